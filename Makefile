@@ -1,0 +1,122 @@
+# bff - see README.md. Everything is built under build/; nothing else is written.
+#
+#	make            the three programs                 make test   everything, in one line at the end
+#	make demo       the whole thing on this machine    make bench  figures (not part of test)
+#	make deps       install what is missing            make lint   what the binaries may link, and more
+#
+# Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan).
+
+VERSION := 0.1.0
+VARIANT ?= gcc
+B := build/$(VARIANT)
+
+PACKAGES := gcc clang libclang-rt-14-dev clang-format make pkg-config binutils libssl-dev libpq-dev \
+	libjson-c-dev libcurl4-openssl-dev libcmocka-dev libevent-dev libconfuse-dev node-llhttp \
+	postgresql nginx-light caddy python3 python3-pytest python3-selenium chromium chromium-driver \
+	openssl ca-certificates iproute2 procps systemd
+# Not Debian's where a newer one is on PATH (they conflict).
+PACKAGES += $(if $(shell command -v npm),,nodejs npm)
+
+CC_gcc := gcc
+CC_clang := clang
+CC_asan := gcc
+OPT_gcc := -O2 -D_FORTIFY_SOURCE=2
+OPT_clang := -O2 -D_FORTIFY_SOURCE=2
+OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LINK_asan := -fsanitize=address,undefined
+
+CC := $(CC_$(VARIANT))
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla \
+	-Wundef -Wformat=2 -Wimplicit-fallthrough -Wnull-dereference -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE -fno-common
+CFLAGS := -std=gnu17 -D_GNU_SOURCE -g -I. -I$(B) -isystem /usr/share/include/llhttp -isystem /usr/include/postgresql \
+	-DBFF_VERSION='"$(VERSION)"' $(OPT_$(VARIANT)) $(WARN) $(HARDEN)
+LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
+
+# config, log and the like need libconfuse alone; the rest of common needs OpenSSL, libpq, libevent.
+LIBS_master := -lconfuse -levent_core
+LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lcrypto
+LIBS_broker := -lconfuse -levent_core -lpq -ljson-c -lcrypto -lcurl
+LIBS_common := -lconfuse -levent_core -lpq -ljson-c -lcrypto
+LIBS_tests := -lcmocka
+
+objects = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
+PROGRAMS := $(B)/bffd $(B)/bff-worker $(B)/bff-broker
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
+
+.PHONY: all deps programs unit test check demo bench fuzz lint install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: deps
+	@$(MAKE) --no-print-directory programs
+
+programs: $(PROGRAMS)
+
+deps: build/.deps
+
+build/.deps: Makefile
+	@mkdir -p build
+	@missing=$$(for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || printf '%s ' $$p; done); \
+	if [ -n "$$missing" ]; then \
+		echo "installing: $$missing"; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+	@touch $@
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CC $(VARIANT) $<'
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The parser's own sources, which we do not hold to our warnings.
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	@echo '  CC $(VARIANT) $<'
+	@$(CC) $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
+LLHTTP := $(B)/llhttp/llhttp.o $(B)/llhttp/api.o $(B)/llhttp/http.o
+
+# An archive a directory: a program takes only the members it calls, so that bffd stays free of
+# everything it must not link.
+$(B)/libcommon.a: $(call objects,common)
+$(B)/libmaster.a: $(call objects,master)
+$(B)/libworker.a: $(call objects,worker) $(LLHTTP)
+$(B)/libbroker.a: $(call objects,broker)
+$(B)/%.a:
+	@rm -f $@
+	@ar rcsD $@ $^
+
+$(B)/bffd: $(B)/master/main.o $(B)/libmaster.a $(B)/libcommon.a
+	@echo '  LD $(VARIANT) $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_master)
+$(B)/bff-worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libcommon.a
+	@echo '  LD $(VARIANT) $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_worker)
+$(B)/bff-broker: $(B)/broker/main.o $(B)/libbroker.a $(B)/libcommon.a
+	@echo '  LD $(VARIANT) $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
+
+# tests/unit/DIR/test_FILE.c is linked with DIR's archive and common's.
+define unit_rule
+$(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(sort $(B)/lib$(1).a $(B)/libcommon.a)
+	@mkdir -p $$(@D)
+	@echo '  LD $(VARIANT) $$@'
+	@$$(CC) $$(LDFLAGS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
+endef
+$(eval $(call unit_rule,common,))
+$(eval $(call unit_rule,master,))
+$(eval $(call unit_rule,worker,))
+$(eval $(call unit_rule,broker,))
+
+unit: $(UNIT)
+	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

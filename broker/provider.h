@@ -1,0 +1,118 @@
+/*
+ * provider - one OpenID provider at run time: metadata, keys, and the requests we make of it
+ *
+ * Owns discovery (OIDC Discovery 4, RFC 8414 3.3) with retry and jitter, the JWKS with a token
+ * bucket for unknown keys, and client authentication. Needs no provider to be up at start. All
+ * calls run on the broker's loop; every callback is called exactly once, from the loop, never from
+ * within the call that asked. SECURITY: what strangers can make it parse is capped in size, and the
+ * signature is checked before the payload.
+ */
+#ifndef BFF_PROVIDER_H
+#define BFF_PROVIDER_H
+
+#include <event2/event.h>
+
+#include "common/config.h"
+#include "common/secret.h"
+
+struct http_client; /* http_client.h: curl multi on the loop */
+struct provider;
+
+/* Borrowed until the provider next refreshes its metadata: copy across a turn of the loop. An
+ * endpoint the provider does not have has n == 0. */
+struct provider_metadata {
+	struct sv issuer, authorization_endpoint, token_endpoint, jwks_uri, end_session_endpoint,
+	    revocation_endpoint, userinfo_endpoint;
+	bool iss_parameter_supported; /* RFC 9207 */
+};
+
+/* Starts discovery. Takes *client_secret (may be NULL). `config` outlives it. */
+WARN_UNUSED enum err provider_new(struct event_base *base, struct http_client *http,
+				  const struct config_provider *config,
+				  struct secret **client_secret, struct provider **ret);
+/* Pending callbacks are called with ERR_CANCELED. */
+void provider_free(struct provider **p);
+
+const struct config_provider *provider_config(const struct provider *p);
+
+/* NULL while no metadata were ever had (login: 503). Last good metadata are kept. */
+const struct provider_metadata *provider_metadata(struct provider *p);
+
+/*
+ * Preset facts that decide behaviour (research: A.2).
+ */
+struct provider_traits {
+	bool rotates;		  /* a refresh token is single use: serial resource */
+	bool consent_for_offline; /* prompt=consent when scopes hold offline_access (Core 11) */
+	int64_t grace_ms;	  /* an old refresh token still works so long after rotation */
+};
+const struct provider_traits *provider_traits(const struct provider *p);
+
+/* What a token endpoint's answer means for the grant: the table of token_reply.c. */
+enum token_outcome {
+	TOKEN_OK = 1,
+	TOKEN_NOT_SENT, /* the request never left: the refresh token is untouched; retry later */
+	TOKEN_UNKNOWN,	/* sent, fate unknown: timeout, reset, 5xx, garbage */
+	TOKEN_DEAD,	/* invalid_grant: re-read the row before believing it */
+	TOKEN_MISCONFIGURED, /* invalid_scope, invalid_target: this service's mapping is wrong */
+	TOKEN_INTERACTION,   /* needs the browser: interaction_required, login_required, ... */
+	TOKEN_CLIENT_BROKEN, /* invalid_client and the like: our registration; drops no session */
+	TOKEN_THROTTLED,     /* 429, or 503 with Retry-After */
+};
+
+/* Views are valid during the callback only; they hold secrets. */
+struct token_reply {
+	enum token_outcome outcome;
+	struct sv access_token, refresh_token, id_token; /* n == 0: not in the answer */
+	struct sv scope;				 /* n == 0: as requested */
+	int64_t expires_in_s;				 /* default TOKEN_DEFAULT_TTL_S */
+	uint32_t retry_after_s;				 /* 0: none */
+	const char *detail;				 /* constant word for the log */
+};
+#define TOKEN_DEFAULT_TTL_S 300
+
+typedef void (*provider_token_fn)(void *arg, enum err e, const struct token_reply *reply);
+
+/* Authorization code grant (RFC 6749 4.1.3, RFC 7636 4.5). Never repeated: a code is used once.
+ * reply is NULL unless e == ERR_OK; e is ERR_UNAVAILABLE without metadata. */
+WARN_UNUSED enum err provider_code(struct provider *p, struct sv code, struct sv redirect_uri,
+				   struct sv code_verifier, provider_token_fn fn, void *arg);
+
+/* Refresh (RFC 6749 6) with the selector of `service`; service NULL or
+ * GRANT_SESSION/GRANT_ID_TOKEN: plain, for the login's own tokens. `before_send` is asked once,
+ * right before the first byte may leave; false cancels: TOKEN_NOT_SENT. */
+WARN_UNUSED enum err provider_refresh(struct provider *p, struct sv refresh_token,
+				      const struct config_service *service,
+				      bool (*before_send)(void *arg), provider_token_fn fn,
+				      void *arg);
+
+/* RFC 7009, hint refresh_token. ERR_OK: done, or the provider has no such endpoint. */
+typedef void (*provider_revoke_fn)(void *arg, enum err e, uint32_t retry_after_s);
+WARN_UNUSED enum err provider_revoke(struct provider *p, struct sv refresh_token,
+				     provider_revoke_fn fn, void *arg);
+
+/* What an ID token must satisfy beyond issuer, audience, algorithm, signature and time. */
+struct id_token_expect {
+	struct sv nonce;	/* empty: none was sent (a refresh: absent or equal is fine) */
+	struct sv access_token; /* for at_hash, when present; empty: not checked */
+	struct sv sub;		/* not empty: must be equal (Core 12.2) */
+};
+
+/* Valid during the callback only. claims: the JSON object after keep_claims, serialised. */
+struct id_token_claims {
+	struct sv sub, subject, sid, email, acr;
+	int64_t auth_time_s; /* auth_time, else iat */
+	int64_t iat_s;
+	struct sv claims;
+};
+/* detail: constant word naming the check that failed (log only). */
+typedef void (*provider_id_token_fn)(void *arg, enum err e, const struct id_token_claims *claims,
+				     const char *detail);
+
+/* OIDC Core 3.1.3.7, all of it; fetches keys when `kid` is unknown and the bucket has a token.
+ * Copies what it needs. e: ERR_CRYPTO (refused), ERR_UNAVAILABLE (no keys to be had). */
+WARN_UNUSED enum err provider_id_token(struct provider *p, struct sv jwt,
+				       const struct id_token_expect *expect,
+				       provider_id_token_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * clock - the two clocks, and the only place that reads them
+ *
+ * Deadlines and leases: clock_boot_ms() (CLOCK_BOOTTIME: also counts suspend).
+ * Dates in tokens and cookies: clock_wall_s(). Session limits use neither: they are the
+ * database's. Tests set both with clock_set().
+ */
+#ifndef BFF_CLOCK_H
+#define BFF_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_boot_ms(void);
+int64_t clock_wall_s(void);
+
+/* Tests only: freezes both clocks at these values; clock_unset() gives the real ones back. */
+void clock_set(int64_t boot_ms, int64_t wall_s);
+void clock_unset(void);
+
+#endif

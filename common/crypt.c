@@ -1,0 +1,66 @@
+#include "common/crypt.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+enum err crypt_random(void *out, size_t n)
+{
+	if (n > INT32_MAX || RAND_bytes(out, (int)n) != 1)
+		return ERR_CRYPTO;
+	return ERR_OK;
+}
+
+enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN])
+{
+	unsigned len = 0;
+
+	if (EVP_Digest(in.p, in.n, out, &len, EVP_sha256(), NULL) != 1 || len != CRYPT_SHA256_LEN)
+		return ERR_CRYPTO;
+	return ERR_OK;
+}
+
+enum err crypt_hmac_sha256(struct sv key, struct sv in, unsigned char out[CRYPT_SHA256_LEN])
+{
+	unsigned len = 0;
+
+	if (key.n > INT32_MAX || HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)in.p,
+				      in.n, out, &len) == NULL)
+		return ERR_CRYPTO;
+	return len == CRYPT_SHA256_LEN ? ERR_OK : ERR_CRYPTO;
+}
+
+/* OSSL_PARAM takes non-const pointers but only reads an input's bytes. */
+static OSSL_PARAM octets(const char *name, struct sv s)
+{
+	union {
+		const void *in;
+		void *out;
+	} u = {.in = s.p == NULL ? "" : s.p};
+
+	return OSSL_PARAM_construct_octet_string(name, u.out, s.n);
+}
+
+enum err crypt_hkdf_sha256(struct sv key, struct sv salt, struct sv info, void *out, size_t out_len)
+{
+	char digest[] = "SHA256";
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+			       octets(OSSL_KDF_PARAM_KEY, key), octets(OSSL_KDF_PARAM_SALT, salt),
+			       octets(OSSL_KDF_PARAM_INFO, info), OSSL_PARAM_construct_end()};
+	int ok = ctx != NULL && EVP_KDF_derive(ctx, out, out_len, params) == 1;
+
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	return ok ? ERR_OK : ERR_CRYPTO;
+}
+
+bool crypt_equal(struct sv a, struct sv b)
+{
+	return a.n == b.n && (a.n == 0 || CRYPTO_memcmp(a.p, b.p, a.n) == 0);
+}

@@ -1,0 +1,29 @@
+/*
+ * crypt - the few primitives more than one program needs, on OpenSSL EVP
+ *
+ * Not linked into bffd. All sizes in bytes. A failure of OpenSSL itself is ERR_CRYPTO.
+ */
+#ifndef BFF_CRYPT_H
+#define BFF_CRYPT_H
+
+#include "common/sv.h"
+
+#define CRYPT_SHA256_LEN 32
+
+/* n bytes from the system's CSPRNG. ERR_CRYPTO: refuse whatever needed them. */
+WARN_UNUSED enum err crypt_random(void *out, size_t n);
+
+WARN_UNUSED enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN]);
+
+/* HMAC-SHA-256 (RFC 2104). */
+WARN_UNUSED enum err crypt_hmac_sha256(struct sv key, struct sv in,
+				       unsigned char out[CRYPT_SHA256_LEN]);
+
+/* HKDF-SHA-256, extract and expand (RFC 5869); out_len <= 8160. */
+WARN_UNUSED enum err crypt_hkdf_sha256(struct sv key, struct sv salt, struct sv info, void *out,
+				       size_t out_len);
+
+/* Equality in time that depends on the lengths alone. */
+bool crypt_equal(struct sv a, struct sv b);
+
+#endif

@@ -1,0 +1,57 @@
+#include "common/sv.h"
+
+bool sv_eq_nocase(struct sv a, struct sv b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
+			return false;
+	return true;
+}
+
+size_t sv_find(struct sv s, char c)
+{
+	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
+
+	return at == NULL ? s.n : (size_t)(at - s.p);
+}
+
+struct sv sv_cut(struct sv s, size_t from, size_t to)
+{
+	if (to > s.n)
+		to = s.n;
+	if (from > to)
+		from = to;
+	return s.p == NULL ? SV_NONE : sv_of(s.p + from, to - from);
+}
+
+struct sv sv_trim(struct sv s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = sv_of(s.p + 1, s.n - 1);
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
+enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (s.n == 0)
+		return ERR_SYNTAX;
+	for (size_t i = 0; i < s.n; i++) {
+		uint64_t d = (uint64_t)(unsigned char)s.p[i] - '0';
+
+		if (d > 9)
+			return ERR_SYNTAX;
+		if (v > (UINT64_MAX - d) / 10)
+			return ERR_RANGE;
+		v = v * 10 + d;
+	}
+	if (v > max)
+		return ERR_RANGE;
+	*ret = v;
+	return ERR_OK;
+}

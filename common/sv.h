@@ -1,0 +1,76 @@
+/*
+ * sv - a borrowed run of bytes
+ *
+ * Not NUL-terminated unless the source says so. Validity is that of the memory it
+ * points into. Everything here is pure.
+ */
+#ifndef BFF_SV_H
+#define BFF_SV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/err.h"
+
+struct sv {
+	const char *p;
+	size_t n;
+};
+
+#define SV(lit) ((struct sv){"" lit, sizeof(lit) - 1})
+#define SV_NONE ((struct sv){NULL, 0})
+#define SV_FMT "%.*s"
+#define SV_ARG(s) (int)(s).n, (s).p
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static inline struct sv sv_of(const char *p, size_t n)
+{
+	return (struct sv){p, n};
+}
+
+static inline struct sv sv_str(const char *cstr)
+{
+	return cstr == NULL ? SV_NONE : (struct sv){cstr, strlen(cstr)};
+}
+
+/* Byte equality; not constant time (secrets: crypt_equal). */
+static inline bool sv_eq(struct sv a, struct sv b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool sv_starts(struct sv s, struct sv prefix)
+{
+	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+static inline bool sv_ends(struct sv s, struct sv suffix)
+{
+	return s.n >= suffix.n &&
+	       (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+}
+
+/* ASCII only, never locale. */
+static inline char sv_lower_char(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Equality under ASCII case folding. */
+bool sv_eq_nocase(struct sv a, struct sv b);
+
+/* Index of c, or s.n when it is absent. */
+size_t sv_find(struct sv s, char c);
+
+/* Bytes [from, to) of s; both are clamped to s.n. */
+struct sv sv_cut(struct sv s, size_t from, size_t to);
+
+/* Without SP and HTAB at both ends. */
+struct sv sv_trim(struct sv s);
+
+/* Whole of s as a decimal number without sign: ERR_SYNTAX, ERR_RANGE above max. */
+WARN_UNUSED enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret);
+
+#endif
