@@ -278,11 +278,11 @@ declare
 begin
 	perform because('expired'); -- the trigger says idle where that is what it was
 	with due as (
-		select a.id_hash from session_activity a where a.check_at <= now()
+		select a.id_hash, a.last_seen from session_activity a where a.check_at <= now()
 		order by a.check_at limit p_max_rows for update skip locked),
 	judged as (
-		select s.id_hash, least(s.absolute_expires_at, a.last_seen + s.idle) as until
-		from due join session_activity a using (id_hash) join session s using (id_hash)),
+		select s.id_hash, least(s.absolute_expires_at, due.last_seen + s.idle) as until
+		from due join session s using (id_hash)),
 	later as (
 		update session_activity a set check_at = j.until from judged j
 		where a.id_hash = j.id_hash and now() < j.until)
@@ -310,6 +310,12 @@ begin
 	total := total + n;
 	delete from login_log l where l.id in (
 		select x.id from login_log x where x.at <= now() - interval '30 days' limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from subject s where (s.issuer, s.sub) in (
+		select x.issuer, x.sub from subject x where x.used_at <= now() - interval '90 days'
+		and not exists (select from session y where y.issuer = x.issuer and y.sub = x.sub)
+		limit p_max_rows for update skip locked);
 	get diagnostics n = row_count;
 	total := total + n;
 	return total;
