@@ -188,35 +188,27 @@ static bool kept(const struct config_list *keep, const char *name)
 	return false;
 }
 
-/* Last: drops what keep_claims does not name, so that it is neither stored nor logged. Views of
- * dropped members stay valid, because `all` keeps the whole payload. */
+/* Last: what keep_claims does not name is neither stored nor logged. */
 static enum jwt_refusal keep(struct json_object *all, const struct id_token_rules *r,
 			     struct id_token *t)
 {
-	struct json_object *o = json_object_new_object();
 	size_t n = 0;
 	const char *text;
 
-	if (o == NULL)
+	t->kept = json_object_new_object();
+	if (t->kept == NULL)
 		return JWT_MEMORY;
 	json_object_object_foreach(all, name, value)
 	{
 		if (!kept(&r->keep_claims, name))
 			continue;
-		if (json_object_object_add(o, name, json_object_get(value)) != 0) {
+		if (json_object_object_add(t->kept, name, json_object_get(value)) != 0) {
 			(void)json_object_put(value);
-			(void)json_object_put(o);
 			return JWT_MEMORY;
 		}
 	}
-	/* Hung into the payload under a name of ours, so that both live and die together; at this
-	 * point nothing reads the payload by name any more. */
-	if (json_object_object_add(all, " kept", o) != 0) {
-		(void)json_object_put(o);
-		return JWT_MEMORY;
-	}
 	text = json_object_to_json_string_length(
-	    o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	    t->kept, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
 	if (text == NULL)
 		return JWT_MEMORY;
 	if (n > ID_TOKEN_CLAIMS_MAX)
@@ -260,5 +252,6 @@ enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *
 void id_token_done(struct id_token *t)
 {
 	(void)json_object_put(t->payload); /* accepts NULL */
+	(void)json_object_put(t->kept);
 	*t = (struct id_token){.payload = NULL};
 }

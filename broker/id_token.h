@@ -33,7 +33,7 @@ struct json_object;
 /* The views of `claims` live until id_token_done(). Zero it before. */
 struct id_token {
 	struct id_token_claims claims;
-	struct json_object *payload;
+	struct json_object *payload, *kept;
 };
 
 WARN_UNUSED enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,

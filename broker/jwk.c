@@ -68,7 +68,7 @@ static enum err read_rsa(struct json_object *o, EVP_PKEY **ret)
 
 static enum err read_p256(struct json_object *o, EVP_PKEY **ret)
 {
-	unsigned char point[1 + 2 * COORDINATE] = {POINT_CONVERSION_UNCOMPRESSED};
+	unsigned char point[1 + 2 * COORDINATE] = {0x04}; /* uncompressed */
 	size_t x_n = 0, y_n = 0;
 	OSSL_PARAM_BLD *bld;
 	EVP_PKEY *key = NULL;
