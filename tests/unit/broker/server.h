@@ -174,12 +174,20 @@ static inline void server_start(struct server *s, struct event_base *base)
 	s->port = ntohs(in.sin_port);
 }
 
+/* From now on connections are refused. */
+static inline void server_deaf(struct server *s)
+{
+	evconnlistener_free(s->listener);
+	s->listener = NULL;
+}
+
 static inline void server_stop(struct server *s)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->open); i++)
 		if (s->open[i] != NULL)
 			bufferevent_free(s->open[i]);
-	evconnlistener_free(s->listener);
+	if (s->listener != NULL)
+		server_deaf(s);
 	for (size_t i = 0; i < s->nrows; i++)
 		buf_done(&s->rows[i].body);
 }
