@@ -116,6 +116,45 @@ $(eval $(call unit_rule,broker,))
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
 
+# fuzz_NAME.c with its corpus. `make test` replays the corpora (asan variant); `make fuzz` looks for more,
+# FUZZ_SECONDS a target.
+FUZZ_SECONDS ?= 60
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIBS = $(B)/libworker.a $(B)/libbroker.a $(B)/libcommon.a $(LIBS_common) -lcurl
+REPLAY := $(patsubst %,$(B)/replay/%,$(FUZZ))
+
+$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libworker.a $(B)/libbroker.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $< $(B)/tests/fuzz/replay.o $(FUZZ_LIBS)
+
+CC_fuzz := clang
+OPT_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+LINK_fuzz := -fsanitize=fuzzer,address,undefined
+build/fuzz/target/%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libworker.a build/fuzz/libbroker.a build/fuzz/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $< $(FUZZ_LIBS)
+
+fuzz: deps
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(patsubst %,build/fuzz/target/%,$(FUZZ))
+	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
+		build/fuzz/target/$$f -max_total_time=$(FUZZ_SECONDS) build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+# What a package would hold. DESTDIR and PREFIX as usual.
+PREFIX ?= /usr
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/bff $(DESTDIR)$(PREFIX)/lib/systemd/system \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/bff/sql \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/etc/bff/conf.d
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 etc/systemd/*.service etc/systemd/*.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 644 etc/sysusers.d/* $(DESTDIR)$(PREFIX)/lib/sysusers.d/
+	install -m 644 etc/tmpfiles.d/* $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
+	install -m 644 sql/*.sql $(DESTDIR)$(PREFIX)/share/bff/sql/
+	install sql/migrate $(DESTDIR)$(PREFIX)/share/bff/sql/
+	install -m 644 etc/psqlrc $(DESTDIR)$(PREFIX)/share/bff/
+	install -m 644 master/*.8 worker/*.8 broker/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
+
 clean:
 	rm -rf build
 

@@ -20,6 +20,11 @@ struct sv {
 };
 
 #define SV(lit) ((struct sv){"" lit, sizeof(lit) - 1})
+/* The same where C wants a constant initializer: tables. */
+#define SV_INIT(lit)                                                                               \
+	{                                                                                          \
+		"" lit, sizeof(lit) - 1                                                            \
+	}
 #define SV_NONE ((struct sv){NULL, 0})
 #define SV_FMT "%.*s"
 #define SV_ARG(s) (int)(s).n, (s).p

@@ -1,0 +1,25 @@
+#include "common/clock.h"
+
+#include "tests/unit/unit.h"
+
+static void a_set_clock_stands_still_and_comes_back(void **state)
+{
+	int64_t real = clock_boot_ms();
+
+	(void)state;
+	clock_set(42, 43);
+	assert_int_equal(clock_boot_ms(), 42);
+	assert_int_equal(clock_wall_s(), 43);
+	clock_unset();
+	assert_true(clock_boot_ms() >= real);
+	assert_true(clock_wall_s() > 1700000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_set_clock_stands_still_and_comes_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,115 @@
+#include "common/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "tests/unit/unit.h"
+
+/* Points stderr at a pipe while `fn` runs and returns what it wrote. */
+static const char *captured(void (*fn)(void))
+{
+	static char text[16384];
+	int fds[2], old = dup(STDERR_FILENO);
+	size_t n = 0;
+	ssize_t got;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_not_equal(dup2(fds[1], STDERR_FILENO), -1);
+	assert_int_equal(close(fds[1]), 0);
+	fn();
+	assert_int_not_equal(dup2(old, STDERR_FILENO), -1);
+	assert_int_equal(close(old), 0);
+	while ((got = read(fds[0], text + n, sizeof text - 1 - n)) > 0)
+		n += (size_t)got;
+	assert_int_equal(close(fds[0]), 0);
+	text[n] = '\0';
+	return text;
+}
+
+static void hostile(void)
+{
+	log_warn("peer_said", K("what", "a b\n\"=\x01\xff"), K("empty", ""), KI("n", -5));
+}
+
+static void a_peer_cannot_forge_a_line(void **state)
+{
+	const char *got;
+
+	(void)state;
+	log_init("worker", 3);
+	got = captured(hostile);
+	assert_non_null(strstr(
+	    got, " gen=3 event=peer_said what=\"a b\\x0a\\\"=\\x01\\xff\" empty=\"\" n=-5\n"));
+	assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
+	assert_int_equal(strncmp(got, "level=warn role=worker pid=", 27), 0);
+}
+
+static void long_value(void)
+{
+	static char text[4 * LOG_LINE_MAX];
+
+	memset(text, 'x', sizeof text - 1);
+	log_info("long", K("a", text), K("b", text), K("c", text), K("d", text), K("e", text),
+		 K("f", text), K("g", text), K("h", text), K("i", text));
+}
+
+static void a_line_has_a_limit(void **state)
+{
+	const char *got;
+
+	(void)state;
+	got = captured(long_value);
+	assert_true(strlen(got) <= LOG_LINE_MAX);
+	assert_int_equal(got[strlen(got) - 1], '\n');
+	assert_non_null(strstr(got, "x...\""));
+}
+
+static void flood(void)
+{
+	clock_set(1000, 1);
+	for (int i = 0; i < LOG_PEER_PER_SECOND + 7; i++)
+		log_peer(LOG_INFO, "knock", KI("i", i));
+	clock_set(2000, 2);
+	log_peer(LOG_INFO, "knock", K("who", "again"));
+	clock_unset();
+}
+
+static void a_stranger_cannot_fill_the_log(void **state)
+{
+	const char *got;
+	unsigned lines = 0;
+
+	(void)state;
+	got = captured(flood);
+	for (const char *p = got; (p = strchr(p, '\n')) != NULL; p++)
+		lines++;
+	assert_int_equal(lines, LOG_PEER_PER_SECOND + 2);
+	assert_non_null(strstr(got, "event=log_lines_dropped dropped=7\n"));
+}
+
+static void below_the_level(void)
+{
+	log_debug("quiet", K("a", "b"));
+}
+
+static void debug_is_off_unless_asked(void **state)
+{
+	(void)state;
+	assert_string_equal(captured(below_the_level), "");
+	log_set_level(LOG_DEBUG);
+	assert_non_null(strstr(captured(below_the_level), "event=quiet a=b"));
+	log_set_level(LOG_INFO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_peer_cannot_forge_a_line),
+	    cmocka_unit_test(a_line_has_a_limit),
+	    cmocka_unit_test(a_stranger_cannot_fill_the_log),
+	    cmocka_unit_test(debug_is_off_unless_asked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,74 @@
+#include "tests/unit/unit.h"
+
+static void numbers_are_whole_decimal_and_in_range(void **state)
+{
+	static const struct {
+		struct sv in;
+		uint64_t max;
+		enum err want_err;
+		uint64_t want;
+	} rows[] = {
+	    {SV_INIT("0"), 9, ERR_OK, 0},
+	    {SV_INIT("300"), 300, ERR_OK, 300},
+	    {SV_INIT("301"), 300, ERR_RANGE, 0},
+	    {SV_INIT("18446744073709551615"), UINT64_MAX, ERR_OK, UINT64_MAX},
+	    {SV_INIT("18446744073709551616"), UINT64_MAX, ERR_RANGE, 0},
+	    {SV_INIT("99999999999999999999999"), UINT64_MAX, ERR_RANGE, 0},
+	    {SV_INIT(""), 9, ERR_SYNTAX, 0},
+	    {SV_INIT("300x"), 999, ERR_SYNTAX, 0},
+	    {SV_INIT("-1"), 9, ERR_SYNTAX, 0},
+	    {SV_INIT("+1"), 9, ERR_SYNTAX, 0},
+	    {SV_INIT(" 1"), 9, ERR_SYNTAX, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t got = 4242;
+
+		assert_int_equal(sv_u64(rows[i].in, rows[i].max, &got), rows[i].want_err);
+		assert_int_equal(got, rows[i].want_err == ERR_OK ? rows[i].want : 4242);
+	}
+}
+
+static void cuts_are_clamped(void **state)
+{
+	(void)state;
+	assert_sv_equal(sv_cut(SV("abc"), 1, 2), SV("b"));
+	assert_sv_equal(sv_cut(SV("abc"), 2, 99), SV("c"));
+	assert_sv_equal(sv_cut(SV("abc"), 9, 99), SV(""));
+	assert_sv_equal(sv_cut(SV("abc"), 2, 1), SV(""));
+	assert_null(sv_cut(SV_NONE, 0, 1).p);
+}
+
+static void trimming_takes_space_and_tab_alone(void **state)
+{
+	(void)state;
+	assert_sv_equal(sv_trim(SV(" \t a b\t ")), SV("a b"));
+	assert_sv_equal(sv_trim(SV(" \t ")), SV(""));
+	assert_sv_equal(sv_trim(SV("\na\n")), SV("\na\n"));
+}
+
+static void comparisons(void **state)
+{
+	(void)state;
+	assert_true(sv_eq_nocase(SV("X-User-ID"), SV("x-user-id")));
+	assert_false(sv_eq_nocase(SV("X-User-ID"), SV("x_user_id")));
+	assert_false(sv_eq_nocase(SV("["), SV("{"))); /* differ by 0x20, are no letters */
+	assert_true(sv_eq(SV_NONE, SV("")));
+	assert_true(sv_starts(SV("abc"), SV("ab")) && !sv_starts(SV("a"), SV("ab")));
+	assert_true(sv_ends(SV("abc"), SV("bc")) && !sv_ends(SV("c"), SV("bc")));
+	assert_int_equal(sv_find(SV("abc"), 'c'), 2);
+	assert_int_equal(sv_find(SV("abc"), 'x'), 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
+	    cmocka_unit_test(cuts_are_clamped),
+	    cmocka_unit_test(trimming_takes_space_and_tab_alone),
+	    cmocka_unit_test(comparisons),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
