@@ -418,3 +418,82 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	c->in.n += (size_t)n;
 	conn_run(c);
 }
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	write_out(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	int64_t left = c->deadline_ms - clock_boot_ms();
+
+	(void)fd;
+	(void)what;
+	c->armed_ms = 0;
+	if (left > 0) {
+		set_deadline(c, left);
+		return;
+	}
+	if (c->state == CONN_HEAD || c->state == CONN_BODY)
+		refuse(c, 408, "head_timeout");
+	else
+		conn_close(c);
+}
+
+enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
+		  const unsigned char peer[16])
+{
+	struct conn *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return ERR_NOMEM;
+	c->w = w;
+	c->listen = listen;
+	memcpy(c->peer, peer, sizeof c->peer);
+	buf_init(&c->in, w->config->web.max_head + REQUEST_BODY_MAX);
+	buf_init(&c->out, CONN_OUT_MAX);
+	c->ev_read = event_new(w->base, *fd, EV_READ | EV_PERSIST, on_read, c);
+	c->ev_write = event_new(w->base, *fd, EV_WRITE, on_write, c);
+	c->ev_timer = evtimer_new(w->base, on_timer, c);
+	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_timer == NULL ||
+	    event_add(c->ev_read, NULL) == -1) {
+		if (c->ev_read != NULL)
+			event_free(c->ev_read);
+		if (c->ev_write != NULL)
+			event_free(c->ev_write);
+		if (c->ev_timer != NULL)
+			event_free(c->ev_timer);
+		free(c);
+		return ERR_NOMEM;
+	}
+	c->reading = true;
+	c->fd = *fd;
+	*fd = -1;
+	TAILQ_INSERT_TAIL(&w->conns.live, c, link);
+	w->conns.n++;
+	c->state = CONN_IDLE;
+	set_deadline(c, w->config->web.head_timeout_ms); /* the first byte comes soon */
+	return ERR_OK;
+}
+
+void conns_close_idle(struct conns *cs)
+{
+	struct conn *next, *c;
+
+	for (c = TAILQ_FIRST(&cs->live); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->state == CONN_IDLE)
+			conn_close(c);
+	}
+}
+
+void conns_close_all(struct conns *cs)
+{
+	while (!TAILQ_EMPTY(&cs->live))
+		conn_close(TAILQ_FIRST(&cs->live));
+	conns_reap(cs);
+}
