@@ -25,6 +25,7 @@
 #define COOKIE_KEY_MAX 256  /* bytes of a key */
 #define COOKIE_KEYS_MAX 8
 #define COOKIE_SAME_NAME_MAX 16 /* cookies of our name looked at; more are AMBIGUOUS */
+#define COOKIE_CLOCK_SKEW_S 300 /* a day may begin so much later here than at the broker */
 #define COOKIE_CSRF "bff_csrf"
 #define COOKIE_LOGIN "__Host-bff_login" /* the login's binding cookie */
 #define COOKIE_LOGIN_PLAIN "bff_login"	/* the same on an http origin (insecure_loopback) */
