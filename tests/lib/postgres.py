@@ -21,6 +21,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -399,3 +400,30 @@ class PsqlSession:
                 self.process.kill()
                 self.process.wait()
         self.process.stdout.close()
+
+
+def serve():
+    """For a test that is no Python: a cluster at the command of standard input, one line each.
+
+    start | stop MODE | kill | freeze | thaw | sql STATEMENT (database postgres) | conninfo | tcp
+    Answers one line: "ok TEXT" or "error TEXT". The cluster goes with the end of the input."""
+    with Postgres(tcp=True) as pg:
+        verbs = {
+            "start": lambda _: pg.start(), "stop": pg.stop, "kill": lambda _: pg.kill(),
+            "freeze": lambda _: pg.freeze(), "thaw": lambda _: pg.thaw(),
+            "sql": lambda rest: pg.psql(rest, dbname="postgres"),
+            "conninfo": lambda _: pg.conninfo("postgres", "postgres"),
+            "tcp": lambda _: pg.conninfo("postgres", tcp=True),
+        }
+        print("ok", flush=True)
+        for line in sys.stdin:
+            verb, _, rest = line.rstrip("\n").partition(" ")
+            try:
+                got = verbs[verb](rest)
+                print("ok %s" % ("" if got is None else got), flush=True)
+            except Exception as e:  # whatever it is, the test wants to show it
+                print("error %r" % str(e), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
