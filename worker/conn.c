@@ -178,6 +178,8 @@ static void next_request(struct conn *c)
 
 static void after_answer(struct conn *c)
 {
+	bool rest = c->unread || c->in.n > c->head_len + c->body_len;
+
 	request_free(&c->request);
 	if (!c->last) {
 		buf_consume(&c->in, c->head_len + c->body_len);
@@ -186,7 +188,7 @@ static void after_answer(struct conn *c)
 	}
 	buf_done(&c->in);
 	buf_done(&c->out);
-	if (c->eof || (!c->unread && c->state != CONN_WRITE && !c->reading)) {
+	if (c->eof || !rest) {
 		conn_close(c);
 		return;
 	}

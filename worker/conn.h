@@ -3,8 +3,9 @@
  *
  * Reads heads, hands one request at a time to request.c, writes answers in order. What a client
  * pipelines waits in the one input buffer (at most max_head bytes, then the socket fills), which
- * is freed while the connection idles. Limits: web.max_head, web.max_headers, web.head_timeout (also for
- * the first byte after accept), web.idle_timeout, CONN_WRITE_MS for a client that does not read.
+ * is freed while the connection idles. Limits: web.max_head, web.max_headers, web.head_timeout
+ * (also for the first byte after accept), web.idle_timeout, CONN_WRITE_MS for a client that does
+ * not read.
  *
  * A body is read only where request_body_max() says so. Any other request with one is answered with
  * `Connection: close`, the write side is shut, and what still comes is read and dropped for at most
@@ -22,6 +23,7 @@
 
 #include "common/sv.h"
 
+#define CONN_READ 4096 /* bytes asked of the kernel at a time */
 #define CONN_WRITE_MS 10000
 #define CONN_LINGER_MS 2000
 #define CONN_LINGER_BYTES (256 * 1024)

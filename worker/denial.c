@@ -131,9 +131,9 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 	enum denial kind = reasons[why].denial;
 	bool nginx = r->from.listen->edge == EDGE_NGINX;
 	bool login = kind == DENIAL_LOGIN;
-	bool navigates = login && navigation_redirects(r->route == NULL ? NO_LOGIN_401
-									: r->route->on_no_login,
-						       r->fw.method, r->fw.websocket, r->fields);
+	bool navigates =
+	    login && navigation_redirects(r->route == NULL ? NO_LOGIN_401 : r->route->on_no_login,
+					  r->fw.method, r->fw.websocket, r->fields);
 	unsigned status = dialect[kind].status;
 	struct buf url, body;
 	enum step step;

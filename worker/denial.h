@@ -3,8 +3,8 @@
  *
  * A reason (reason.def, closed) belongs to one kind of denial; the kind and the edge's dialect
  * make status, headers and body. Only a denial that asks for a login carries a URL, made of the
- * app's configured login origin and a validated return target. Nothing else of the request is echoed
- * but an allow-listed Origin.
+ * app's configured login origin and a validated return target. Nothing else of the request is
+ * echoed but an allow-listed Origin.
  */
 #ifndef BFF_DENIAL_H
 #define BFF_DENIAL_H

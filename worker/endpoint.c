@@ -4,8 +4,8 @@ static const struct {
 	struct sv path;
 	enum endpoint endpoint;
 } below_auth[] = {
-    {{"/login", 6}, ENDPOINT_LOGIN},	 {{"/callback", 9}, ENDPOINT_CALLBACK},
-    {{"/logout", 7}, ENDPOINT_LOGOUT},	 {{"/session", 8}, ENDPOINT_SESSION},
+    {{"/login", 6}, ENDPOINT_LOGIN},   {{"/callback", 9}, ENDPOINT_CALLBACK},
+    {{"/logout", 7}, ENDPOINT_LOGOUT}, {{"/session", 8}, ENDPOINT_SESSION},
     {{"/health", 7}, ENDPOINT_HEALTH},
 };
 
@@ -24,9 +24,8 @@ enum endpoint endpoint_public(struct sv path, struct sv auth_path)
 
 enum endpoint endpoint_verify(struct sv path)
 {
-	return sv_eq(path, SV("/auth/verify")) || sv_eq(path, SV("/auth/forward"))
-		   ? ENDPOINT_VERIFY
-		   : ENDPOINT_NONE;
+	return sv_eq(path, SV("/auth/verify")) || sv_eq(path, SV("/auth/forward")) ? ENDPOINT_VERIFY
+										   : ENDPOINT_NONE;
 }
 
 enum endpoint endpoint_metrics(struct sv path)

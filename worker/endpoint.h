@@ -2,8 +2,8 @@
  * endpoint - which endpoint a request line names
  *
  * Pure. The browser-facing listener has the app's endpoints under its auth_path and the alias
- * /api/auth/session; verify is not among them. The verify listener has /auth/verify and /auth/forward
- * and nothing else, whatever query comes with them.
+ * /api/auth/session; verify is not among them. The verify listener has /auth/verify and
+ * /auth/forward and nothing else, whatever query comes with them.
  */
 #ifndef BFF_ENDPOINT_H
 #define BFF_ENDPOINT_H

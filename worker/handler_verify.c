@@ -29,8 +29,7 @@ enum step verify_route(struct request *r)
 	if (r->app == NULL)
 		return deny(r, REASON_HOST, NULL);
 	r->preflight = navigation_is_preflight(r->fw.method, r->fields, &method);
-	outcome =
-	    route_lookup(r->w->routes, r->app, r->fw.host, &r->fw.url, method, &r->route);
+	outcome = route_lookup(r->w->routes, r->app, r->fw.host, &r->fw.url, method, &r->route);
 	if (r->preflight && (outcome != ROUTE_OK || !r->route->preflight)) {
 		/* An OPTIONS like any other. */
 		r->preflight = false;
@@ -129,9 +128,8 @@ enum step verify_token(struct request *r)
 	id = broker_next_id(r->w->broker);
 	r->waited = ipc_encode_token_get(&packet, id, &m);
 	if (r->waited == ERR_OK)
-		r->waited =
-		    broker_send(r->w->broker, id, IPC_TOKEN, buf_sv(&packet),
-				r->w->config->web.token_wait_ms, on_token, r, &r->call);
+		r->waited = broker_send(r->w->broker, id, IPC_TOKEN, buf_sv(&packet),
+					r->w->config->web.token_wait_ms, on_token, r, &r->call);
 	buf_done(&packet);
 	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
 }

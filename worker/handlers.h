@@ -1,8 +1,8 @@
 /*
  * handlers - the phases of every endpoint, as request.c puts them together
  *
- * Each handler_*.c holds those of one endpoint. A phase that asks the broker or the database returns
- * WAIT, and the phase after it in the table finds the outcome in the request.
+ * Each handler_*.c holds those of one endpoint. A phase that asks the broker or the database
+ * returns WAIT, and the phase after it in the table finds the outcome in the request.
  */
 #ifndef BFF_HANDLERS_H
 #define BFF_HANDLERS_H

@@ -7,7 +7,13 @@ static const struct {
 	struct sv line;
 } phrases[] = {
 #define LINE(n, phrase) "HTTP/1.1 " #n " " phrase "\r\n"
-#define STATUS(n, phrase) {n, {LINE(n, phrase), sizeof LINE(n, phrase) - 1}}
+#define STATUS(n, phrase)                                                                          \
+	{                                                                                          \
+		n,                                                                                 \
+		{                                                                                  \
+			LINE(n, phrase), sizeof LINE(n, phrase) - 1                                \
+		}                                                                                  \
+	}
     STATUS(200, "OK"),
     STATUS(302, "Found"),
     STATUS(303, "See Other"),

@@ -5,8 +5,8 @@
  * one: a bare CR or LF, other control characters, a folded line. http_request_parse() then
  * has llhttp (strict) read the whole head in one go, so all views point into the caller's buffer
  * and no view is ever in two pieces. Beyond llhttp, refused are: a version other than 1.0 and
- * 1.1, a header name that is no token, Transfer-Encoding together with Content-Length or in 1.0, more
- * than one Host, none in 1.1. Pure; allocates nothing.
+ * 1.1, a header name that is no token, Transfer-Encoding together with Content-Length or in 1.0,
+ * more than one Host, none in 1.1. Pure; allocates nothing.
  */
 #ifndef BFF_HTTP_REQUEST_H
 #define BFF_HTTP_REQUEST_H

@@ -16,9 +16,9 @@ static enum step phase_endpoint(struct request *r);
 
 /* The spine. */
 static const request_phase first[] = {phase_peer, phase_endpoint, NULL};
-static const request_phase verify[] = {verify_forwarded, verify_route, verify_session,
-				       verify_policy,	 verify_token, verify_reply,
-				       NULL};
+static const request_phase verify[] = {
+    verify_forwarded, verify_route, verify_session, verify_policy, verify_token,
+    verify_reply,     NULL};
 static const request_phase login[] = {login_begin, login_begun, NULL};
 static const request_phase callback[] = {callback_ask, callback_answered, callback_stale, NULL};
 static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};
@@ -28,9 +28,9 @@ static const request_phase livez[] = {livez_reply, NULL};
 static const request_phase readyz[] = {readyz_reply, NULL};
 
 static const request_phase *const phases_of[] = {
-    [ENDPOINT_NONE] = NULL,	    [ENDPOINT_LOGIN] = login,	  [ENDPOINT_CALLBACK] = callback,
-    [ENDPOINT_LOGOUT] = logout,	    [ENDPOINT_SESSION] = session, [ENDPOINT_HEALTH] = health,
-    [ENDPOINT_VERIFY] = verify,	    [ENDPOINT_LIVEZ] = livez,	  [ENDPOINT_READYZ] = readyz,
+    [ENDPOINT_NONE] = NULL,	[ENDPOINT_LOGIN] = login,     [ENDPOINT_CALLBACK] = callback,
+    [ENDPOINT_LOGOUT] = logout, [ENDPOINT_SESSION] = session, [ENDPOINT_HEALTH] = health,
+    [ENDPOINT_VERIFY] = verify, [ENDPOINT_LIVEZ] = livez,     [ENDPOINT_READYZ] = readyz,
 };
 
 size_t request_body_max(const struct config_listen *listen, const struct http_request *head)

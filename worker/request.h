@@ -1,12 +1,13 @@
 /*
  * request - the spine: one request, one straight pass through its phases
  *
- *	conn -> parse -> peer -> endpoint -> forwarded -> route -> session -> policy -> token -> reply
+ *	conn -> parse -> peer -> endpoint -> forwarded -> route -> session -> policy -> token ->
+ *reply
  *
  * Each phase returns NEXT, WAIT (its callback calls request_resume(), and the next phase runs) or
  * ANSWER (the answer is composed). request.c holds the table of phases of every endpoint; read it
- * first. A request lives from request_new() to request_free() by its connection; freeing it while it
- * waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
+ * first. A request lives from request_new() to request_free() by its connection; freeing it while
+ *it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
  * move meanwhile; what comes from database or broker is copied into `row` and `token`.
  *
  * SECURITY: `cookie`, `token` and form views hold secrets; request_free() wipes.

@@ -57,8 +57,8 @@ static enum err take_row(struct request *r, const struct pg_rows *rows)
 		return ERR_PROTOCOL;
 	for (unsigned col = COL_APP; col <= COL_ACR; col++)
 		total += pg_rows_sv(rows, 0, col).n;
-	r->session_why = session_judge(pg_rows_sv(rows, 0, COL_STATE),
-				       pg_rows_sv(rows, 0, COL_APP), r->app->name);
+	r->session_why = session_judge(pg_rows_sv(rows, 0, COL_STATE), pg_rows_sv(rows, 0, COL_APP),
+				       r->app->name);
 	if (r->session_why != REASON_NONE)
 		return ERR_OK;
 	buf_done(&r->row);

@@ -1,11 +1,6 @@
 /*
  * worker - one worker process: its loop, listeners, pools, and how it ends
  *
- * The listeners stand in an epoll descriptor of their own, with EPOLLEXCLUSIVE, and that one in
- * libevent's loop: so one connection wakes few workers. Out of descriptors or at
- * web.max_connections a worker takes its listeners out (disarms) and comes back on a timer or when a
- * connection ends; the others go on accepting.
- *
  * Ready (CONTRACT_READY) once the database pool and the broker connection had a first outcome,
  * after CONTRACT_WARM_UP_MS at the latest: starting needs neither. SIGTERM or the end of the status
  * channel drains: no more accepting, answers carry `Connection: close`, idle connections have
@@ -19,15 +14,13 @@
 #include "common/config.h"
 #include "common/contract.h"
 #include "common/pg.h"
+#include "worker/acceptor.h"
 #include "worker/broker_client.h"
 #include "worker/conn.h"
 #include "worker/cookie.h"
 #include "worker/identity.h"
 #include "worker/route.h"
 #include "worker/touch.h"
-
-#define WORKER_ACCEPTS 16	   /* connections taken a turn, so that the others get some */
-#define WORKER_ACCEPT_RETRY_MS 100 /* after EMFILE and the like */
 
 enum worker_statement {
 #define SQL(name, nparams, text) WORKER_SQL_##name,
@@ -50,12 +43,10 @@ struct worker {
 	size_t ncookie_names;
 	struct conns conns;
 	unsigned nlisten;
-	int listen_epoll;
-	bool accepting; /* the listeners are armed */
+	struct acceptor *acceptor;
 	bool draining, ready, pg_seen, broker_seen;
 	unsigned generation;
-	struct event *ev_listen, *ev_retry, *ev_reap, *ev_heartbeat, *ev_warm_up, *ev_term,
-	    *ev_status, *ev_drain_idle;
+	struct event *ev_reap, *ev_heartbeat, *ev_warm_up, *ev_term, *ev_status, *ev_drain_idle;
 };
 
 /* Runs until drained. Returns an enum contract_exit. Takes *config. */
