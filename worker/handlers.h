@@ -21,6 +21,10 @@ enum step verify_reply(struct request *r);
 enum step login_begin(struct request *r);
 enum step login_begun(struct request *r);
 
+/* The broker's "no" to beginning or finishing a login, as a page, and its word for the log. */
+enum step login_failed(struct request *r);
+const char *login_failure_word(const struct request *r);
+
 /* handler_callback.c */
 enum step callback_ask(struct request *r);
 enum step callback_answered(struct request *r);

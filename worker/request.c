@@ -65,6 +65,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	buf_init(&r->row, REQUEST_ROW_MAX);
 	buf_init(&r->token, IPC_TOKEN_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
+	buf_init(&r->form, REQUEST_FORM_MAX);
 	*ret = r;
 	return ERR_OK;
 }
@@ -81,9 +82,7 @@ void request_free(struct request **p)
 	buf_done(&r->row);
 	buf_done(&r->token);
 	buf_done(&r->target);
-	if (r->form != NULL)
-		explicit_bzero(r->form, r->form_len);
-	free(r->form);
+	buf_done(&r->form);
 	explicit_bzero(r, sizeof *r);
 	free(r);
 	*p = NULL;
@@ -126,6 +125,19 @@ struct sv request_field(const struct request *r, struct sv name)
 	struct sv v = SV_NONE;
 
 	return http_fields_one(r->fields, name, &v) == ERR_OK ? v : SV_NONE;
+}
+
+enum err request_form(struct request *r, struct sv text, struct form_field *fields, size_t n)
+{
+	/* Room for query and body from the start: what is decoded does not move. */
+	size_t room = r->fw.url.query.n + r->from.body.n + 1;
+	enum err e;
+
+	if (r->form.p == NULL && buf_reserve(&r->form, room) == NULL)
+		return ERR_LIMIT;
+	e = form_parse(text, fields, n, r->form.p + r->form.n);
+	r->form.n += text.n;
+	return e;
 }
 
 void request_keep_failure(struct request *r, const struct ipc_failure *m)

@@ -22,11 +22,13 @@
 #include "common/pg.h"
 #include "worker/broker_client.h"
 #include "worker/cookie.h"
+#include "worker/form.h"
 #include "worker/forwarded.h"
 #include "worker/http_reply.h"
 #include "worker/http_request.h"
 
 #define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (logout's form) */
+#define REQUEST_FORM_MAX 32768	     /* bytes of query and body, decoded */
 #define REQUEST_ROW_MAX 131072	     /* bytes of one session row */
 #define REQUEST_CORRELATION_BYTES 16 /* random; base64url in X-Correlation-ID */
 #define REQUEST_CORRELATION_LEN B64URL_LEN(REQUEST_CORRELATION_BYTES)
@@ -103,9 +105,8 @@ struct request {
 	struct buf target; /* a URL the broker answered with */
 	unsigned char binding[IPC_SECRET_LEN];
 	uint32_t day;
-	char *form; /* decoded query or body, of the handler that parsed it */
-	size_t form_len;
-	bool everywhere, wants_json, slides;
+	struct buf form; /* decoded parameters */
+	bool everywhere, wants_json;
 	struct http_reply reply;
 };
 
@@ -120,6 +121,9 @@ enum step request_end(struct request *r, struct sv type, struct sv body);
 struct sv request_correlation(const struct request *r);
 /* A FAILURE's content, for reason_of_broker(). */
 void request_keep_failure(struct request *r, const struct ipc_failure *m);
+/* form_parse() into memory of the request's; may be called for query and body. */
+WARN_UNUSED enum err request_form(struct request *r, struct sv text, struct form_field *fields,
+				  size_t n);
 /* The one value of a field, or empty. */
 struct sv request_field(const struct request *r, struct sv name);
 
