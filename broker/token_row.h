@@ -32,6 +32,7 @@ struct token_row {
 	struct sv refresh_sealed, id_token_sealed;
 	struct sv token_sealed, token_config;
 	int64_t token_left_ms, token_generation;
+	int64_t refresh_generation, id_token_generation; /* that they were sealed under */
 };
 /* ERR_NOT_FOUND: not exactly one row. */
 WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);
@@ -73,18 +74,21 @@ WARN_UNUSED enum err token_seal(const struct keyring *ring, struct sv grant_id, 
 				int64_t generation, struct sv token, int64_t ttl_ms,
 				struct buf *out);
 
-/* The token that `service` can use from this row: *ret is NULL and *held zero when there is none
- * (also when it was filed under another configuration of the service, or is over). wall_s judges
- * the `exp` of an ID token. ERR_*: what stands there does not open. */
-WARN_UNUSED enum err token_open(const struct keyring *ring, const struct token_row *row,
-				const struct token_ask *ask, int64_t wall_s, struct secret **ret,
-				struct token_held *held);
+/*
+ * Opens the token that the asker can use from this row. *ret is NULL and *held zero when there is
+ * none: nothing stands there, it was filed under another configuration of the service, its time
+ * is over, or it does not open (*ret_failure is then why, else ERR_OK). wall_s judges the `exp` of
+ * an ID token.
+ */
+void token_open(const struct keyring *ring, const struct token_row *row,
+		const struct token_ask *ask, int64_t wall_s, struct secret **ret,
+		struct token_held *held, enum err *ret_failure);
 
-/* Where the token begins in what token_open() gave. */
-struct sv token_view(const struct secret *s);
+/* The token itself in what token_open() gave for this service. */
+struct sv token_view(const struct config_service *s, const struct secret *opened);
 
-/* Labels of the sealed values of a grant; *room borrows nothing. */
+/* Labels of the sealed values of a grant; they borrow grant_id. */
 struct vault_label token_refresh_label(struct sv grant_id, int64_t generation);
-struct vault_label token_id_token_label(struct sv grant_id);
+struct vault_label token_id_token_label(struct sv grant_id, int64_t generation);
 
 #endif
