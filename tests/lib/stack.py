@@ -106,7 +106,7 @@ route "{name}-crm"     {{ app = "{name}" path = "/api/crm/" service = "crm-{prov
 route "{name}-orders"  {{ app = "{name}" path = "/api/orders/" service = "orders-{provider}" }}
 route "{name}-private" {{ app = "{name}" path = "/private/" }}
 route "{name}-read"    {{ app = "{name}" path = "/read/" methods = {{GET, HEAD}} }}
-route "{name}-page"    {{ app = "{name}" path = "/" session = none }}
+route "{name}-page"    {{ app = "{name}" path = "/" session = none csrf = off }}
 """
 
 
@@ -243,7 +243,7 @@ class Stack:
         return self
 
     def _daemon(self, name, program):
-        return Process(name, [os.path.join(binaries(), program), "-c", self.config, "-f"],
+        return Process(name, [os.path.join(binaries(), program), "-c", self.config],
                        log=os.path.join(self.directory, name + ".log"), env=_SANITIZER_OPTIONS).await_notify()
 
     def start_broker(self):
