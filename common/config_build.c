@@ -122,8 +122,9 @@ static enum err parse(struct config_build *b, const struct schema *x, cfg_t **re
 	buf_done(&text);
 	if (err == ERR_OK)
 		*ret = cfg;
-	else if (cfg != NULL)
+	else if (cfg != NULL && err != ERR_NOMEM)
 		(void)cfg_free(cfg); /* fails only for NULL */
+	/* Left alone when its memory ran out: some of its pointers then are to freed sections. */
 	return err;
 }
 
