@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "common/config_value.h"
+#include "common/contract.h"
+
+static_assert(CONFIG_MAX_LISTENS == CONTRACT_LISTEN_MAX, "the master hands every one of them on");
 
 /* The option table as libconfuse wants it. Every option is a string there: its own integers read
  * 010 as 8 and its defaults cannot tell an empty list from an absent one. */
