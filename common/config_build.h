@@ -11,8 +11,10 @@
 #include "common/config_source.h"
 #include "common/config_table.h"
 
-#define CONFIG_MAX_LIST 256  /* values of one list */
-#define CONFIG_MAX_TITLE 128 /* title of `require`, which is free text */
+#define CONFIG_MAX_LIST 256	 /* values of one list */
+#define CONFIG_MAX_HEADERS 64	 /* different names over all identity sets */
+#define CONFIG_MAX_PLACES 100000 /* routes times their hosts */
+#define CONFIG_MAX_TITLE 128	 /* title of `require`, which is free text */
 
 struct config_build {
 	struct config *c;
@@ -65,6 +67,11 @@ WARN_UNUSED enum err config_check(const struct config_build *b);
 WARN_UNUSED enum err config_check_apps(const struct config_build *b);
 WARN_UNUSED enum err config_check_headers(const struct config_build *b);
 WARN_UNUSED enum err config_check_routes(const struct config_build *b);
+WARN_UNUSED enum err config_check_overlap(const struct config_build *b);
+
+/* The provider hands this claim on to sessions. */
+bool config_claim_is_kept(const struct config_provider *p, struct sv claim);
+bool config_list_has(const struct config_list *list, struct sv value);
 
 /* Of config_notes.c. */
 WARN_UNUSED enum err config_notes(struct config_build *b);

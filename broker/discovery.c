@@ -1,0 +1,152 @@
+#include "broker/discovery.h"
+
+#include <stdlib.h>
+
+#include "broker/json_strict.h"
+
+enum err discovery_url(struct sv issuer, enum http_policy policy, struct buf *out)
+{
+	enum err e = http_url_check(issuer, policy);
+
+	if (e != ERR_OK)
+		return e;
+	if (sv_find(issuer, '?') != issuer.n)
+		return ERR_SYNTAX;
+	if (issuer.p[issuer.n - 1] == '/')
+		issuer.n--;
+	buf_add(out, issuer);
+	buf_add(out, SV("/.well-known/openid-configuration"));
+	return buf_ok(out) ? ERR_OK : ERR_NOMEM;
+}
+
+enum need { REQUIRED = 1, OPTIONAL };
+
+/* A row an endpoint: where it goes, what it is called in the document, whether it must be there. */
+static const struct endpoint {
+	size_t offset;
+	const char *name;
+	enum need need;
+} endpoints[] = {
+    {offsetof(struct provider_metadata, authorization_endpoint), "authorization_endpoint",
+     REQUIRED},
+    {offsetof(struct provider_metadata, token_endpoint), "token_endpoint", REQUIRED},
+    {offsetof(struct provider_metadata, jwks_uri), "jwks_uri", REQUIRED},
+    {offsetof(struct provider_metadata, end_session_endpoint), "end_session_endpoint", OPTIONAL},
+    {offsetof(struct provider_metadata, revocation_endpoint), "revocation_endpoint", OPTIONAL},
+    {offsetof(struct provider_metadata, userinfo_endpoint), "userinfo_endpoint", OPTIONAL},
+};
+
+/* What the document lists must hold what we use; one that lists nothing says nothing. */
+static const struct {
+	const char *list, *word;
+} lists[] = {
+    {"response_types_supported", "code"},
+    {"code_challenge_methods_supported", "S256"},
+    {"grant_types_supported", "authorization_code"},
+};
+
+/* A copy in d->text, which has room for the whole document and so never moves. */
+static enum err copy(struct discovery *d, struct sv s, struct sv *ret)
+{
+	const char *at = buf_reserve(&d->text, s.n);
+
+	if (at == NULL)
+		return ERR_NOMEM;
+	buf_add(&d->text, s);
+	*ret = sv_of(at, s.n);
+	return ERR_OK;
+}
+
+static enum err read_endpoint(struct json_object *o, const struct endpoint *row,
+			      enum http_policy policy, struct discovery *d)
+{
+	struct sv *to = (struct sv *)(void *)((char *)&d->metadata + row->offset), url;
+	struct json_object *v = NULL;
+	enum err e;
+
+	/* null in place of an endpoint is seen in the wild and means absent. */
+	if ((!json_object_object_get_ex(o, row->name, &v) || v == NULL) && row->need == OPTIONAL)
+		return ERR_OK;
+	e = json_get_string(o, row->name, HTTP_URL_MAX, &url);
+	if (e == ERR_OK)
+		e = http_url_check(url, policy);
+	return e == ERR_OK ? copy(d, url, to) : e == ERR_NOT_FOUND ? ERR_SYNTAX : e;
+}
+
+static enum err check_lists(struct json_object *o, const char **ret_detail)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct json_object *a;
+		enum err e = json_get_array(o, lists[i].list, &a);
+
+		if (e == ERR_NOT_FOUND)
+			continue;
+		*ret_detail = lists[i].list;
+		if (e != ERR_OK)
+			return e;
+		if (!json_array_has(a, sv_str(lists[i].word)))
+			return ERR_UNSUPPORTED;
+	}
+	return ERR_OK;
+}
+
+static enum err read_all(struct json_object *o, struct sv issuer, enum http_policy policy,
+			 struct discovery *d, const char **ret_detail)
+{
+	struct sv got;
+	enum err e;
+
+	*ret_detail = "issuer";
+	if (json_get_string(o, "issuer", HTTP_URL_MAX, &got) != ERR_OK || !sv_eq(got, issuer))
+		return ERR_DENIED;
+	e = copy(d, got, &d->metadata.issuer);
+	for (size_t i = 0; i < ARRAY_LEN(endpoints) && e == ERR_OK; i++) {
+		*ret_detail = endpoints[i].name;
+		e = read_endpoint(o, &endpoints[i], policy, d);
+	}
+	if (e == ERR_OK)
+		e = check_lists(o, ret_detail);
+	if (e != ERR_OK)
+		return e;
+	*ret_detail = "authorization_response_iss_parameter_supported";
+	e = json_get_bool(o, *ret_detail, &d->metadata.iss_parameter_supported);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err discovery_parse(struct sv body, struct sv issuer, enum http_policy policy,
+			 struct discovery **ret, const char **ret_detail)
+{
+	struct json_object *o = NULL;
+	struct discovery *d;
+	enum err e = json_strict_parse(body, DISCOVERY_BYTES_MAX, &o);
+
+	*ret_detail = "json";
+	if (e != ERR_OK)
+		return e;
+	d = calloc(1, sizeof *d);
+	if (d != NULL) {
+		buf_init(&d->text, DISCOVERY_BYTES_MAX);
+		e = buf_reserve(&d->text, body.n) == NULL
+			? ERR_NOMEM
+			: read_all(o, issuer, policy, d, ret_detail);
+	}
+	(void)json_object_put(o);
+	if (d == NULL)
+		return ERR_NOMEM;
+	if (e != ERR_OK) {
+		discovery_free(&d);
+		return e;
+	}
+	*ret = d;
+	*ret_detail = "";
+	return ERR_OK;
+}
+
+void discovery_free(struct discovery **d)
+{
+	if (*d == NULL)
+		return;
+	buf_done(&(*d)->text);
+	free(*d);
+	*d = NULL;
+}

@@ -1,0 +1,74 @@
+/*
+ * http_client - HTTP requests to providers, on the broker's loop
+ *
+ * libcurl's multi interface on libevent. One request is one flight: one easy handle, one answer or
+ * one failure, then one call of `fn`, from the loop and never from within http_client_send().
+ * No redirects, proxies, cookies, compression or HTTP/2; TLS 1.2 or later, verified. An http URL
+ * is taken only under HTTP_LOOPBACK_TOO, and its socket connects to a loopback address or not at
+ * all. Caps: flights, bytes of head and body, the whole time of a request.
+ *
+ * SECURITY: a POST goes out on a connection of its own. On a reused one that turned out dead
+ * libcurl would send the request a second time by itself, and a refresh token must not be sent
+ * twice. Bodies we hold are wiped; libcurl keeps copies of its own which we cannot reach.
+ */
+#ifndef BFF_HTTP_CLIENT_H
+#define BFF_HTTP_CLIENT_H
+
+#include <event2/event.h>
+
+#include "broker/http_url.h"
+#include "common/buf.h"
+
+#define HTTP_FLIGHTS_MAX 256
+#define HTTP_IDLE_CONNECTIONS 8
+#define HTTP_HEAD_MAX (64 * 1024)
+#define HTTP_BODY_MAX (256 * 1024)
+#define HTTP_RETRY_AFTER_MAX 64 /* characters of the header's value; a longer one is ignored */
+
+struct http_client;
+struct http_flight;
+
+enum http_outcome {
+	HTTP_ANSWERED = 1, /* a whole answer, any status */
+	HTTP_NOT_SENT,	   /* no byte of the request left */
+	HTTP_UNKNOWN,	   /* sent at least in part: the peer may have acted on it */
+};
+
+/* Valid during the callback only; wiped after it. */
+struct http_response {
+	enum http_outcome outcome;
+	int status;	       /* 0 unless HTTP_ANSWERED */
+	struct sv body;	       /* empty unless HTTP_ANSWERED */
+	struct sv retry_after; /* as sent; empty: none */
+	const char *detail;    /* constant word for the log: what failed; "" when answered */
+};
+typedef void (*http_fn)(void *arg, const struct http_response *r);
+
+struct http_request {
+	struct sv url; /* copied */
+	enum http_policy policy;
+	struct sv authorization; /* value of the header, copied; empty: none */
+	struct buf *form;	 /* POST of a form: content is taken, `form` left empty.
+				  * NULL: GET */
+	bool (*before_send)(
+	    void *before_arg); /* may be NULL; asked at most once, right before the first
+				* byte; false: HTTP_NOT_SENT. It must not call into here. */
+	void *before_arg;
+	http_fn fn;
+	void *arg;
+};
+
+WARN_UNUSED enum err http_client_new(struct event_base *base, struct http_client **ret);
+
+/* Drops flights without calling back. Not from within a callback. */
+void http_client_free(struct http_client **c);
+
+/* ERR_OK: fn will be called, unless *ret_flight is canceled. ERR_LIMIT: too many flights;
+ * ERR_DENIED, ERR_SYNTAX: the URL; ERR_NOMEM. On failure `form` is wiped too. */
+WARN_UNUSED enum err http_client_send(struct http_client *c, const struct http_request *r,
+				      struct http_flight **ret_flight);
+
+/* Drops the flight without calling back and sets the pointer to NULL. Accepts NULL. */
+void http_flight_cancel(struct http_flight **f);
+
+#endif

@@ -1,0 +1,257 @@
+#include "broker/id_token.h"
+
+#include <openssl/evp.h>
+
+#include "broker/jose.h"
+#include "broker/json_strict.h"
+#include "common/b64.h"
+#include "common/crypt.h"
+
+/* One check of the list: reads `o`, may write to `t`. */
+typedef enum jwt_refusal (*check_fn)(struct json_object *o, const struct id_token_rules *r,
+				     struct id_token *t);
+
+/* RFC 8725 3.11: a token of another kind (logout+jwt, at+jwt) is no ID token. */
+static enum jwt_refusal check_typ(struct json_object *o, const struct id_token_rules *r,
+				  struct id_token *t)
+{
+	(void)o, (void)t;
+	if (r->typ.n == 0 || sv_eq_nocase(r->typ, SV("JWT")) ||
+	    sv_eq_nocase(r->typ, SV("application/jwt")))
+		return JWT_NONE;
+	return JWT_TYP;
+}
+
+static enum jwt_refusal check_iss(struct json_object *o, const struct id_token_rules *r,
+				  struct id_token *t)
+{
+	struct sv iss;
+
+	(void)t;
+	if (json_get_string(o, "iss", JSON_KEY_MAX * 2, &iss) != ERR_OK || !sv_eq(iss, r->issuer))
+		return JWT_ISS;
+	return JWT_NONE;
+}
+
+static bool ascii(struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] > '~')
+			return false;
+	return s.n > 0;
+}
+
+static bool no_controls(struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return false;
+	return s.n > 0;
+}
+
+static enum jwt_refusal check_sub(struct json_object *o, const struct id_token_rules *r,
+				  struct id_token *t)
+{
+	struct sv sub;
+
+	if (json_get_string(o, "sub", ID_TOKEN_SUB_MAX, &sub) != ERR_OK || !ascii(sub))
+		return JWT_SUB;
+	if (r->expect.sub.n > 0 && !sv_eq(sub, r->expect.sub))
+		return JWT_SUB_CHANGED;
+	t->claims.sub = sub;
+	return JWT_NONE;
+}
+
+static enum jwt_refusal check_subject(struct json_object *o, const struct id_token_rules *r,
+				      struct id_token *t)
+{
+	/* A configured string is also NUL-terminated (config.h). */
+	const char *name = r->subject_claim.n == 0 ? "sub" : r->subject_claim.p;
+	struct sv s;
+
+	if (json_get_string(o, name, ID_TOKEN_SUB_MAX, &s) != ERR_OK || !no_controls(s))
+		return JWT_SUBJECT_CLAIM;
+	t->claims.subject = s;
+	return JWT_NONE;
+}
+
+static enum jwt_refusal check_aud(struct json_object *o, const struct id_token_rules *r,
+				  struct id_token *t)
+{
+	struct json_object *a;
+	struct sv aud;
+	size_t n;
+
+	(void)t;
+	if (json_get_string(o, "aud", JSON_KEY_MAX, &aud) == ERR_OK)
+		return sv_eq(aud, r->client_id) ? JWT_NONE : JWT_AUD;
+	if (json_get_array(o, "aud", &a) != ERR_OK)
+		return JWT_AUD;
+	n = json_object_array_length(a);
+	if (n > ID_TOKEN_AUD_MAX || !json_array_has(a, r->client_id))
+		return JWT_AUD;
+	for (size_t i = 0; i < n; i++)
+		if (json_string_at(a, i, JSON_KEY_MAX, &aud) != ERR_OK || !sv_eq(aud, r->client_id))
+			return JWT_AUD_EXTRA;
+	return JWT_NONE;
+}
+
+static enum jwt_refusal check_azp(struct json_object *o, const struct id_token_rules *r,
+				  struct id_token *t)
+{
+	struct sv azp;
+	enum err e = json_get_string(o, "azp", JSON_KEY_MAX, &azp);
+
+	(void)t;
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && sv_eq(azp, r->client_id)))
+		return JWT_NONE;
+	return JWT_AZP;
+}
+
+static enum jwt_refusal check_time(struct json_object *o, const struct id_token_rules *r,
+				   struct id_token *t)
+{
+	int64_t exp, iat, nbf;
+	enum err e;
+
+	if (json_get_date(o, "exp", &exp) != ERR_OK)
+		return JWT_EXP;
+	if (r->now_s >= exp + ID_TOKEN_SKEW_S)
+		return JWT_EXPIRED;
+	if (json_get_date(o, "iat", &iat) != ERR_OK || iat > r->now_s + ID_TOKEN_SKEW_S ||
+	    iat < r->now_s - ID_TOKEN_IAT_PAST_S)
+		return JWT_IAT;
+	e = json_get_date(o, "nbf", &nbf);
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || nbf > r->now_s + ID_TOKEN_SKEW_S))
+		return JWT_NBF;
+	t->claims.iat_s = iat;
+	t->claims.auth_time_s = iat;
+	e = json_get_date(o, "auth_time", &t->claims.auth_time_s);
+	if (e != ERR_NOT_FOUND &&
+	    (e != ERR_OK || t->claims.auth_time_s > r->now_s + ID_TOKEN_SKEW_S))
+		return JWT_AUTH_TIME;
+	return JWT_NONE;
+}
+
+static enum jwt_refusal check_nonce(struct json_object *o, const struct id_token_rules *r,
+				    struct id_token *t)
+{
+	struct sv nonce;
+	enum err e = json_get_string(o, "nonce", JSON_KEY_MAX, &nonce);
+
+	(void)t;
+	if (r->expect.nonce.n == 0)
+		return e == ERR_OK || e == ERR_NOT_FOUND ? JWT_NONE : JWT_NONCE;
+	return e == ERR_OK && crypt_equal(nonce, r->expect.nonce) ? JWT_NONE : JWT_NONCE;
+}
+
+/* Core 3.1.3.6: the left half of the access token's hash. Ed25519 goes with SHA-512. */
+static enum jwt_refusal check_at_hash(struct json_object *o, const struct id_token_rules *r,
+				      struct id_token *t)
+{
+	const EVP_MD *md = r->alg == ALG_EDDSA ? EVP_sha512() : EVP_sha256();
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char want[B64URL_LEN(EVP_MAX_MD_SIZE / 2)];
+	unsigned n = 0;
+	struct sv got;
+	enum err e = json_get_string(o, "at_hash", JSON_KEY_MAX, &got);
+
+	(void)t;
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && r->expect.access_token.n == 0))
+		return JWT_NONE;
+	if (e != ERR_OK ||
+	    EVP_Digest(r->expect.access_token.p, r->expect.access_token.n, hash, &n, md, NULL) != 1)
+		return JWT_AT_HASH;
+	return crypt_equal(got, sv_of(want, b64url_encode(hash, n / 2, want))) ? JWT_NONE
+									       : JWT_AT_HASH;
+}
+
+static enum jwt_refusal check_words(struct json_object *o, const struct id_token_rules *r,
+				    struct id_token *t)
+{
+	enum err e = json_get_string(o, "acr", ID_TOKEN_SUB_MAX, &t->claims.acr);
+
+	(void)r;
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || !no_controls(t->claims.acr)))
+		return JWT_ACR;
+	e = json_get_string(o, "sid", ID_TOKEN_SUB_MAX, &t->claims.sid);
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || !no_controls(t->claims.sid)))
+		return JWT_SID;
+	return JWT_NONE;
+}
+
+static bool kept(const struct config_list *keep, const char *name)
+{
+	for (size_t i = 0; i < keep->n; i++)
+		if (sv_eq(keep->v[i], sv_str(name)))
+			return true;
+	return false;
+}
+
+/* Last: what keep_claims does not name is neither stored nor logged. */
+static enum jwt_refusal keep(struct json_object *all, const struct id_token_rules *r,
+			     struct id_token *t)
+{
+	size_t n = 0;
+	const char *text;
+
+	t->kept = json_object_new_object();
+	if (t->kept == NULL)
+		return JWT_MEMORY;
+	json_object_object_foreach(all, name, value)
+	{
+		if (!kept(&r->keep_claims, name))
+			continue;
+		if (json_object_object_add(t->kept, name, json_object_get(value)) != 0) {
+			(void)json_object_put(value);
+			return JWT_MEMORY;
+		}
+	}
+	text = json_object_to_json_string_length(
+	    t->kept, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	if (text == NULL)
+		return JWT_MEMORY;
+	if (n > ID_TOKEN_CLAIMS_MAX)
+		return JWT_CLAIMS_SIZE;
+	t->claims.claims = sv_of(text, n);
+	return JWT_NONE;
+}
+
+/* The email is shown to people; one that is no text is none. */
+static enum jwt_refusal find_email(struct json_object *o, const struct id_token_rules *r,
+				   struct id_token *t)
+{
+	struct sv email;
+
+	if (kept(&r->keep_claims, "email") &&
+	    json_get_string(o, "email", ID_TOKEN_SUB_MAX, &email) == ERR_OK && no_controls(email))
+		t->claims.email = email;
+	return JWT_NONE;
+}
+
+enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
+				struct id_token *ret)
+{
+	static const check_fn checks[] = {check_typ,   check_iss,     check_aud,  check_azp,
+					  check_time,  check_nonce,   check_sub,  check_subject,
+					  check_words, check_at_hash, find_email, keep};
+	struct id_token t = {.payload = NULL};
+	enum jwt_refusal why = JWT_NONE;
+
+	if (json_strict_parse(payload, JOSE_TOKEN_MAX, &t.payload) != ERR_OK)
+		return JWT_PAYLOAD;
+	for (size_t i = 0; i < ARRAY_LEN(checks) && why == JWT_NONE; i++)
+		why = checks[i](t.payload, rules, &t);
+	if (why != JWT_NONE)
+		id_token_done(&t);
+	else
+		*ret = t;
+	return why;
+}
+
+void id_token_done(struct id_token *t)
+{
+	(void)json_object_put(t->payload); /* accepts NULL */
+	(void)json_object_put(t->kept);
+	*t = (struct id_token){.payload = NULL};
+}

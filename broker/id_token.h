@@ -1,0 +1,43 @@
+/*
+ * id_token - what a verified token's payload must say (OIDC Core 3.1.3.7, 3.1.3.8, 12.2)
+ *
+ * Pure: payload, rules and the time in, claims or one word out. Runs after the signature held.
+ * Strict where the specification is soft: an audience beside ours is refused, as is a claim of a
+ * wrong type, whether needed or not, among those this file reads.
+ */
+#ifndef BFF_ID_TOKEN_H
+#define BFF_ID_TOKEN_H
+
+#include "broker/jwt_refusal.h"
+#include "broker/provider.h"
+#include "common/buf.h"
+
+#define ID_TOKEN_SKEW_S 60
+#define ID_TOKEN_IAT_PAST_S 3600  /* an older one is not of this login */
+#define ID_TOKEN_SUB_MAX 255	  /* Core 2 */
+#define ID_TOKEN_AUD_MAX 16	  /* elements */
+#define ID_TOKEN_CLAIMS_MAX 16384 /* serialised, after keep_claims */
+
+struct id_token_rules {
+	struct sv issuer, client_id;
+	enum config_alg alg; /* decides at_hash's digest */
+	struct sv typ;	     /* of the header; empty: absent */
+	struct sv subject_claim;
+	struct config_list keep_claims;
+	struct id_token_expect expect;
+	int64_t now_s;
+};
+
+struct json_object;
+
+/* The views of `claims` live until id_token_done(). Zero it before. */
+struct id_token {
+	struct id_token_claims claims;
+	struct json_object *payload, *kept;
+};
+
+WARN_UNUSED enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
+					    struct id_token *ret);
+void id_token_done(struct id_token *t);
+
+#endif

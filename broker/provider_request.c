@@ -1,0 +1,211 @@
+/* The requests of provider.h to the token and revocation endpoints. */
+#include <stdlib.h>
+
+#include "broker/client_auth.h"
+#include "broker/provider_call.h"
+#include "broker/token_reply.h"
+#include "broker/token_request.h"
+#include "common/clock.h"
+
+#define AUTHORIZATION_MAX (512 * 1024)
+
+struct request {
+	struct provider_call call; /* first */
+	struct http_flight *flight;
+	struct event *soon;		      /* a revocation with nothing to ask */
+	const struct config_service *service; /* refresh: outlives the call, as `config` does */
+	provider_token_fn token_fn;	      /* or */
+	provider_revoke_fn revoke_fn;
+	void *arg;
+};
+
+/* Off the list; the callback comes between this and request_free(). */
+static void request_end(struct request *rq)
+{
+	TAILQ_REMOVE(&rq->call.provider->calls, &rq->call, link);
+	http_flight_cancel(&rq->flight);
+	if (rq->soon != NULL)
+		event_free(rq->soon);
+	rq->soon = NULL;
+}
+
+static void request_cancel(struct provider_call *call)
+{
+	struct request *rq = (struct request *)call;
+
+	request_end(rq);
+	if (rq->token_fn != NULL)
+		rq->token_fn(rq->arg, ERR_CANCELED, NULL);
+	else
+		rq->revoke_fn(rq->arg, ERR_CANCELED, 0);
+	free(rq);
+}
+
+static enum err request_new(struct provider *p, void *arg, struct request **ret)
+{
+	struct request *rq = calloc(1, sizeof *rq);
+
+	if (rq == NULL)
+		return ERR_NOMEM;
+	rq->call.provider = p;
+	rq->call.cancel = request_cancel;
+	rq->arg = arg;
+	TAILQ_INSERT_TAIL(&p->calls, &rq->call, link);
+	*ret = rq;
+	return ERR_OK;
+}
+
+static void on_token(void *arg, const struct http_response *r)
+{
+	struct request *rq = arg;
+	struct provider *p = rq->call.provider;
+	struct token_answer answer;
+
+	rq->flight = NULL; /* http_client ends it */
+	request_end(rq);
+	token_reply_read(r, p->config->preset, rq->service, clock_wall_s(), &answer);
+	rq->token_fn(rq->arg, ERR_OK, &answer.reply);
+	token_answer_done(&answer);
+	free(rq);
+}
+
+/* RFC 7009 2.2: 200 also for a token the provider does not know. */
+static void on_revoked(void *arg, const struct http_response *r)
+{
+	struct request *rq = arg;
+	uint32_t after = 0;
+	enum err e = ERR_UNAVAILABLE;
+
+	rq->flight = NULL;
+	request_end(rq);
+	if (r->outcome == HTTP_ANSWERED) {
+		after = token_retry_after(r->retry_after, clock_wall_s());
+		if (r->status == 200)
+			e = ERR_OK;
+		else if (r->status >= 400 && r->status < 500 && r->status != 429)
+			e = ERR_DENIED;
+	}
+	rq->revoke_fn(rq->arg, e, after);
+	free(rq);
+}
+
+/* Adds the client's authentication and sends; the form is consumed on any outcome. */
+static enum err post(struct request *rq, struct sv url, struct buf *form,
+		     bool (*before_send)(void *arg), http_fn fn)
+{
+	struct provider *p = rq->call.provider;
+	struct http_request r = {.url = url,
+				 .policy = p->policy,
+				 .form = form,
+				 .before_send = before_send,
+				 .before_arg = rq->arg,
+				 .fn = fn,
+				 .arg = rq};
+	struct buf authorization;
+	enum err e;
+
+	buf_init(&authorization, AUTHORIZATION_MAX);
+	e = client_auth_apply(p->config, secret_view(p->client_secret), form, &authorization);
+	if (e == ERR_OK && (!buf_ok(&authorization) || !buf_ok(form)))
+		e = ERR_LIMIT;
+	r.authorization = buf_sv(&authorization);
+	if (e == ERR_OK)
+		e = http_client_send(p->http, &r, &rq->flight);
+	buf_done(&authorization);
+	buf_done(form);
+	return e;
+}
+
+/* Posts to the token endpoint; on failure nothing is left behind. */
+static enum err post_token(struct provider *p, struct buf *form,
+			   const struct config_service *service, bool (*before_send)(void *arg),
+			   provider_token_fn fn, void *arg)
+{
+	struct request *rq;
+	enum err e = request_new(p, arg, &rq);
+
+	if (e != ERR_OK) {
+		buf_done(form);
+		return e;
+	}
+	rq->service = service;
+	rq->token_fn = fn;
+	e = post(rq, p->discovery->metadata.token_endpoint, form, before_send, on_token);
+	if (e != ERR_OK) {
+		request_end(rq);
+		free(rq);
+	}
+	return e;
+}
+
+enum err provider_code(struct provider *p, struct sv code, struct sv redirect_uri,
+		       struct sv code_verifier, provider_token_fn fn, void *arg)
+{
+	struct buf form;
+
+	if (p->discovery == NULL)
+		return ERR_UNAVAILABLE;
+	buf_init(&form, TOKEN_REQUEST_MAX);
+	token_request_code(&form, code, redirect_uri, code_verifier);
+	return post_token(p, &form, NULL, NULL, fn, arg);
+}
+
+enum err provider_refresh(struct provider *p, struct sv refresh_token,
+			  const struct config_service *service, bool (*before_send)(void *arg),
+			  provider_token_fn fn, void *arg)
+{
+	struct buf form;
+	enum err e;
+
+	if (p->discovery == NULL)
+		return ERR_UNAVAILABLE;
+	buf_init(&form, TOKEN_REQUEST_MAX);
+	e = token_request_refresh(&form, refresh_token, service);
+	if (e != ERR_OK) {
+		buf_done(&form);
+		return e;
+	}
+	return post_token(p, &form, service, before_send, fn, arg);
+}
+
+static void on_nothing_to_revoke(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *rq = arg;
+
+	(void)fd;
+	(void)what;
+	request_end(rq);
+	rq->revoke_fn(rq->arg, ERR_OK, 0);
+	free(rq);
+}
+
+enum err provider_revoke(struct provider *p, struct sv refresh_token, provider_revoke_fn fn,
+			 void *arg)
+{
+	struct request *rq;
+	struct buf form;
+	enum err e;
+
+	if (p->discovery == NULL)
+		return ERR_UNAVAILABLE;
+	e = request_new(p, arg, &rq);
+	if (e != ERR_OK)
+		return e;
+	rq->revoke_fn = fn;
+	if (p->discovery->metadata.revocation_endpoint.n == 0) {
+		rq->soon = event_new(p->base, -1, 0, on_nothing_to_revoke, rq);
+		if (rq->soon != NULL)
+			event_active(rq->soon, EV_TIMEOUT, 0);
+		else
+			e = ERR_NOMEM;
+	} else {
+		buf_init(&form, TOKEN_REQUEST_MAX);
+		token_request_revoke(&form, refresh_token);
+		e = post(rq, p->discovery->metadata.revocation_endpoint, &form, NULL, on_revoked);
+	}
+	if (e != ERR_OK) {
+		request_end(rq);
+		free(rq);
+	}
+	return e;
+}
