@@ -1,6 +1,11 @@
 #include "broker/http_client.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/unit/broker/server.h"
 
@@ -301,6 +306,68 @@ static void proxies_of_the_environment_are_ignored(void **state)
 	assert_int_equal(g.status, 200);
 }
 
+/* A TLS server with a certificate of its own making, in a process group of its own; its port. */
+static unsigned tls_server(pid_t *pid)
+{
+	static const char script[] =
+	    "umask 077; d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && trap 'exit 0' TERM && cd "
+	    "\"$d\" && "
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c "
+	    "-days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null && "
+	    "openssl s_server -accept 127.0.0.1:0 -key k -cert c -www 2>/dev/null";
+	char sh[] = "sh", dash_c[] = "-c", text[sizeof script];
+	char *const argv[] = {sh, dash_c, text, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int out[2];
+	unsigned port = 0;
+	char line[256];
+	FILE *f;
+
+	memcpy(text, script, sizeof script);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	assert_int_equal(posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	close(out[1]);
+	f = fdopen(out[0], "r");
+	while (port == 0 && fgets(line, sizeof line, f) != NULL)
+		(void)sscanf(line, "ACCEPT 127.0.0.1:%u", &port);
+	fclose(f);
+	return port;
+}
+
+static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **state)
+{
+	struct http_request r = {.policy = HTTP_ONLY_HTTPS, .fn = on_answer};
+	struct got g = {.allow = true};
+	struct buf form;
+	char url[64];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	snprintf(url, sizeof url, "https://localhost:%u/", tls_server(&pid));
+	buf_init(&form, 100);
+	buf_add(&form, SV("refresh_token=secret"));
+	r.url = sv_str(url);
+	r.form = &form;
+	r.arg = r.before_arg = &g;
+	r.before_send = may_send;
+	assert_int_equal(http_client_send(t.http, &r, &g.flight), ERR_OK);
+	loop_until(t.base, &g.done);
+	assert_int_equal(kill(-pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(g.outcome, HTTP_NOT_SENT);
+	assert_string_equal(g.detail, "certificate");
+	assert_int_equal(g.asked, 0);
+}
+
 static void no_descriptor_is_left(void **state)
 {
 	unsigned before = open_fds();
@@ -331,6 +398,7 @@ int main(void)
 	    WITH(flights_have_a_limit_and_end_with_the_client),
 	    WITH(foreign_addresses_are_refused),
 	    WITH(proxies_of_the_environment_are_ignored),
+	    WITH(a_certificate_of_nobody_is_refused_before_anything_is_sent),
 	    cmocka_unit_test(no_descriptor_is_left),
 	};
 
