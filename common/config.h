@@ -15,10 +15,15 @@
 #include "common/secret.h"
 #include "common/sv.h"
 
-#define CONFIG_MAX_BYTES (1024 * 1024) /* one file, and the whole after includes */
+#define CONFIG_MAX_BYTES (1024 * 1024)	   /* one file, and the whole after includes */
+#define CONFIG_MAX_DUMP (64 * 1024 * 1024) /* config_dump(), which spells out every default */
 #define CONFIG_MAX_ROUTES 10000
 #define CONFIG_MAX_LISTENS 16 /* CONTRACT_LISTEN_MAX */
-#define CONFIG_NAME_MAX 64    /* title of a section: [A-Za-z0-9._-] */
+#define CONFIG_MAX_PROVIDERS 64
+#define CONFIG_MAX_APPS 256
+#define CONFIG_MAX_IDENTITIES 256
+#define CONFIG_MAX_SERVICES 1000
+#define CONFIG_NAME_MAX 64 /* title of a section: [A-Za-z0-9._-] */
 
 struct config_list {
 	const struct sv *v;

@@ -12,7 +12,8 @@
  * every connection. A query that gets no answer within query_timeout_ms drops its connection:
  * its callers get ERR_TIMEOUT (their own deadline) or ERR_UNAVAILABLE (the others on it).
  * A standby is refused: every connection must be read-write. Hosts of a multi-host conninfo
- * are tried in turn, each within TIMEOUT_CONNECT_MS.
+ * are tried in turn, each within TIMEOUT_CONNECT_MS. libpq resolves a host's name when connecting
+ * starts, which blocks; a Unix socket, an IP address, or hostaddr beside host does not.
  *
  * SECURITY: parameters and results are not logged; an error's SQLSTATE and primary message are.
  */
@@ -21,7 +22,11 @@
 
 #include <event2/event.h>
 
+#include "common/secret.h"
 #include "common/sv.h"
+
+#define PG_PARAMS_MAX 32   /* of one statement */
+#define PG_CALLS_MAX 16384 /* under way on one connection; more: ERR_LIMIT */
 
 struct pg;
 struct pg_call;
@@ -39,6 +44,7 @@ struct pg_options {
 	const char *conninfo;
 	const char *user;	   /* the role; overrides conninfo */
 	const char *password_file; /* resolved path, or NULL for none (peer, trust) */
+	enum secret_file_mode password_file_mode; /* 0 = strict */
 	const char *application_name;
 	const struct pg_statement *statements;
 	size_t nstatements;
@@ -57,8 +63,10 @@ struct pg_param {
 #define PG_NULL ((struct pg_param){.p = NULL})
 
 /* rows is NULL unless e == ERR_OK, and valid during the call only. ERR_CONFLICT: SQLSTATE
- * class 23 or 40; ERR_DENIED: 42501 or BF001 (refused by a verb of ours); other errors of the
- * server: ERR_PROTOCOL. */
+ * class 23 or 40; ERR_DENIED: 42501 or BF001 (refused by a verb of ours); ERR_TIMEOUT also: the
+ * server's own statement or lock timeout; ERR_UNAVAILABLE also: the server is going down, out of
+ * resources or read-only, and whatever was sent on a connection that broke, done or not; other
+ * errors of the server: ERR_PROTOCOL. */
 typedef void (*pg_fn)(void *arg, enum err e, const struct pg_rows *rows);
 
 /* Starts connecting; needs no server to be up. Copies what it needs of the options except the
@@ -75,7 +83,9 @@ bool pg_ready(const struct pg *p);
 /* Called on every change of pg_ready(). */
 void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg);
 
-/* Queues statement number `stmt` with its nparams parameters (copied). ret may be NULL. */
+/* Sends statement number `stmt` with its nparams parameters (copied). ret may be NULL.
+ * ERR_UNAVAILABLE; ERR_LIMIT (PG_CALLS_MAX, or parameters too large), ERR_SYNTAX (NUL in text),
+ * ERR_NOMEM. */
 WARN_UNUSED enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
 			      void *arg, struct pg_call **ret);
 

@@ -1,0 +1,69 @@
+/*
+ * broker - the process: its loop, its connections, its jobs
+ *
+ * One struct broker is passed down; there is no other state. It starts without database, provider
+ * or worker, and only a configuration that cannot be used keeps it from starting. SIGTERM drains:
+ * no new peers, every request and refresh under way is brought to its end (a successor refresh
+ * token in memory is worth waiting for), then broker_run() returns.
+ */
+#ifndef BFF_BROKER_H
+#define BFF_BROKER_H
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+#include "broker/broker_sql.h"
+#include "broker/edition.h"
+#include "broker/keyring.h"
+#include "broker/rate_limit.h"
+
+#define BROKER_PEERS_MAX 256
+#define BROKER_LISTENERS_MAX 4
+#define BROKER_OWNER_LEN 16
+#define BROKER_DRAIN_MS 25000 /* then what is still under way is given up */
+
+struct peer;
+struct grant_table;
+struct revocation;
+struct sweep;
+
+struct broker {
+	struct event_base *base;
+	struct pg *pg;
+	struct http_client *http;
+	struct keyring *ring;
+	struct editions editions;
+	struct rate_limit *limits;
+	struct grant_table *grants;
+	struct revocation *revocation;
+	struct sweep *sweep;
+	unsigned char owner[BROKER_OWNER_LEN]; /* this process, in leases */
+	uid_t peer_uid;
+	struct peer *peers;
+	size_t npeers;
+	uint64_t peer_serials; /* names connections in the log */
+	struct event *listeners[BROKER_LISTENERS_MAX];
+	size_t nlisteners;
+	struct event *on_term, *on_int, *drain_timer;
+	bool draining;
+	bool stopping; /* nothing is retried any more */
+};
+
+/* Takes *config. fds: listening sockets handed in (taken), or nfds == 0: binds broker.socket. */
+WARN_UNUSED enum err broker_new(const char *config_path, struct config **config, const int *fds,
+				size_t nfds, struct broker **ret, struct errmsg *e);
+void broker_free(struct broker **b);
+
+/* Returns after SIGTERM or SIGINT and the drain. */
+void broker_run(struct broker *b);
+
+/* Called by whoever finished something while draining: looks whether all is done. */
+void broker_drained(struct broker *b);
+
+/* Everything `bff-broker -t` checks beside the file itself: secrets, key ring, peer_user. */
+WARN_UNUSED enum err broker_check(const struct config *c, struct errmsg *e);
+
+/* Random bytes or death: a broker without randomness must not go on. */
+void broker_random(void *out, size_t n);
+
+#endif

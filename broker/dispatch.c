@@ -1,0 +1,57 @@
+#include "broker/dispatch.h"
+
+#include "common/log.h"
+
+static enum err on_hello(struct peer *p, const struct ipc_message *m)
+{
+	return peer_hello(p, m->id, &m->u.hello);
+}
+
+/* A request that could not be taken on is answered already; the peer stays. */
+#define REQUEST_HANDLER(name)                                                                      \
+	static enum err on_##name(struct peer *p, const struct ipc_message *m)                     \
+	{                                                                                          \
+		struct request *r = NULL;                                                          \
+                                                                                                   \
+		if (peer_request(p, m, m->u.name.correlation, &r) == ERR_OK)                       \
+			name##_handler(&r, &m->u.name);                                            \
+		return ERR_OK;                                                                     \
+	}
+#define login_begin_handler login_begin
+#define login_finish_handler login_finish
+#define token_get_handler token_get
+#define logout_handler logout
+REQUEST_HANDLER(login_begin)
+REQUEST_HANDLER(login_finish)
+REQUEST_HANDLER(token_get)
+REQUEST_HANDLER(logout)
+
+static const struct row {
+	enum ipc_number number;
+	enum ipc_phase phase;
+	enum err (*fn)(struct peer *p, const struct ipc_message *m);
+} rows[] = {
+    {IPC_HELLO, IPC_PHASE_HELLO, on_hello},
+    {IPC_LOGIN_BEGIN, IPC_PHASE_OPEN, on_login_begin},
+    {IPC_LOGIN_FINISH, IPC_PHASE_OPEN, on_login_finish},
+    {IPC_TOKEN_GET, IPC_PHASE_OPEN, on_token_get},
+    {IPC_LOGOUT, IPC_PHASE_OPEN, on_logout},
+};
+
+enum err dispatch_packet(struct peer *p, struct sv packet)
+{
+	struct ipc_message m = {0};
+	enum err rc = ipc_decode(packet, &m);
+
+	if (rc != ERR_OK) {
+		log_peer(LOG_WARN, "peer_dropped", KU("peer", p->serial),
+			 K("why", "packet does not decode"));
+		return rc;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].number == m.number && rows[i].phase == p->phase)
+			return rows[i].fn(p, &m);
+	log_peer(LOG_WARN, "peer_dropped", KU("peer", p->serial), K("message", m.name),
+		 K("why", "not a message of this side or this phase"));
+	return ERR_PROTOCOL;
+}

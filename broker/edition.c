@@ -1,0 +1,224 @@
+#include "broker/edition.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+static enum err digest_of(const struct config *c, unsigned char out[CRYPT_SHA256_LEN])
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	enum err rc;
+
+	if (f == NULL)
+		return ERR_NOMEM;
+	rc = config_dump(c, CONFIG_PRINT_BROKERED, f);
+	if (fclose(f) != 0 && rc == ERR_OK)
+		rc = ERR_NOMEM;
+	if (rc == ERR_OK)
+		rc = crypt_sha256(sv_of(text, n), out);
+	free(text);
+	return rc;
+}
+
+static enum err read_client_secret(const struct config *c, const struct config_provider *p,
+				   struct secret **ret, struct errmsg *msg)
+{
+	char path[PATH_MAX];
+
+	*ret = NULL;
+	if (p->client_secret_file.n == 0)
+		return ERR_OK;
+	if (config_secret_path(p->client_secret_file, path, sizeof path) != ERR_OK)
+		return errmsg_set(msg, ERR_CONFIG, "%s:%u: client_secret_file: path too long",
+				  p->place.file, p->place.line);
+	return secret_read_file(path, c->broker.secret_files, ret, msg);
+}
+
+enum err edition_check_secrets(const struct config *c, struct errmsg *msg)
+{
+	for (size_t i = 0; i < c->nproviders; i++) {
+		struct secret *s = NULL;
+		enum err rc = read_client_secret(c, &c->providers[i], &s, msg);
+
+		secret_free(&s);
+		if (rc != ERR_OK)
+			return rc;
+	}
+	return ERR_OK;
+}
+
+void edition_stop(struct edition *ed)
+{
+	for (size_t i = 0; ed->providers != NULL && i < ed->config->nproviders; i++)
+		provider_free(&ed->providers[i]);
+}
+
+static void edition_free(struct edition *ed)
+{
+	edition_stop(ed);
+	free(ed->providers);
+	config_free(&ed->config);
+	free(ed);
+}
+
+static enum err start_providers(struct editions *e, struct edition *ed, struct errmsg *msg)
+{
+	const struct config *c = ed->config;
+
+	ed->providers = calloc(c->nproviders + 1, sizeof(struct provider *));
+	if (ed->providers == NULL)
+		return errmsg_set(msg, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < c->nproviders; i++) {
+		struct secret *s = NULL;
+		enum err rc = read_client_secret(c, &c->providers[i], &s, msg);
+
+		if (rc != ERR_OK)
+			return rc;
+		rc = provider_new(e->base, e->http, &c->providers[i], &s, &ed->providers[i]);
+		secret_free(&s);
+		if (rc != ERR_OK)
+			return errmsg_set(msg, rc, "%s:%u: provider: %s",
+					  c->providers[i].place.file, c->providers[i].place.line,
+					  err_text(rc));
+	}
+	return ERR_OK;
+}
+
+/* Those that nobody uses go, oldest first, until the list is short enough. */
+static void trim(struct editions *e)
+{
+	while (e->n > EDITIONS_MAX) {
+		struct edition **oldest = NULL, *gone;
+
+		for (struct edition **p = &e->newest->next; *p != NULL; p = &(*p)->next)
+			if ((*p)->refs == 0)
+				oldest = p;
+		if (oldest == NULL)
+			return;
+		gone = *oldest;
+		*oldest = gone->next;
+		e->n--;
+		edition_free(gone);
+	}
+}
+
+enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg)
+{
+	struct edition *ed = calloc(1, sizeof *ed);
+	enum err rc;
+
+	if (ed == NULL)
+		return errmsg_set(msg, ERR_NOMEM, "out of memory");
+	ed->config = *config;
+	rc = digest_of(ed->config, ed->digest);
+	if (rc != ERR_OK)
+		(void)errmsg_set(msg, rc, "configuration digest: %s", err_text(rc));
+	if (rc == ERR_OK)
+		rc = start_providers(e, ed, msg);
+	*config = NULL;
+	if (rc != ERR_OK) {
+		edition_free(ed);
+		return rc;
+	}
+	ed->next = e->newest;
+	e->newest = ed;
+	e->n++;
+	e->read_at_ms = clock_boot_ms();
+	trim(e);
+	return ERR_OK;
+}
+
+void editions_done(struct editions *e)
+{
+	while (e->newest != NULL) {
+		struct edition *ed = e->newest;
+
+		assert(ed->refs == 0);
+		e->newest = ed->next;
+		edition_free(ed);
+	}
+	e->n = 0;
+}
+
+static struct edition *by_digest(const struct editions *e, struct sv digest)
+{
+	for (struct edition *ed = e->newest; ed != NULL; ed = ed->next)
+		if (sv_eq(sv_of((const char *)ed->digest, sizeof ed->digest), digest))
+			return ed;
+	return NULL;
+}
+
+static void not_loaded(const struct errmsg *msg)
+{
+	log_error("config_not_loaded", K("why", msg->text),
+		  K("then", "the editions of before stay"));
+}
+
+struct edition *editions_find(struct editions *e, struct sv digest)
+{
+	struct edition *ed = by_digest(e, digest);
+	unsigned char got_digest[CRYPT_SHA256_LEN];
+	struct config *c = NULL;
+	struct errmsg msg;
+
+	if (ed != NULL || clock_boot_ms() - e->read_at_ms < EDITION_REREAD_MS)
+		return ed;
+	e->read_at_ms = clock_boot_ms();
+	if (config_load(e->path, &c, &msg) != ERR_OK) {
+		not_loaded(&msg);
+		return NULL;
+	}
+	if (digest_of(c, got_digest) != ERR_OK ||
+	    !sv_eq(digest, sv_of((char *)got_digest, sizeof got_digest))) {
+		log_warn("config_not_the_workers", K("path", e->path),
+			 K("then", "the file changed since its master read it; reload the master"));
+		config_free(&c);
+		return NULL;
+	}
+	if (editions_add(e, &c, &msg) != ERR_OK) {
+		not_loaded(&msg);
+		return NULL;
+	}
+	log_info("config_loaded", K("path", e->path), KU("editions", e->n));
+	return by_digest(e, digest);
+}
+
+void edition_ref(struct edition *ed)
+{
+	ed->refs++;
+}
+
+void edition_unref(struct edition **ed)
+{
+	if (*ed == NULL)
+		return;
+	assert((*ed)->refs > 0);
+	(*ed)->refs--;
+	*ed = NULL;
+}
+
+struct provider *edition_provider(const struct edition *ed, struct sv name)
+{
+	const struct config *c = ed->config;
+
+	for (size_t i = 0; i < c->nproviders; i++)
+		if (sv_eq(c->providers[i].name, name))
+			return ed->providers[i];
+	return NULL;
+}
+
+struct provider *editions_provider(const struct editions *e, struct sv name)
+{
+	for (const struct edition *ed = e->newest; ed != NULL; ed = ed->next) {
+		struct provider *p = edition_provider(ed, name);
+
+		if (p != NULL)
+			return p;
+	}
+	return NULL;
+}

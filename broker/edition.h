@@ -1,0 +1,67 @@
+/*
+ * edition - one reading of the configuration, with its providers at run time
+ *
+ * A worker's hello names the edition it was started with by the digest of its provider, service
+ * and app sections. While a peer, a request or a refresh uses an edition it stays; besides those
+ * the newest and up to EDITIONS_MAX in all, so that a worker that crashes and comes back with the
+ * configuration of before is still understood. A digest that none has makes the file be read
+ * once more, at most every EDITION_REREAD_MS.
+ *
+ * Failure: a file that does not load changes nothing.
+ */
+#ifndef BFF_EDITION_H
+#define BFF_EDITION_H
+
+#include <event2/event.h>
+
+#include "broker/holdoff.h"
+#include "broker/provider.h"
+#include "common/crypt.h"
+
+#define EDITIONS_MAX 8
+#define EDITION_REREAD_MS 1000
+
+struct edition {
+	struct edition *next; /* older */
+	unsigned refs;
+	struct config *config;
+	unsigned char digest[CRYPT_SHA256_LEN];
+	struct provider **providers; /* of config->providers, in order */
+	struct holdoffs holdoffs;
+};
+
+struct editions {
+	struct event_base *base;
+	struct http_client *http;
+	const char *path;
+	struct edition *newest;
+	size_t n;
+	int64_t read_at_ms;
+};
+
+/* Takes *config, also on failure, and makes it the newest. ERR_CONFIG: a client secret's file. */
+WARN_UNUSED enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg);
+
+/* Ends its providers: their pending callbacks come now, with ERR_CANCELED. */
+void edition_stop(struct edition *ed);
+
+/* Frees all; nobody holds one any more. */
+void editions_done(struct editions *e);
+
+/* By digest, re-reading the file when none has it; NULL: unknown (logged). Not referenced. */
+struct edition *editions_find(struct editions *e, struct sv digest);
+
+void edition_ref(struct edition *ed);
+/* Sets *ed to NULL. Accepts NULL. */
+void edition_unref(struct edition **ed);
+
+/* NULL: not in this edition. */
+struct provider *edition_provider(const struct edition *ed, struct sv name);
+
+/* Of the newest edition that has it; NULL: none. */
+struct provider *editions_provider(const struct editions *e, struct sv name);
+
+/* Reads every client secret once and forgets it: `bff-broker -t`. */
+WARN_UNUSED enum err edition_check_secrets(const struct config *c, struct errmsg *msg);
+
+#endif

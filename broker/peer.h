@@ -1,0 +1,51 @@
+/*
+ * peer - one worker's connection
+ *
+ * Accepts only the uid of broker.peer_user (SO_PEERCRED), wants a hello first, and drops the
+ * connection on whatever dispatch refuses. Requests that are under way when the connection
+ * closes go on without it.
+ */
+#ifndef BFF_PEER_H
+#define BFF_PEER_H
+
+#include "broker/request.h"
+
+#define PEER_REQUESTS_MAX 2048 /* under way on one connection */
+
+struct ipc_socket;
+
+struct peer {
+	struct peer *next, **prev;
+	struct broker *broker;
+	struct ipc_socket *socket;
+	enum ipc_phase phase;
+	struct edition *edition; /* NULL: unknown so far */
+	unsigned char digest[CRYPT_SHA256_LEN];
+	struct request *requests;
+	size_t nrequests;
+	uint64_t serial; /* for logs */
+};
+
+/* Takes *fd. Refused and failed ones are closed and logged. */
+void peer_accept(struct broker *b, int *fd);
+
+/* While draining: closes the peer if nothing is under way on it. */
+void peer_close_idle(struct peer **p);
+
+/* Closes at once; requests under way lose their peer. */
+void peer_free(struct peer **p);
+
+/* Sends one packet. The peer may be closing: then nothing happens. */
+void peer_send(struct peer *p, struct sv packet);
+
+/* ERR_PROTOCOL: other binaries or a second hello; the peer is to be dropped. */
+WARN_UNUSED enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m);
+
+/* The peer's edition, looked for again while it is unknown; NULL: still unknown. */
+struct edition *peer_edition(struct peer *p);
+
+/* A request of this peer. ERR_LIMIT, ERR_NOMEM: answered already. */
+WARN_UNUSED enum err peer_request(struct peer *p, const struct ipc_message *m,
+				  struct sv correlation, struct request **ret);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * request - one request of a worker, from its packet to its one answer
+ *
+ * Made by the peer that it came over, handed to a handler, and consumed by request_answer() or
+ * request_fail(), exactly once. The peer may be gone by then: the answer is dropped, and whatever
+ * the request set in motion goes on. Holds a reference to the peer's edition.
+ */
+#ifndef BFF_REQUEST_H
+#define BFF_REQUEST_H
+
+#include "broker/broker.h"
+#include "common/ipc.h"
+
+struct request {
+	struct request *next, **prev; /* of the peer's requests under way */
+	struct broker *broker;
+	struct peer *peer; /* NULL: gone */
+	struct edition *edition;
+	uint32_t id;
+	const char *name; /* of the message */
+	char correlation[IPC_NAME_MAX + 1];
+};
+
+/* What goes with a failure; zeros where there is nothing. */
+struct request_failure {
+	uint32_t retry_after_s;
+	struct sv return_to;
+	const char *detail; /* constant word, for logs on both sides */
+};
+
+/* Sends the packet that `encoded` says was encoded into *packet; fails the request when it was not.
+ * Wipes *packet. Consumes the request. */
+void request_answer(struct request **r, enum err encoded, struct buf *packet);
+
+void request_fail(struct request **r, enum ipc_error code, struct request_failure why);
+
+/* For handlers: a request_failure of a detail alone. */
+static inline struct request_failure request_detail(const char *detail)
+{
+	return (struct request_failure){.detail = detail};
+}
+
+/* The answer to a query that failed: always STORE, with the code as detail. */
+void request_fail_store(struct request **r, enum err e);
+
+#endif

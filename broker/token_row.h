@@ -1,0 +1,94 @@
+/*
+ * token_row - what TOKEN_SESSION said, and what to do about it
+ *
+ * The judgement is pure: a session that is not this app's and live gets nothing, a token is
+ * answered while it is good, renewed ahead of its end, and refreshed when there is none. An
+ * access token is sealed together with the lifetime it came with, from which the refresh-ahead
+ * margin is made.
+ */
+#ifndef BFF_TOKEN_ROW_H
+#define BFF_TOKEN_ROW_H
+
+#include "broker/vault.h"
+#include "common/config.h"
+#include "common/crypt.h"
+#include "common/ipc.h"
+#include "common/pg.h"
+
+/* Filed under this name: the access token of the login itself. */
+#define TOKEN_SESSION_SERVICE SV("@session")
+#define TOKEN_MARGIN_MS 30000	/* renewed so long before its end, or ... */
+#define TOKEN_MARGIN_PERCENT 10 /* ... this part of its lifetime, whichever is more, ... */
+#define TOKEN_MARGIN_SHARE 3	/* ... but at most a third of it; up to a quarter more by jitter */
+#define TOKEN_USABLE_MS 1000	/* less than this left is none */
+#define TOKEN_GRANT_ID_MAX 32
+
+/* A row; views are valid as long as the pg_rows are. */
+struct token_row {
+	struct sv state, app, provider, issuer, subject;
+	struct sv grant_id;
+	int64_t generation, attempts, lease_left_ms;
+	bool grant_live;
+	struct sv refresh_sealed, id_token_sealed;
+	struct sv token_sealed, token_config;
+	int64_t token_left_ms, token_generation;
+	int64_t refresh_generation, id_token_generation; /* that they were sealed under */
+};
+/* ERR_NOT_FOUND: not exactly one row. */
+WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);
+
+/* Who asks for what. */
+struct token_ask {
+	struct sv app;
+	const struct config_service *service;
+	struct sv config_digest; /* token_config_digest() of the service */
+};
+
+enum token_next {
+	TOKEN_ANSWER = 1,	/* with the token that stands there */
+	TOKEN_ANSWER_AND_RENEW, /* and have the next one fetched */
+	TOKEN_REFRESH,		/* first fetch one */
+	TOKEN_REFUSE,		/* see refusal */
+};
+struct token_verdict {
+	enum token_next next;
+	enum ipc_error refusal;
+	const char *detail;
+};
+/* token: the opened access token or ID token that stands there (see token_open()), or zeros. */
+struct token_held {
+	int64_t left_ms, ttl_ms; /* left 0: none */
+};
+struct token_verdict token_judge(const struct token_row *row, const struct token_ask *ask,
+				 const struct token_held *held);
+
+/* The name a service's token is filed under. */
+struct sv token_filed_as(const struct config_service *s);
+
+/* SHA-256 over all of the configuration that decides what token a service gets. */
+WARN_UNUSED enum err token_config_digest(const struct config_service *s,
+					 unsigned char out[CRYPT_SHA256_LEN]);
+
+/* Seals an access token with its lifetime for its row. */
+WARN_UNUSED enum err token_seal(const struct keyring *ring, struct sv grant_id, struct sv filed_as,
+				int64_t generation, struct sv token, int64_t ttl_ms,
+				struct buf *out);
+
+/*
+ * Opens the token that the asker can use from this row. *ret is NULL and *held zero when there is
+ * none: nothing stands there, it was filed under another configuration of the service, its time
+ * is over, or it does not open (*ret_failure is then why, else ERR_OK). wall_s judges the `exp` of
+ * an ID token.
+ */
+void token_open(const struct keyring *ring, const struct token_row *row,
+		const struct token_ask *ask, int64_t wall_s, struct secret **ret,
+		struct token_held *held, enum err *ret_failure);
+
+/* The token itself in what token_open() gave for this service. */
+struct sv token_view(const struct config_service *s, const struct secret *opened);
+
+/* Labels of the sealed values of a grant; they borrow grant_id. */
+struct vault_label token_refresh_label(struct sv grant_id, int64_t generation);
+struct vault_label token_id_token_label(struct sv grant_id, int64_t generation);
+
+#endif

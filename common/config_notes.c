@@ -1,0 +1,124 @@
+#include "common/config_build.h"
+
+struct notes {
+	struct config_build *b;
+	struct sv *v;
+	size_t n, cap;
+	enum err err;
+};
+
+static void note(struct notes *x, enum config_option_id id, size_t i, const char *text)
+{
+	struct config_place p = config_build_place(x->b, id, i);
+	struct sv *grown;
+	char line[ERRMSG_MAX];
+	int n = snprintf(line, sizeof line, "%s:%u: %s: %s", p.file, p.line,
+			 config_options[id].name, text);
+
+	if (x->err != ERR_OK)
+		return;
+	if (x->n == x->cap) {
+		x->cap = x->cap == 0 ? 16 : x->cap * 2;
+		grown = config_alloc_array(x->b->arena, x->cap, sizeof *grown);
+		if (grown == NULL) {
+			x->err = ERR_NOMEM;
+			return;
+		}
+		if (x->n > 0)
+			memcpy(grown, x->v, x->n * sizeof *grown);
+		x->v = grown;
+	}
+	if ((size_t)n >= sizeof line)
+		n = (int)sizeof line - 1;
+	x->err = config_copy(x->b->arena, sv_of(line, (size_t)n), &x->v[x->n]);
+	x->n += x->err == ERR_OK;
+}
+
+static void note_providers(struct notes *x)
+{
+	const struct config *c = x->b->c;
+
+	for (size_t i = 0; i < c->nproviders; i++) {
+		const struct config_provider *p = &c->providers[i];
+
+		if (p->client_auth == CLIENT_PRIVATE_KEY_JWT)
+			note(x, CONFIG_OPT_provider_client_auth, i,
+			     "private_key_jwt is not built yet: logins at this provider are "
+			     "refused");
+		if (p->client_auth == CLIENT_TLS)
+			note(x, CONFIG_OPT_provider_client_auth, i,
+			     "tls is not built yet: logins at this provider are refused");
+		if ((p->claims_from & CLAIMS_USERINFO) != 0)
+			note(x, CONFIG_OPT_provider_claims_from, i,
+			     "userinfo is not built yet: claims come from the ID token alone");
+	}
+}
+
+static void note_apps(struct notes *x)
+{
+	const struct config *c = x->b->c;
+
+	for (size_t i = 0; i < c->napps; i++) {
+		if (c->apps[i].revalidate_ms > 0)
+			note(x, CONFIG_OPT_app_revalidate, i,
+			     "is not built yet: grants and claims of a session in use are not "
+			     "checked again before its token is refreshed");
+		if (c->apps[i].pages.n > 0)
+			note(x, CONFIG_OPT_app_pages, i,
+			     "is not built yet: the built-in pages are shown");
+	}
+}
+
+static void note_services(struct notes *x)
+{
+	const struct config *c = x->b->c;
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		enum config_grant g = c->services[i].grant;
+
+		if (g == GRANT_EXCHANGE || g == GRANT_OBO || g == GRANT_CLIENT_CREDENTIALS)
+			note(x, CONFIG_OPT_service_grant, i,
+			     "is not built yet: no token is had, routes with this service answer "
+			     "502");
+		if (c->services[i].prefetch)
+			note(x, CONFIG_OPT_service_prefetch, i,
+			     "is not built yet: the token is had when it is first asked for");
+	}
+}
+
+static void note_routes(struct notes *x)
+{
+	const struct config *c = x->b->c;
+	size_t nrequires = 0;
+
+	for (size_t i = 0; i < c->nroutes; i++) {
+		const struct config_route *r = &c->routes[i];
+
+		if (r->acr.n > 0)
+			note(x, CONFIG_OPT_route_acr, i,
+			     "is not built yet: this route refuses every request with 403");
+		if (r->max_age_ms > 0)
+			note(x, CONFIG_OPT_route_max_age, i,
+			     "is not built yet: this route refuses every request with 403");
+		if (r->nrequires > 0)
+			note(x, CONFIG_OPT_require_claim, nrequires,
+			     "require is not built yet: this route refuses every request with "
+			     "403");
+		nrequires += r->nrequires;
+	}
+}
+
+enum err config_notes(struct config_build *b)
+{
+	struct notes x = {.b = b};
+
+	if (b->c->web.session_cache && config_build_is_written(b, CONFIG_OPT_web_session_cache, 0))
+		note(&x, CONFIG_OPT_web_session_cache, 0,
+		     "is not built yet: sessions are read from the database each time");
+	note_providers(&x);
+	note_apps(&x);
+	note_services(&x);
+	note_routes(&x);
+	b->c->notes = (struct config_list){x.v, x.n};
+	return x.err;
+}

@@ -1,0 +1,244 @@
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/pg_internal.h"
+
+static void destroy(struct pg *p)
+{
+	for (size_t i = 0; i < p->nconns; i++) {
+		struct pg_conn *c = &p->conns[i];
+
+		if (c->io != NULL)
+			event_free(c->io);
+		if (c->timer != NULL)
+			event_free(c->timer);
+		if (c->soon != NULL)
+			event_free(c->soon);
+	}
+	free(p->conns);
+	pg_target_free(&p->target);
+	free(p->password_file);
+	buf_done(&p->text);
+	free(p);
+}
+
+void pg_enter(struct pg *p)
+{
+	p->depth++;
+}
+
+void pg_leave(struct pg *p)
+{
+	if (--p->depth == 0 && p->closed)
+		destroy(p);
+}
+
+static bool conn_init(struct pg *p, struct pg_conn *c)
+{
+	c->pg = p;
+	c->state = PG_DOWN;
+	TAILQ_INIT(&c->calls);
+	c->io = event_new(p->base, -1, EV_READ, pg_conn_on_io, c);
+	c->timer = evtimer_new(p->base, pg_conn_on_timer, c);
+	c->soon = event_new(p->base, -1, 0, pg_conn_on_soon, c);
+	return c->io != NULL && c->timer != NULL && c->soon != NULL;
+}
+
+enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg **ret,
+		 struct errmsg *e)
+{
+	struct pg *p = calloc(1, sizeof *p);
+	enum err rc = ERR_NOMEM;
+
+	assert(o->connections > 0 && o->query_timeout_ms > 0);
+	if (p == NULL)
+		return errmsg_set(e, rc, "%s", err_text(rc));
+	p->base = base;
+	p->statements = o->statements;
+	p->nstatements = o->nstatements;
+	p->query_timeout_ms = o->query_timeout_ms;
+	p->password_file_mode =
+	    o->password_file_mode == 0 ? SECRET_FILE_STRICT : o->password_file_mode;
+	buf_init(&p->text, PG_TEXT_MAX);
+	p->conns = calloc(o->connections, sizeof *p->conns);
+	if (p->conns != NULL)
+		p->nconns = o->connections;
+	if (o->password_file != NULL)
+		p->password_file = strdup(o->password_file);
+	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL)) {
+		(void)errmsg_set(e, rc, "%s", err_text(rc));
+		goto fail;
+	}
+	rc = pg_target_new(o, &p->target, e);
+	if (rc != ERR_OK)
+		goto fail;
+	for (size_t i = 0; i < p->nconns; i++) {
+		if (!conn_init(p, &p->conns[i])) {
+			rc = errmsg_set(e, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+			goto fail;
+		}
+		pg_conn_timer_set(&p->conns[i], 0); /* connect from the loop */
+	}
+	*ret = p;
+	return ERR_OK;
+fail:
+	destroy(p);
+	return rc;
+}
+
+void pg_close(struct pg **p)
+{
+	struct pg *x = *p;
+
+	if (x == NULL)
+		return;
+	*p = NULL;
+	pg_enter(x);
+	x->closed = true;
+	for (size_t i = 0; i < x->nconns; i++) {
+		struct pg_conn *c = &x->conns[i];
+		struct pg_call *call;
+
+		pg_conn_close(c);
+		pg_conn_set_state(c, PG_DOWN);
+		while ((call = TAILQ_FIRST(&c->calls)) != NULL)
+			pg_call_end(c, call, ERR_CANCELED);
+	}
+	pg_leave(x);
+}
+
+bool pg_ready(const struct pg *p)
+{
+	return p->nup > 0;
+}
+
+void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg)
+{
+	p->ready_fn = fn;
+	p->ready_arg = arg;
+}
+
+/* The connection with the fewest calls under way. */
+static enum err choose(struct pg *p, struct pg_conn **ret)
+{
+	struct pg_conn *best = NULL;
+
+	for (size_t i = 0; i < p->nconns; i++) {
+		struct pg_conn *c = &p->conns[i];
+
+		if (c->state == PG_UP && !c->broken && (best == NULL || c->ncalls < best->ncalls))
+			best = c;
+	}
+	if (best == NULL)
+		return ERR_UNAVAILABLE;
+	if (best->ncalls >= PG_CALLS_MAX)
+		return ERR_LIMIT;
+	*ret = best;
+	return ERR_OK;
+}
+
+/* Text parameters end with NUL for libpq, so one with a NUL inside would be cut: refused. */
+static enum err encode(struct pg *p, const struct pg_param *params, unsigned n, const char **values,
+		       int *lengths, int *formats)
+{
+	size_t at[PG_PARAMS_MAX] = {0};
+
+	buf_clear(&p->text);
+	for (unsigned i = 0; i < n; i++) {
+		if (params[i].n > INT_MAX)
+			return ERR_LIMIT;
+		values[i] = params[i].p;
+		lengths[i] = (int)params[i].n;
+		formats[i] = params[i].binary ? 1 : 0;
+		if (params[i].p == NULL || params[i].binary)
+			continue;
+		if (params[i].n > 0 && memchr(params[i].p, '\0', params[i].n) != NULL)
+			return ERR_SYNTAX;
+		at[i] = p->text.n;
+		buf_add(&p->text, sv_of(params[i].p, params[i].n));
+		buf_add_char(&p->text, '\0');
+	}
+	if (!buf_ok(&p->text))
+		return ERR_LIMIT;
+	for (unsigned i = 0; i < n; i++) /* the buffer no longer moves */
+		if (params[i].p != NULL && !params[i].binary)
+			values[i] = p->text.p + at[i];
+	return ERR_OK;
+}
+
+enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn, void *arg,
+		  struct pg_call **ret)
+{
+	const char *values[PG_PARAMS_MAX];
+	int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
+	struct pg_call *call;
+	struct pg_conn *c = NULL;
+	enum err rc;
+
+	assert(stmt < p->nstatements && p->statements[stmt].nparams <= PG_PARAMS_MAX);
+	rc = p->closed ? ERR_UNAVAILABLE : choose(p, &c);
+	if (rc == ERR_OK)
+		rc = encode(p, params, p->statements[stmt].nparams, values, lengths, formats);
+	if (rc != ERR_OK)
+		return rc;
+	call = calloc(1, sizeof *call);
+	if (call == NULL)
+		return ERR_NOMEM;
+	call->stmt = stmt;
+	call->fn = fn;
+	call->arg = arg;
+	if (!pg_pipeline_send(c, call, values, lengths, formats)) {
+		free(call);
+		return ERR_UNAVAILABLE;
+	}
+	if (ret != NULL)
+		*ret = call;
+	return ERR_OK;
+}
+
+void pg_call_cancel(struct pg_call **c)
+{
+	if (*c == NULL)
+		return;
+	(*c)->fn = NULL;
+	*c = NULL;
+}
+
+size_t pg_rows_count(const struct pg_rows *r)
+{
+	return (size_t)PQntuples(r->result);
+}
+
+bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
+{
+	return PQgetisnull(r->result, (int)row, (int)col) == 1;
+}
+
+struct sv pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
+{
+	if (pg_rows_null(r, row, col))
+		return SV_NONE;
+	return sv_of(PQgetvalue(r->result, (int)row, (int)col),
+		     (size_t)PQgetlength(r->result, (int)row, (int)col));
+}
+
+int64_t pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)
+{
+	struct sv v = pg_rows_sv(r, row, col);
+	uint64_t x = 0;
+
+	if (v.n != 4 && v.n != 8)
+		return 0;
+	for (size_t i = 0; i < v.n; i++)
+		x = x << 8 | (unsigned char)v.p[i];
+	return v.n == 4 ? (int64_t)(int32_t)(uint32_t)x : (int64_t)x;
+}
+
+bool pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col)
+{
+	struct sv v = pg_rows_sv(r, row, col);
+
+	return v.n == 1 && v.p[0] != 0;
+}

@@ -1,0 +1,122 @@
+/*
+ * pg_internal - what the parts of pg share; nobody else includes it
+ *
+ *	pg.c		the interface: open, close, query, rows
+ *	pg_target.c	the conninfo taken apart, one set of parameters a host
+ *	pg_connect.c	a connection's way up: connect, prepare, back off
+ *	pg_pipeline.c	a connection that is up: send, read, deadlines
+ *
+ * Callbacks may call anything in pg.h, pg_close() too: whoever runs them does so between pg_enter()
+ * and pg_leave() and looks at pg->closed afterwards; the last pg_leave() frees a closed pool.
+ */
+#ifndef BFF_PG_INTERNAL_H
+#define BFF_PG_INTERNAL_H
+
+#include <libpq-fe.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/pg.h"
+
+#define PG_HOSTS_MAX 16
+#define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
+#define PG_BACKOFF_MIN_MS 100
+#define PG_BACKOFF_MAX_MS 5000
+
+enum pg_conn_state {
+	PG_DOWN = 1,   /* waits for its timer to try again */
+	PG_CONNECTING, /* PQconnectPoll; the timer limits this host */
+	PG_PREPARING,  /* every statement sent; the same timer */
+	PG_UP,	       /* the timer is that of the first call's deadline */
+};
+
+struct pg_call {
+	TAILQ_ENTRY(pg_call) link;
+	pg_fn fn; /* NULL once canceled */
+	void *arg;
+	int64_t deadline_ms; /* clock_boot_ms() */
+	PGresult *result;    /* came, but its transaction's end has not */
+	unsigned stmt;
+};
+TAILQ_HEAD(pg_calls, pg_call);
+
+struct pg_conn {
+	struct pg *pg;
+	enum pg_conn_state state;
+	PGconn *pq;
+	struct event *io;    /* of PQsocket; waits for io_want */
+	struct event *timer; /* meaning by state */
+	struct event *soon;  /* end of this turn of the loop: flush, or drop if broken */
+	short io_want;
+	bool broken;	/* found where no callback may run */
+	bool timer_set; /* PG_UP: `timer` is pending */
+	size_t target;	/* host in use or next to try */
+	size_t tried;	/* hosts that failed since the last success or wait */
+	unsigned failures;
+	size_t nprepared;
+	size_t ncalls;
+	struct pg_calls calls; /* in the order their answers come */
+};
+
+struct pg_target;
+
+struct pg {
+	struct event_base *base;
+	struct pg_target *target;
+	char *password_file;
+	enum secret_file_mode password_file_mode;
+	const struct pg_statement *statements;
+	size_t nstatements;
+	int64_t query_timeout_ms;
+	struct pg_conn *conns;
+	size_t nconns, nup;
+	void (*ready_fn)(void *arg, bool ready);
+	void *ready_arg;
+	struct buf text; /* parameters of the call being sent, with NULs */
+	unsigned depth;
+	bool closed;
+};
+
+struct pg_rows {
+	const PGresult *result;
+};
+
+void pg_enter(struct pg *p);
+void pg_leave(struct pg *p);
+
+/* pg_target.c: keywords and values for PQconnectStartParams, one set a host. */
+WARN_UNUSED enum err pg_target_new(const struct pg_options *o, struct pg_target **ret,
+				   struct errmsg *e);
+void pg_target_free(struct pg_target **t);
+size_t pg_target_hosts(const struct pg_target *t);
+/* "host:port" or a socket's directory, for the log. */
+const char *pg_target_name(const struct pg_target *t, size_t host);
+/* Starts connecting to a host; NULL without memory. password may be NULL. */
+PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password);
+
+/* pg_connect.c */
+/* Sets the one state, and tells pg_on_ready() what follows from it. */
+void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
+void pg_conn_start(struct pg_conn *c);
+/* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
+ * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
+void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail);
+/* Waits for `want` (EV_READ, EV_WRITE) of the socket as it is now. */
+void pg_conn_want(struct pg_conn *c, short want);
+void pg_conn_close(struct pg_conn *c);
+void pg_conn_timer_set(struct pg_conn *c, int64_t ms);
+void pg_conn_on_io(evutil_socket_t fd, short what, void *arg);
+void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg);
+void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
+
+/* pg_pipeline.c */
+/* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
+bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
+		      const int *lengths, const int *formats);
+void pg_pipeline_on_io(struct pg_conn *c, short what);
+void pg_pipeline_on_timer(struct pg_conn *c);
+void pg_pipeline_flush(struct pg_conn *c);
+/* Ends one call: takes it off its connection, runs its callback, frees it. */
+void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
+
+#endif

@@ -1,0 +1,195 @@
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/pg_internal.h"
+
+/* libpq before 17 flushes with each sync; there one call is one write. */
+static bool send_sync(struct pg_conn *c)
+{
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+	if (PQsendPipelineSync(c->pq) != 1)
+		return false;
+	event_active(c->soon, 0, 0);
+	return true;
+#else
+	int left;
+
+	if (PQpipelineSync(c->pq) != 1)
+		return false;
+	left = PQflush(c->pq); /* no system call if nothing is left */
+	if (left == 1)
+		pg_conn_want(c, EV_READ | EV_WRITE);
+	return left != -1;
+#endif
+}
+
+bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
+		      const int *lengths, const int *formats)
+{
+	const struct pg_statement *s = &c->pg->statements[call->stmt];
+
+	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
+		1 ||
+	    !send_sync(c)) {
+		c->broken = true;
+		event_active(c->soon, 0, 0);
+		return false;
+	}
+	call->deadline_ms = clock_boot_ms() + c->pg->query_timeout_ms;
+	TAILQ_INSERT_TAIL(&c->calls, call, link);
+	c->ncalls++;
+	if (!c->timer_set) {
+		c->timer_set = true;
+		pg_conn_timer_set(c, c->pg->query_timeout_ms);
+	}
+	return true;
+}
+
+void pg_pipeline_flush(struct pg_conn *c)
+{
+	int left = PQflush(c->pq);
+
+	if (left == -1)
+		pg_conn_drop(c, "database_connection_lost", NULL);
+	else
+		pg_conn_want(c, left == 1 ? EV_READ | EV_WRITE : EV_READ);
+}
+
+/* Answers come in order, so the first call's deadline is the next; looked at when the timer
+ * fires, not at every answer. */
+void pg_pipeline_on_timer(struct pg_conn *c)
+{
+	const struct pg_call *first = TAILQ_FIRST(&c->calls);
+	int64_t left;
+
+	c->timer_set = false;
+	if (first == NULL)
+		return;
+	left = first->deadline_ms - clock_boot_ms();
+	if (left <= 0) {
+		pg_conn_drop(c, "database_query_timeout", c->pg->statements[first->stmt].name);
+		return;
+	}
+	c->timer_set = true;
+	pg_conn_timer_set(c, left);
+}
+
+void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
+{
+	struct pg_rows rows = {.result = call->result};
+
+	if (c != NULL) {
+		TAILQ_REMOVE(&c->calls, call, link);
+		c->ncalls--;
+	}
+	if (call->fn != NULL)
+		call->fn(call->arg, e, e == ERR_OK ? &rows : NULL);
+	PQclear(call->result);
+	free(call);
+}
+
+static bool in_class(const char *sqlstate, const char *class)
+{
+	return strncmp(sqlstate, class, strlen(class)) == 0;
+}
+
+/* What an error of the server means to the caller; *ret_drop: and the connection with it. */
+static enum err judge_error(const PGresult *r, bool *ret_drop)
+{
+	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	/* Prepared statements that are gone or stale, a primary that became read-only, a session
+	 * that ends: a new connection is another matter. Out of resources: this one is none. */
+	*ret_drop = sqlstate == NULL || in_class(sqlstate, "08") || in_class(sqlstate, "57P") ||
+		    in_class(sqlstate, "25006") || in_class(sqlstate, "26000") ||
+		    in_class(sqlstate, "0A000") ||
+		    (severity != NULL &&
+		     (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
+	if (*ret_drop || in_class(sqlstate, "53"))
+		return ERR_UNAVAILABLE;
+	if (in_class(sqlstate, "57014") || in_class(sqlstate, "55P03"))
+		return ERR_TIMEOUT; /* statement_timeout, lock_timeout */
+	if (in_class(sqlstate, "23") || in_class(sqlstate, "40"))
+		return ERR_CONFLICT;
+	if (strcmp(sqlstate, "42501") == 0 || strcmp(sqlstate, "BF001") == 0)
+		return ERR_DENIED;
+	return ERR_PROTOCOL;
+}
+
+/* The first call's transaction is over. */
+static void first_done(struct pg_conn *c)
+{
+	struct pg_call *call = TAILQ_FIRST(&c->calls);
+	struct pg *p = c->pg;
+	const char *name = p->statements[call->stmt].name;
+	ExecStatusType status = PQresultStatus(call->result);
+	bool drop = false;
+	enum err e = ERR_OK;
+
+	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+		e = judge_error(call->result, &drop);
+		log_warn("database_error", K("statement", name),
+			 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
+			 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
+	}
+	c->broken = c->broken || drop;
+	pg_call_end(c, call, e);
+	if (drop && !p->closed && c->state == PG_UP)
+		pg_conn_drop(c, "database_connection_lost", "the server's error asks for it");
+}
+
+/* A transaction can fail after its rows came (at its commit): the error then counts. */
+static void keep_result(struct pg_call *call, PGresult *r)
+{
+	if (call->result != NULL && PQresultStatus(r) != PGRES_FATAL_ERROR) {
+		PQclear(r);
+		return;
+	}
+	PQclear(call->result);
+	call->result = r;
+}
+
+static void drain(struct pg_conn *c)
+{
+	struct pg *p = c->pg;
+	unsigned nulls = 0;
+
+	while (!p->closed && c->state == PG_UP && PQisBusy(c->pq) == 0 && c->ncalls > 0) {
+		PGresult *r = PQgetResult(c->pq);
+
+		if (r == NULL) {
+			/* One ends each query; more mean that libpq expects nothing. */
+			if (++nulls > 2)
+				break;
+			continue;
+		}
+		nulls = 0;
+		if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
+			PQclear(r);
+			first_done(c);
+		} else {
+			keep_result(TAILQ_FIRST(&c->calls), r);
+		}
+	}
+	if (!p->closed && c->state == PG_UP && PQstatus(c->pq) == CONNECTION_BAD)
+		pg_conn_drop(c, "database_connection_lost", NULL);
+}
+
+void pg_pipeline_on_io(struct pg_conn *c, short what)
+{
+	if ((what & EV_WRITE) != 0) {
+		pg_pipeline_flush(c);
+		if (c->state != PG_UP)
+			return;
+	}
+	if ((what & EV_READ) == 0)
+		return;
+	/* Under TLS what did not fit into libpq's buffer is not seen on the socket: ask again. */
+	if (PQconsumeInput(c->pq) == 0 || (PQsslInUse(c->pq) == 1 && PQconsumeInput(c->pq) == 0)) {
+		pg_conn_drop(c, "database_connection_lost", NULL);
+		return;
+	}
+	drain(c);
+}

@@ -1,0 +1,225 @@
+#include "master/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum err parse_port(struct sv s, in_port_t *ret)
+{
+	uint64_t port;
+	enum err r = sv_u64(s, UINT16_MAX, &port);
+
+	if (r != ERR_OK || port == 0)
+		return ERR_SYNTAX;
+	*ret = htons((uint16_t)port);
+	return ERR_OK;
+}
+
+enum err listen_parse(struct sv text, struct listen_address *ret)
+{
+	struct listen_address a = {.len = 0};
+	struct sockaddr_in *in4 = (struct sockaddr_in *)&a.sa;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a.sa;
+	bool is6 = text.n > 0 && text.p[0] == '[';
+	size_t end = sv_find(text, is6 ? ']' : ':');
+	struct sv ip = sv_cut(text, is6 ? 1 : 0, end);
+	struct sv port = sv_cut(text, end + 1, text.n);
+	char host[INET6_ADDRSTRLEN];
+	in_port_t number;
+
+	if (is6) {
+		if (port.n == 0 || port.p[0] != ':')
+			return ERR_SYNTAX;
+		port = sv_cut(port, 1, port.n);
+	}
+	if (end == text.n || ip.n == 0 || ip.n >= sizeof host ||
+	    parse_port(port, &number) != ERR_OK)
+		return ERR_SYNTAX;
+	memcpy(host, ip.p, ip.n);
+	host[ip.n] = '\0';
+	if (inet_pton(is6 ? AF_INET6 : AF_INET, host,
+		      is6 ? (void *)&in6->sin6_addr : (void *)&in4->sin_addr) != 1)
+		return ERR_SYNTAX;
+	if (is6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = number;
+		a.len = sizeof *in6;
+	} else {
+		in4->sin_family = AF_INET;
+		in4->sin_port = number;
+		a.len = sizeof *in4;
+	}
+	*ret = a;
+	return ERR_OK;
+}
+
+static bool same_address(const struct listen_address *a, const struct listen_address *b)
+{
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->sa;
+	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->sa;
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->sa;
+	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)&b->sa;
+
+	if (a->sa.ss_family != b->sa.ss_family)
+		return false;
+	if (a->sa.ss_family == AF_INET)
+		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	if (a->sa.ss_family == AF_INET6)
+		return a6->sin6_port == b6->sin6_port &&
+		       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0;
+	return false;
+}
+
+static bool is_listening_stream(int fd)
+{
+	int type = 0, listening = 0;
+	socklen_t n = sizeof type, m = sizeof listening;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &m) == 0 && listening != 0;
+}
+
+static enum err set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
+		return ERR_IO;
+	return ERR_OK;
+}
+
+enum err listen_inherit(struct listen_table *t, const struct notify_fds *fds, struct errmsg *e)
+{
+	for (size_t i = 0; i < fds->n; i++) {
+		struct listener l = {.fd = NOTIFY_FDS_FIRST + (int)i, .inherited = true};
+
+		static_assert(sizeof l.name == sizeof fds->name[0], "one limit");
+		memcpy(l.name, fds->name[i], sizeof l.name);
+		l.address.len = sizeof l.address.sa;
+		if (!is_listening_stream(l.fd) ||
+		    getsockname(l.fd, (struct sockaddr *)&l.address.sa, &l.address.len) == -1 ||
+		    set_nonblocking(l.fd) != ERR_OK)
+			return errmsg_set(e, ERR_UNSUPPORTED,
+					  "inherited descriptor %d (%s): expected a listening "
+					  "stream socket",
+					  l.fd, l.name);
+		t->v[t->n++] = l; /* NOTIFY_FDS_MAX < LISTEN_TABLE_MAX */
+	}
+	return ERR_OK;
+}
+
+static enum err bind_socket(const struct listen_address *a, int *ret)
+{
+	const int on = 1;
+	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int saved;
+
+	if (fd == -1)
+		return ERR_IO;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1)
+		goto fail;
+	/* So that [::]:80 and 0.0.0.0:80 are two listeners, whatever the machine's default is. */
+	if (a->sa.ss_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1)
+		goto fail;
+	if (bind(fd, (const struct sockaddr *)&a->sa, a->len) == -1 ||
+	    listen(fd, LISTEN_BACKLOG) == -1)
+		goto fail;
+	*ret = fd;
+	return ERR_OK;
+fail:
+	saved = errno;
+	(void)close(fd); /* nothing was written to it */
+	errno = saved;
+	return ERR_IO;
+}
+
+static enum err refuse(const struct config_listen *l, struct errmsg *e, const char *why)
+{
+	return errmsg_set(e, ERR_CONFIG, "%s:%u: listen " SV_FMT ": " SV_FMT ": %s", l->place.file,
+			  l->place.line, SV_ARG(l->name), SV_ARG(l->address), why);
+}
+
+static enum err resolve_one(struct listen_table *t, const struct config_listen *l, int *ret,
+			    struct errmsg *e)
+{
+	struct listener fresh = {.fd = -1};
+
+	if (listen_parse(l->address, &fresh.address) != ERR_OK)
+		return refuse(l, e, "expected IP:PORT or [IP]:PORT");
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].inherited && sv_eq(sv_str(t->v[i].name), l->name) &&
+		    !same_address(&t->v[i].address, &fresh.address))
+			return refuse(l, e,
+				      "the service manager's socket of that name has another "
+				      "address (change both, then restart both units)");
+	for (size_t i = 0; i < t->n; i++)
+		if (same_address(&t->v[i].address, &fresh.address)) {
+			*ret = t->v[i].fd;
+			return ERR_OK;
+		}
+	if (t->n == LISTEN_TABLE_MAX)
+		return refuse(l, e, "too many listening sockets");
+	if (bind_socket(&fresh.address, &fresh.fd) != ERR_OK)
+		return refuse(l, e, strerror(errno));
+	*ret = fresh.fd;
+	t->v[t->n++] = fresh;
+	return ERR_OK;
+}
+
+static bool uses(const struct listen_plan *plan, int fd)
+{
+	for (size_t i = 0; plan != NULL && i < plan->n; i++)
+		if (plan->fd[i] == fd)
+			return true;
+	return false;
+}
+
+enum err listen_resolve(struct listen_table *t, const struct config *c, struct listen_plan *ret,
+			struct errmsg *e)
+{
+	struct listen_plan plan = {.n = 0};
+	int fd = -1;
+	enum err r;
+
+	for (size_t i = 0; i < c->nlistens; i++) {
+		if (plan.n == CONTRACT_LISTEN_MAX)
+			return refuse(&c->listens[i], e, "too many listen sections");
+		r = resolve_one(t, &c->listens[i], &fd, e);
+		if (r != ERR_OK)
+			return r;
+		if (uses(&plan, fd))
+			return refuse(&c->listens[i], e, "another section has this address");
+		plan.fd[plan.n++] = fd;
+	}
+	*ret = plan;
+	return ERR_OK;
+}
+
+void listen_keep(struct listen_table *t, const struct listen_plan *plan)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->v[i].inherited || uses(plan, t->v[i].fd)) {
+			if (kept != i)
+				t->v[kept] = t->v[i];
+			kept++;
+		} else {
+			(void)close(t->v[i].fd); /* a listener has nothing to flush */
+		}
+	}
+	t->n = kept;
+}
+
+size_t listen_unused(const struct listen_table *t, const struct listen_plan *plan)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		n += t->v[i].inherited && !uses(plan, t->v[i].fd);
+	return n;
+}

@@ -1,0 +1,99 @@
+#include "master/reload.h"
+
+#include <assert.h>
+
+#include "common/contract.h"
+#include "common/log.h"
+
+void reload_log_notes(const struct config *c)
+{
+	for (size_t i = 0; i < c->notes.n; i++)
+		log_warn("config_note", KS("note", c->notes.v[i]));
+}
+
+static void failed(struct supervisor *s, const char *reason)
+{
+	log_error("reload_failed", K("reason", reason),
+		  KU("serving_generation", s->current->generation));
+	/* READY=1 also ends what RELOADING=1 began, but nobody may hear it before it is true. A
+	 * lost message is only a status: the log has it too. */
+	(void)notify_send(&s->notify, "%sSTATUS=reload failed, serving generation %u: %s",
+			  s->is_announced ? "READY=1\n" : "", s->current->generation, reason);
+}
+
+static enum err begin(struct supervisor *s, struct errmsg *e)
+{
+	struct config *config = NULL;
+	struct listen_plan plan;
+	enum err r = config_load(s->config_path, &config, e);
+
+	if (r != ERR_OK)
+		return r;
+	r = listen_resolve(&s->listeners, config, &plan, e);
+	if (r != ERR_OK) {
+		config_free(&config);
+		return r;
+	}
+	reload_log_notes(config);
+	return service_new(&config, &plan, s->worker, s->generation + 1, s->base, &s->trial, e);
+}
+
+void reload_begin(struct supervisor *s)
+{
+	struct errmsg e;
+
+	assert(s->trial == NULL);
+	log_info("reload_started", K("file", s->config_path));
+	(void)notify_reloading(&s->notify, "reloading"); /* a lost message is only a status */
+	if (begin(s, &e) != ERR_OK) {
+		listen_keep(&s->listeners, &s->current->listen);
+		failed(s, e.text);
+		return;
+	}
+	s->generation++;
+	service_start(s->trial);
+}
+
+static void drain(struct supervisor *s, struct service *old)
+{
+	old->next = s->draining;
+	s->draining = old;
+	s->ndraining++;
+}
+
+static void commit(struct supervisor *s)
+{
+	struct service *old = s->current;
+
+	s->current = s->trial;
+	s->trial = NULL;
+	service_stop(old); /* this first: the old workers hold the sockets that are closed next */
+	drain(s, old);
+	listen_keep(&s->listeners, &s->current->listen);
+	s->is_announced = true;
+	log_info("reload_done", KU("generation", s->current->generation),
+		 KU("workers", s->current->n));
+	(void)notify_send(&s->notify, "READY=1\nSTATUS=generation %u, %zu workers",
+			  s->current->generation, s->current->n);
+}
+
+static void abandon(struct supervisor *s)
+{
+	struct service *trial = s->trial;
+
+	s->trial = NULL;
+	service_abandon(trial);
+	listen_keep(&s->listeners, &s->current->listen);
+	failed(s, trial->failed_exit == CONTRACT_EXIT_BUILD
+		      ? "bff-worker on disk is of another version: restart bffd"
+		      : trial->failure.text);
+	drain(s, trial);
+}
+
+void reload_judge(struct supervisor *s)
+{
+	if (s->trial->has_failed)
+		abandon(s);
+	else if (service_is_ready(s->trial))
+		commit(s);
+}

@@ -1,0 +1,37 @@
+/*
+ * spawn - fork, descriptor plan, exec
+ *
+ * Makes one worker as common/contract.h promises: exactly its descriptors, exactly its
+ * environment, default signal dispositions, the configuration in a memfd that nobody can change
+ * any more. Each worker has a memfd of its own, since copies of one would share the read offset.
+ */
+#ifndef BFF_MASTER_SPAWN_H
+#define BFF_MASTER_SPAWN_H
+
+#include <limits.h>
+#include <sys/types.h>
+
+#include "common/config.h"
+#include "master/listen.h"
+
+/* Where bff-worker is: beside this program, else in BFF_LIBEXECDIR. Asked once, at start, because
+ * an upgrade takes the name from the running file. ERR_NOT_FOUND with a sentence. */
+WARN_UNUSED enum err spawn_find_worker(char out[PATH_MAX], struct errmsg *e);
+
+struct spawn {
+	const char *worker; /* absolute path; resolved anew by each exec */
+	const struct config *config;
+	const struct listen_plan *listen;
+	unsigned generation; /* from 1 */
+	unsigned slot;	     /* from 0 */
+};
+
+/* *ret_status is the master's end of the status pair, non-blocking. A worker that cannot be
+ * exec'ed is a child that exits with CONTRACT_EXIT_ERROR. ERR_IO, ERR_LIMIT with a sentence. */
+WARN_UNUSED enum err spawn_worker(const struct spawn *s, pid_t *ret_pid, int *ret_status,
+				  struct errmsg *e);
+
+/* A sealed memfd, at offset 0, with the whole configuration as `bffd -T` prints it. */
+WARN_UNUSED enum err spawn_config_memfd(const struct config *c, int *ret, struct errmsg *e);
+
+#endif

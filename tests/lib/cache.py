@@ -1,0 +1,173 @@
+"""What the tests need that Debian does not have, kept outside the tree.
+
+    node()         path of a Node.js >= 22
+    idp_modules()  node_modules with oidc-provider, as tests/lib/idp/package-lock.json has it
+    traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
+
+${XDG_CACHE_HOME:-~/.cache}/bff holds them; a lock there lets one process build at a time. Each
+entry's name carries a digest of what it was made from, so a change here makes a new one.
+"""
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NODE_MAJOR = 22
+NODE_VERSION = "22.23.3"
+GO_MINOR = 26
+LEGO = "github.com/go-acme/lego/v5"
+
+
+class Missing(Exception):
+    """It cannot be had on this machine; the text says why."""
+
+
+def directory():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = os.path.join(base, "bff")
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def _locked():
+    with open(os.path.join(directory(), "lock"), "w", encoding="ascii") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(*paths):
+    h = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as f:
+            h.update(f.read())
+    return h.hexdigest()[:12]
+
+
+def _run(command, cwd, env=None):
+    ran = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
+    if ran.returncode != 0:
+        raise Missing("%s failed:\n%s" % (" ".join(command[:3]), ran.stdout[-4000:]))
+    return ran.stdout
+
+
+def _made(name, make):
+    """directory()/name, made by make(temporary folder) if it is not there."""
+    final = os.path.join(directory(), name)
+    if os.path.exists(final):
+        return final
+    with _locked():
+        if not os.path.exists(final):
+            temporary = final + ".new"
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.makedirs(temporary)
+            make(temporary)
+            os.rename(temporary, final)
+    return final
+
+
+# ---- Node.js and the OpenID provider ----------------------------------------------------------
+
+def _node_on_path():
+    found = shutil.which("node")
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], stdout=subprocess.PIPE, text=True, check=False)
+    major = re.match(r"v(\d+)\.", said.stdout)
+    return found if major and int(major.group(1)) >= NODE_MAJOR else None
+
+
+def node():
+    found = _node_on_path()
+    if found:
+        return found
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine())
+    if machine is None:
+        raise Missing("no Node.js %d for %s" % (NODE_MAJOR, platform.machine()))
+    package = "node-linux-" + machine
+
+    def make(folder):
+        with open(os.path.join(folder, "package.json"), "w", encoding="ascii") as f:
+            json.dump({"name": "bff-node", "private": True}, f)
+        _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+              "%s@%s" % (package, NODE_VERSION)], folder)
+
+    made = _made("node-" + NODE_VERSION, make)
+    return os.path.join(made, "node_modules", package, "bin", "node")
+
+
+def idp_modules():
+    source = os.path.join(HERE, "idp")
+    files = [os.path.join(source, f) for f in ("package.json", "package-lock.json")]
+
+    def make(folder):
+        for f in files:
+            shutil.copy(f, folder)
+        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
+
+    return os.path.join(_made("idp-" + _digest(*files), make), "node_modules")
+
+
+# ---- Traefik --------------------------------------------------------------------------------
+
+def _go():
+    found = shutil.which("go") or "/usr/local/go/bin/go"
+    if not os.path.exists(found):
+        raise Missing("neither traefik nor go on PATH")
+    version = subprocess.run([found, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True,
+                             check=False).stdout
+    minor = re.match(r"go1\.(\d+)", version)
+    if not minor or int(minor.group(1)) < GO_MINOR:
+        raise Missing("traefik not on PATH, and %s is older than go1.%d" % (version.strip(), GO_MINOR))
+    return found
+
+
+def _lego_version(source):
+    with open(os.path.join(source, "go.mod"), encoding="ascii") as f:
+        return re.search(re.escape(LEGO) + r" (v\S+)", f.read()).group(1)
+
+
+def _build_traefik(source, folder):
+    """See tests/lib/traefik/README.md for what is replaced and why."""
+    go = _go()
+    work = os.path.join(folder, "src")
+    shutil.copytree(source, work)
+    env = {"GOFLAGS": "-p=1", "CGO_ENABLED": "0", "GOWORK": "off"}
+    got = _run([go, "mod", "download", "-json", "%s@%s" % (LEGO, _lego_version(source))], folder, env)
+    lego = os.path.join(work, "lego")
+    shutil.copytree(json.loads(got)["Dir"], lego, copy_function=shutil.copyfile)
+    for path, _, files in os.walk(lego):
+        os.chmod(path, 0o755)
+        for f in files:
+            os.chmod(os.path.join(path, f), 0o644)
+    shutil.copy(os.path.join(source, "dns", "dns.go"),
+                os.path.join(lego, "providers", "dns", "zz_gen_dns_providers.go"))
+    print("building traefik, once; this takes some minutes", file=sys.stderr, flush=True)
+    _run(["nice", go, "build", "-trimpath", "-ldflags=-s -w", "-o", os.path.join(folder, "traefik"),
+          "github.com/traefik/traefik/v3/cmd/traefik"], work, env)
+    shutil.rmtree(work)
+
+
+def traefik():
+    found = shutil.which("traefik")
+    if found:
+        return found
+    source = os.path.join(HERE, "traefik")
+    name = "traefik-" + _digest(*(os.path.join(source, f) for f in ("go.mod", "go.sum", "dns/dns.go")))
+    made = _made(name, lambda folder: _build_traefik(source, folder))
+    return os.path.join(made, "traefik")
+
+
+if __name__ == "__main__":
+    try:
+        print({"node": node, "idp": idp_modules, "traefik": traefik}[sys.argv[1]]())
+    except Missing as missing:
+        sys.exit("%s" % missing)

@@ -1,0 +1,377 @@
+// A real OpenID provider (npm oidc-provider) for the tests and the demo.
+//
+//	node idp.mjs MODULES CONFIG.json
+//
+// MODULES is the node_modules folder that holds oidc-provider. CONFIG.json (see
+// tests/lib/idp.py, which writes it) has port, control_port, clients, users, resources and
+// access_token_ttl; a port of 0 is chosen by the system. Both servers bind 127.0.0.1. When both
+// listen, one line of JSON on stdout says where: {"issuer": ..., "control": ...}.
+//
+// People log in by a button a user; a login_hint that names one of them skips the page, and
+// consent is always given. The control server answers GET /stats and takes POST /knobs (the members of
+// `knobs` below), /down and /up (the listener goes and comes, the state stays).
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { pathToFileURL } from 'node:url';
+
+const [modules, configFile] = process.argv.slice(2);
+const config = JSON.parse(readFileSync(configFile, 'utf8'));
+const oidc = await import(pathToFileURL(`${modules}/oidc-provider/lib/index.js`));
+const { default: Provider, interactionPolicy, errors } = oidc;
+
+const stats = {
+  token_requests: 0,
+  by_grant: {}, // "refresh_token" or "refresh_token RESOURCE" -> requests answered with 200
+  refreshes: 0, // 200 to a refresh
+  reuses: 0, // a consumed refresh token came again
+  revocations: 0, // 200 from the revocation endpoint
+  revoked: [], // the tokens they named
+  authorizations: 0,
+  logouts: 0,
+  errors: [], // what the wire does not say
+  refresh_tokens: [], // every one issued: canaries that no log may hold
+  codes: [],
+};
+const knobs = {
+  access_token_ttl: config.access_token_ttl ?? 300,
+  latency_ms: 0, // before the token endpoint does anything
+  fail_status: 0, // the token endpoint answers so, without doing anything
+  fail_retry_after: 0,
+  fail_count: 0, // so many times; -1 = until set back
+  drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
+};
+
+// Everything in one Map, without expiry and without a limit: a test ends before that matters.
+const store = new Map();
+const members = new Map(); // grant id -> keys
+
+class MapAdapter {
+  constructor(model) {
+    this.model = model;
+  }
+
+  key(id) {
+    return `${this.model}:${id}`;
+  }
+
+  async upsert(id, payload) {
+    const key = this.key(id);
+    store.set(key, payload);
+    if (payload.uid && this.model === 'Session') store.set(`uid:${payload.uid}`, id);
+    if (payload.grantId) {
+      if (!members.has(payload.grantId)) members.set(payload.grantId, new Set());
+      members.get(payload.grantId).add(key);
+    }
+    if (this.model === 'RefreshToken' && !stats.refresh_tokens.includes(id)) {
+      stats.refresh_tokens.push(id);
+    }
+    if (this.model === 'AuthorizationCode' && !stats.codes.includes(id)) stats.codes.push(id);
+  }
+
+  async find(id) {
+    return store.get(this.key(id));
+  }
+
+  async findByUid(uid) {
+    return this.find(store.get(`uid:${uid}`));
+  }
+
+  async findByUserCode() {
+    return undefined;
+  }
+
+  async consume(id) {
+    store.get(this.key(id)).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    store.delete(this.key(id));
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const key of members.get(grantId) ?? []) store.delete(key);
+    members.delete(grantId);
+  }
+}
+
+function signingKeys() {
+  const jwk = (kid, pair) => ({ ...pair.privateKey.export({ format: 'jwk' }), kid, use: 'sig' });
+  return [
+    jwk('rsa', generateKeyPairSync('rsa', { modulusLength: 2048 })),
+    jwk('ec', generateKeyPairSync('ec', { namedCurve: 'P-256' })),
+    jwk('ed', generateKeyPairSync('ed25519')),
+  ];
+}
+
+function policy() {
+  const prompts = interactionPolicy.base();
+  prompts.get('login').checks.add(new interactionPolicy.Check(
+    'hinted_other',
+    'another user than the one logged in is asked for',
+    (ctx) => {
+      const { session, params } = ctx.oidc;
+      const hint = config.users[params.login_hint];
+      return Boolean(hint && session.accountId && session.accountId !== params.login_hint);
+    },
+  ));
+  return prompts;
+}
+
+function submitAtOnce(ctx, form) {
+  ctx.body = `<!DOCTYPE html><title>Logging out</title>${form}
+<script>
+  const form = document.forms[0];
+  const yes = document.createElement('input');
+  yes.type = 'hidden'; yes.name = 'logout'; yes.value = 'yes';
+  form.append(yes);
+  form.submit();
+</script>`;
+}
+
+function resourceServer(resource) {
+  if (!config.resources.includes(resource)) throw new errors.InvalidTarget();
+  return {
+    scope: 'read write',
+    audience: resource,
+    accessTokenTTL: knobs.access_token_ttl,
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: 'RS256' } },
+  };
+}
+
+function settings() {
+  return {
+    adapter: MapAdapter,
+    clients: config.clients.map((client) => ({
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: 'RS256',
+      require_auth_time: true,
+      ...client,
+    })),
+    jwks: { keys: signingKeys() },
+    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    findAccount: async (ctx, id) => config.users[id] && {
+      accountId: id,
+      claims: async () => ({ ...config.users[id], sub: id }),
+    },
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username', 'groups'],
+      email: ['email', 'email_verified'],
+    },
+    scopes: ['openid', 'offline_access', 'read', 'write'],
+    conformIdTokenClaims: false,
+    rotateRefreshToken: true,
+    ttl: {
+      AccessToken: () => knobs.access_token_ttl,
+      AuthorizationCode: 60,
+      Grant: 86400,
+      IdToken: 300,
+      Interaction: 600,
+      RefreshToken: 86400,
+      Session: 86400,
+    },
+    enabledJWA: {
+      idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
+    },
+    interactions: { url: (ctx, it) => `/interaction/${it.uid}`, policy: policy() },
+    features: {
+      devInteractions: { enabled: false },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: submitAtOnce },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (ctx, resource) => resourceServer(resource),
+        useGrantedResource: () => false,
+      },
+    },
+    renderError: (ctx, out, error) => {
+      stats.errors.push(`${out.error}: ${error.error_detail ?? error.message}`);
+      ctx.type = 'html';
+      ctx.body = `<!DOCTYPE html><title>Error</title><h1>${out.error}</h1>`;
+    },
+  };
+}
+
+const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+// The faults at the token endpoint; see `knobs`.
+async function tokenFaults(ctx, next) {
+  if (ctx.path !== '/token') {
+    await next();
+    return;
+  }
+  stats.token_requests += 1;
+  if (knobs.latency_ms) await wait(knobs.latency_ms);
+  if (knobs.fail_status && knobs.fail_count !== 0) {
+    if (knobs.fail_count > 0) knobs.fail_count -= 1;
+    ctx.status = knobs.fail_status;
+    if (knobs.fail_retry_after) ctx.set('retry-after', String(knobs.fail_retry_after));
+    ctx.body = { error: 'temporarily_unavailable' };
+    return;
+  }
+  await next();
+  if (knobs.drop_count > 0) {
+    knobs.drop_count -= 1;
+    ctx.respond = false;
+    ctx.req.socket.destroy();
+  }
+}
+
+async function count(ctx, next) {
+  await next();
+  if (ctx.status !== 200) return;
+  const params = ctx.oidc?.params ?? {};
+  if (ctx.path === '/token') {
+    const name = [params.grant_type, params.resource].filter(Boolean).join(' ');
+    stats.by_grant[name] = (stats.by_grant[name] ?? 0) + 1;
+    if (params.grant_type === 'refresh_token') stats.refreshes += 1;
+  } else if (ctx.path === '/token/revocation') {
+    stats.revocations += 1;
+    stats.revoked.push(params.token);
+  }
+}
+
+function page(title, body) {
+  return `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 22rem; margin: 4rem auto; padding: 0 1rem; color: #1d2433 }
+  h1 { font-size: 1.3rem } p { color: #5b6577 }
+  button { display: block; width: 100%; margin: .6rem 0; padding: .7rem 1rem; font: inherit; text-align: left;
+    border: 1px solid #c9d0dc; border-radius: 6px; background: #fff; cursor: pointer }
+  button:hover { border-color: #3559c7 } small { color: #5b6577 }
+</style>${body}</html>`;
+}
+
+function choice(uid) {
+  const text = (s) => String(s).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  const buttons = Object.entries(config.users).map(([id, user]) => `
+    <button name="user" value="${text(id)}" id="user-${text(id)}">${text(user.name)}<br>
+    <small>${text(user.email)}</small></button>`);
+  return page('Who are you?', `<h1>Who are you?</h1>
+    <p>A real OpenID provider would ask for a password here.</p>
+    <form method="post" action="/interaction/${uid}">${buttons.join('')}</form>`);
+}
+
+async function formOf(req) {
+  let body = '';
+  for await (const chunk of req) {
+    body += chunk;
+    if (body.length > 4096) break;
+  }
+  return new URLSearchParams(body);
+}
+
+async function consent(provider, details, accountId) {
+  const { params } = details;
+  let grant = details.grantId && await provider.Grant.find(details.grantId);
+  if (!grant || grant.accountId !== accountId) {
+    grant = new provider.Grant({ accountId, clientId: params.client_id });
+  }
+  grant.addOIDCScope(params.scope ?? 'openid');
+  for (const resource of [params.resource ?? []].flat()) {
+    grant.addResourceScope(resource, 'read write');
+  }
+  return { grantId: await grant.save() };
+}
+
+// One interaction does both: who it is, and consent.
+async function interaction(provider, req, res) {
+  const details = await provider.interactionDetails(req, res);
+  const known = details.session?.accountId;
+  let accountId = details.prompt.name === 'login' ? details.params.login_hint : known;
+  if (req.method === 'POST') accountId = (await formOf(req)).get('user');
+  if (!config.users[accountId]) {
+    res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+    res.end(choice(details.uid));
+    return;
+  }
+  await provider.interactionFinished(req, res, {
+    login: { accountId, acr: 'password', remember: true },
+    consent: await consent(provider, details, accountId),
+  });
+}
+
+function openIdServer(issuer, handler) {
+  const provider = new Provider(issuer, settings());
+  provider.on('grant.error', (ctx, error) => {
+    const why = error.error_detail ?? error.message;
+    stats.errors.push(why);
+    if (why === 'refresh token already used') stats.reuses += 1;
+  });
+  provider.on('server_error', (ctx, error) => stats.errors.push(String(error.stack)));
+  provider.on('authorization.success', () => { stats.authorizations += 1; });
+  provider.on('end_session.success', () => { stats.logouts += 1; });
+  provider.use(count);
+  provider.use(tokenFaults);
+  const callback = provider.callback();
+  handler.current = (req, res) => {
+    if (!req.url.startsWith('/interaction/')) {
+      callback(req, res);
+      return;
+    }
+    interaction(provider, req, res).catch((error) => {
+      stats.errors.push(String(error.stack));
+      res.writeHead(400, { 'content-type': 'text/plain' });
+      res.end(`${error.error_description ?? error.message}\n`);
+    });
+  };
+}
+
+const listen = (server, port) => new Promise((resolve, reject) => {
+  server.once('error', reject);
+  server.listen(port, '127.0.0.1', () => resolve(server.address().port));
+});
+
+const handler = {};
+const server = createServer((req, res) => handler.current(req, res));
+const port = await listen(server, config.port ?? 0);
+const issuer = `http://127.0.0.1:${port}`;
+openIdServer(issuer, handler);
+
+async function control(req) {
+  switch (`${req.method} ${req.url}`) {
+    case 'GET /stats':
+      return stats;
+    case 'POST /knobs': {
+      let body = '';
+      for await (const chunk of req) body += chunk;
+      for (const [name, value] of Object.entries(JSON.parse(body))) {
+        if (!(name in knobs)) throw new Error(`no knob ${name}`);
+        knobs[name] = value;
+      }
+      return knobs;
+    }
+    case 'POST /down':
+      if (server.listening) {
+        const closed = new Promise((resolve) => { server.close(resolve); });
+        server.closeAllConnections();
+        await closed;
+      }
+      return {};
+    case 'POST /up':
+      if (!server.listening) await listen(server, port);
+      return {};
+    default:
+      throw new Error('unknown');
+  }
+}
+
+const controlServer = createServer((req, res) => {
+  control(req).then(
+    (answer) => [200, answer],
+    (error) => [400, { error: error.message }],
+  ).then(([status, answer]) => {
+    res.writeHead(status, { 'content-type': 'application/json' });
+    res.end(JSON.stringify(answer));
+  });
+});
+const controlPort = await listen(controlServer, config.control_port ?? 0);
+
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
+console.log(JSON.stringify({ issuer, control: `http://127.0.0.1:${controlPort}` }));

@@ -1,0 +1,590 @@
+/* pg against a real PostgreSQL, which tests/lib/postgres.py runs at our command. Run from the top.
+ */
+#ifdef NDEBUG
+#error "tests need assertions"
+#endif
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/pg.h"
+
+#define TIMEOUT_MS 400
+#define PATIENCE_S 30
+
+/* ---- the server --------------------------------------------------------------------------- */
+
+static struct {
+	pid_t pid;
+	FILE *in, *out;
+	char conninfo[512], tcp[512];
+} server;
+
+static char *command(const char *line)
+{
+	static char answer[4096];
+
+	fprintf(server.in, "%s\n", line);
+	fflush(server.in);
+	if (fgets(answer, sizeof answer, server.out) == NULL)
+		fail_msg("no answer to %s", line);
+	answer[strcspn(answer, "\n")] = '\0';
+	if (strncmp(answer, "ok", 2) != 0)
+		fail_msg("%s: %s", line, answer);
+	return answer + (answer[2] == ' ' ? 3 : 2);
+}
+
+static int start_server(void **state)
+{
+	int to[2], from[2];
+	char line[16];
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	if (pipe(to) == -1 || pipe(from) == -1 || (server.pid = fork()) == -1)
+		return -1;
+	if (server.pid == 0) {
+		dup2(to[0], 0);
+		dup2(from[1], 1);
+		close(to[1]);
+		close(from[0]);
+		unsetenv("LD_PRELOAD");
+		execlp("python3", "python3", "tests/lib/postgres.py", (char *)NULL);
+		_exit(127);
+	}
+	close(to[0]);
+	close(from[1]);
+	server.in = fdopen(to[1], "w");
+	server.out = fdopen(from[0], "r");
+	if (fgets(line, sizeof line, server.out) == NULL || strncmp(line, "ok", 2) != 0)
+		return -1;
+	snprintf(server.conninfo, sizeof server.conninfo, "%s", command("conninfo"));
+	snprintf(server.tcp, sizeof server.tcp, "%s", command("tcp"));
+	command("sql create function raise(code text) returns text language plpgsql as "
+		"$$ begin raise exception using errcode = code; end $$");
+	command("sql create table late (x int unique deferrable initially deferred)");
+	command("sql insert into late values (1)");
+	command("sql create role bff_test login password 'right'");
+	return 0;
+}
+
+static int stop_server(void **state)
+{
+	int status;
+
+	(void)state;
+	fclose(server.in);
+	fclose(server.out);
+	return waitpid(server.pid, &status, 0) == server.pid && status == 0 ? 0 : -1;
+}
+
+/* ---- a pool, and answers as they come -------------------------------------------------------- */
+
+enum { TYPES, ECHO, RAISE, SLEEP, LATE, XID };
+static const struct pg_statement STATEMENTS[] = {
+    [TYPES] = {"types", "select $1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text", 5},
+    [ECHO] = {"echo", "select $1::int8", 1},
+    [RAISE] = {"raise", "select raise($1)", 1},
+    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1},
+    [LATE] = {"late", "insert into late values (1) returning x", 0},
+    [XID] = {"xid", "select pg_current_xact_id()::text", 0},
+};
+
+struct fixture {
+	struct event_base *base;
+	struct pg *pg;
+	struct event *patience;
+	bool late;
+	unsigned nready, nunready;
+};
+
+struct answer {
+	unsigned calls;
+	enum err e;
+	int64_t i64;
+	struct fixture *f;
+};
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	((struct fixture *)arg)->late = true;
+}
+
+static void on_ready(void *arg, bool ready)
+{
+	struct fixture *f = arg;
+
+	if (ready)
+		f->nready++;
+	else
+		f->nunready++;
+}
+
+static void open_pool(struct fixture *f, struct pg_options o)
+{
+	struct timeval tv = {.tv_sec = PATIENCE_S};
+	struct errmsg e;
+
+	*f = (struct fixture){.base = event_base_new()};
+	if (o.conninfo == NULL)
+		o.conninfo = server.conninfo;
+	if (o.statements == NULL) {
+		o.statements = STATEMENTS;
+		o.nstatements = ARRAY_LEN(STATEMENTS);
+	}
+	if (o.connections == 0)
+		o.connections = 2;
+	if (o.query_timeout_ms == 0)
+		o.query_timeout_ms = 20000;
+	o.application_name = "test_pg";
+	assert_int_equal(pg_open(f->base, &o, &f->pg, &e), ERR_OK);
+	pg_on_ready(f->pg, on_ready, f);
+	f->patience = evtimer_new(f->base, on_patience, f);
+	evtimer_add(f->patience, &tv);
+}
+
+static void close_pool(struct fixture *f)
+{
+	pg_close(&f->pg);
+	event_free(f->patience);
+	event_base_free(f->base);
+}
+
+#define RUN_UNTIL(f, condition)                                                                    \
+	while (!(condition)) {                                                                     \
+		event_base_loop((f)->base, EVLOOP_ONCE);                                           \
+		if ((f)->late)                                                                     \
+			fail_msg("never: %s", #condition);                                         \
+	}
+
+static void on_answer(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct answer *a = arg;
+
+	a->calls++;
+	a->e = e;
+	if (e == ERR_OK && pg_rows_count(rows) > 0)
+		a->i64 = pg_rows_i64(rows, 0, 0);
+	assert_true((rows != NULL) == (e == ERR_OK));
+}
+
+static struct pg_param i64_param(int64_t v, unsigned char out[8])
+{
+	for (unsigned i = 0; i < 8; i++)
+		out[i] = (unsigned char)((uint64_t)v >> (56 - 8 * i));
+	return PG_BYTES(out, 8);
+}
+
+static enum err ask_i64(struct fixture *f, unsigned stmt, int64_t v, struct answer *a)
+{
+	unsigned char raw[8];
+	struct pg_param p = i64_param(v, raw);
+
+	return pg_query(f->pg, stmt, &p, on_answer, a, NULL);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void on_types(void *arg, enum err e, const struct pg_rows *r)
+{
+	assert_int_equal(e, ERR_OK);
+	assert_int_equal(pg_rows_count(r), 1);
+	assert_true(sv_eq(pg_rows_sv(r, 0, 0), SV("gr\xc3\xbc\xc3\x9f")));
+	assert_int_equal(pg_rows_i64(r, 0, 1), -5000000000);
+	assert_int_equal(pg_rows_i64(r, 0, 2), -7);
+	assert_true(pg_rows_bool(r, 0, 3));
+	assert_true(sv_eq(pg_rows_sv(r, 0, 4), SV("\x00\x01\xff")));
+	assert_true(pg_rows_null(r, 0, 5));
+	assert_int_equal(pg_rows_sv(r, 0, 5).n, 0);
+	assert_int_equal(pg_rows_i64(r, 0, 5), 0);
+	*(bool *)arg = true;
+}
+
+static void test_types_go_both_ways(void **state)
+{
+	struct fixture f;
+	unsigned char raw[8];
+	bool done = false;
+	struct pg_param p[] = {PG_SV(SV("gr\xc3\xbc\xc3\x9f")), i64_param(-5000000000, raw),
+			       PG_SV(SV("-7")), PG_SV(SV("t")), PG_BYTES("\x00\x01\xff", 3)};
+
+	(void)state;
+	open_pool(&f, (struct pg_options){0});
+	assert_false(pg_ready(f.pg));
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, TYPES, p, on_types, &done, NULL), ERR_OK);
+	assert_false(done);
+	RUN_UNTIL(&f, done);
+	p[0] = PG_SV(SV("a\0b"));
+	assert_int_equal(pg_query(f.pg, TYPES, p, on_types, &done, NULL), ERR_SYNTAX);
+	close_pool(&f);
+}
+
+#define MANY 10000
+
+static void test_ten_thousand_in_a_pipeline(void **state)
+{
+	struct answer *a = calloc(MANY, sizeof *a);
+	struct fixture f;
+	unsigned want_ok = 0;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){0});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(ask_i64(&f, ECHO, i, &a[i]), ERR_OK);
+	for (int i = 0; i < MANY; i++) {
+		RUN_UNTIL(&f, a[i].calls > 0);
+		want_ok += a[i].e == ERR_OK && a[i].i64 == i && a[i].calls == 1;
+	}
+	assert_int_equal(want_ok, MANY);
+	close_pool(&f);
+	free(a);
+}
+
+static void test_calls_over_the_limit_are_refused(void **state)
+{
+	struct answer a = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	for (int i = 0; i < PG_CALLS_MAX; i++)
+		assert_int_equal(ask_i64(&f, ECHO, i, &a), ERR_OK);
+	assert_int_equal(ask_i64(&f, ECHO, 0, &a), ERR_LIMIT);
+	RUN_UNTIL(&f, a.calls == PG_CALLS_MAX);
+	assert_int_equal(ask_i64(&f, ECHO, 0, &a), ERR_OK);
+	close_pool(&f);
+	assert_int_equal(a.e, ERR_CANCELED);
+}
+
+static void test_errors_of_the_server(void **state)
+{
+	static const struct {
+		const char *sqlstate;
+		enum err want;
+	} CASES[] = {
+	    {"23505", ERR_CONFLICT},	{"40001", ERR_CONFLICT},    {"40P01", ERR_CONFLICT},
+	    {"42501", ERR_DENIED},	{"BF001", ERR_DENIED},	    {"BF002", ERR_PROTOCOL},
+	    {"22012", ERR_PROTOCOL},	{"57014", ERR_TIMEOUT},	    {"55P03", ERR_TIMEOUT},
+	    {"53100", ERR_UNAVAILABLE}, {"57P01", ERR_UNAVAILABLE}, {"25006", ERR_UNAVAILABLE},
+	};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1});
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct answer got = {0}, after = {0};
+		struct pg_param p = PG_SV(sv_str(CASES[i].sqlstate));
+
+		RUN_UNTIL(&f, pg_ready(f.pg));
+		assert_int_equal(pg_query(f.pg, RAISE, &p, on_answer, &got, NULL), ERR_OK);
+		/* What follows in the same turn is a transaction of its own. */
+		assert_int_equal(ask_i64(&f, ECHO, 3, &after), ERR_OK);
+		RUN_UNTIL(&f, after.calls == 1);
+		assert_int_equal(got.e, CASES[i].want);
+		assert_true(after.e == ERR_OK || CASES[i].want == ERR_UNAVAILABLE);
+	}
+	close_pool(&f);
+}
+
+static void test_failure_at_commit_is_a_failure(void **state)
+{
+	struct answer a = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){0});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, LATE, NULL, on_answer, &a, NULL), ERR_OK);
+	RUN_UNTIL(&f, a.calls == 1);
+	assert_int_equal(a.e, ERR_CONFLICT);
+	close_pool(&f);
+}
+
+static void test_canceled_call_is_not_answered(void **state)
+{
+	struct answer canceled = {0}, other = {0};
+	struct pg_call *call = NULL;
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, XID, NULL, on_answer, &canceled, &call), ERR_OK);
+	assert_int_equal(ask_i64(&f, ECHO, 1, &other), ERR_OK);
+	pg_call_cancel(&call);
+	assert_null(call);
+	pg_call_cancel(&call);
+	RUN_UNTIL(&f, other.calls == 1);
+	assert_int_equal(other.e, ERR_OK);
+	assert_int_equal(canceled.calls, 0);
+	close_pool(&f);
+}
+
+static void test_close_cancels_what_is_under_way(void **state)
+{
+	struct answer a[3] = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){0});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		assert_int_equal(ask_i64(&f, SLEEP, 60, &a[i]), ERR_OK);
+	close_pool(&f);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		assert_int_equal(a[i].calls, 1);
+		assert_int_equal(a[i].e, ERR_CANCELED);
+	}
+}
+
+static void on_answer_close(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct answer *a = arg;
+
+	on_answer(a, e, rows);
+	pg_close(&a->f->pg);
+}
+
+static void test_close_from_a_callback(void **state)
+{
+	struct answer first = {0}, second = {0};
+	struct fixture f;
+	unsigned char raw[8];
+	struct pg_param p = i64_param(1, raw);
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	first.f = &f;
+	assert_int_equal(pg_query(f.pg, ECHO, &p, on_answer_close, &first, NULL), ERR_OK);
+	assert_int_equal(ask_i64(&f, ECHO, 2, &second), ERR_OK);
+	RUN_UNTIL(&f, second.calls == 1);
+	assert_int_equal(first.e, ERR_OK);
+	assert_int_equal(second.e, ERR_CANCELED);
+	assert_null(f.pg);
+	close_pool(&f);
+}
+
+static void test_server_stopped_and_back(void **state)
+{
+	static const char *const WAYS[] = {"stop fast", "stop immediate", "kill"};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){0});
+	for (size_t i = 0; i < ARRAY_LEN(WAYS); i++) {
+		struct answer in_flight = {0}, after = {0};
+		int64_t begun;
+
+		RUN_UNTIL(&f, pg_ready(f.pg));
+		assert_int_equal(ask_i64(&f, SLEEP, 60, &in_flight), ERR_OK);
+		assert_int_equal(ask_i64(&f, SLEEP, 60, &after), ERR_OK);
+		command(WAYS[i]);
+		begun = clock_boot_ms();
+		RUN_UNTIL(&f, in_flight.calls == 1 && after.calls == 1);
+		assert_int_equal(in_flight.e, ERR_UNAVAILABLE);
+		RUN_UNTIL(&f, !pg_ready(f.pg));
+		assert_true(clock_boot_ms() - begun < 1000);
+		assert_int_equal(ask_i64(&f, ECHO, 1, &after), ERR_UNAVAILABLE);
+		assert_int_equal(after.calls, 1);
+		command("start");
+		RUN_UNTIL(&f, pg_ready(f.pg));
+		after.calls = 0;
+		assert_int_equal(ask_i64(&f, ECHO, 9, &after), ERR_OK);
+		RUN_UNTIL(&f, after.calls == 1);
+		assert_int_equal(after.i64, 9);
+	}
+	assert_true(f.nunready >= ARRAY_LEN(WAYS));
+	assert_int_equal(f.nready, f.nunready + 1);
+	close_pool(&f);
+}
+
+static void test_frozen_server_is_a_timeout(void **state)
+{
+	struct answer a = {0}, b = {0};
+	struct fixture f;
+	int64_t begun, took;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1, .query_timeout_ms = TIMEOUT_MS});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	command("freeze");
+	begun = clock_boot_ms();
+	assert_int_equal(ask_i64(&f, ECHO, 1, &a), ERR_OK);
+	assert_int_equal(ask_i64(&f, ECHO, 2, &b), ERR_OK);
+	RUN_UNTIL(&f, a.calls == 1 && b.calls == 1);
+	took = clock_boot_ms() - begun;
+	command("thaw");
+	assert_int_equal(a.e, ERR_TIMEOUT);
+	assert_true(b.e == ERR_TIMEOUT || b.e == ERR_UNAVAILABLE);
+	assert_in_range(took, TIMEOUT_MS, TIMEOUT_MS + 1000);
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(ask_i64(&f, ECHO, 3, &a), ERR_OK);
+	RUN_UNTIL(&f, a.calls == 2);
+	assert_int_equal(a.i64, 3);
+	close_pool(&f);
+}
+
+static void on_first_try(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+/* Runs the loop for a while in which nothing may become ready. */
+static void stays_unready(struct fixture *f)
+{
+	struct timeval tv = {.tv_usec = 400 * 1000};
+	bool over = false;
+	struct event *timer = evtimer_new(f->base, on_first_try, &over);
+
+	evtimer_add(timer, &tv);
+	RUN_UNTIL(f, over);
+	assert_false(pg_ready(f->pg));
+	event_free(timer);
+}
+
+static void test_schema_mismatch_until_migrated(void **state)
+{
+	static const struct pg_statement ONE[] = {{"later", "select later()", 0}};
+	struct fixture f;
+
+	(void)state;
+	log_set_level(LOG_ERROR + 1);
+	open_pool(&f, (struct pg_options){.statements = ONE, .nstatements = 1});
+	stays_unready(&f);
+	log_set_level(LOG_ERROR);
+	command("sql create function later() returns int8 language sql as 'select 1::int8'");
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	close_pool(&f);
+}
+
+static void test_read_only_server_is_refused(void **state)
+{
+	char conninfo[640];
+	struct fixture f;
+
+	(void)state;
+	/* The conninfo cannot ask for a standby either. */
+	snprintf(conninfo, sizeof conninfo,
+		 "%s target_session_attrs=any options='-c default_transaction_read_only=on'",
+		 server.conninfo);
+	open_pool(&f, (struct pg_options){.conninfo = conninfo});
+	stays_unready(&f);
+	close_pool(&f);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	assert_int_equal(fchmod(fileno(out), 0600), 0);
+	fputs(text, out);
+	fclose(out);
+}
+
+static void test_password_file_is_read_each_time(void **state)
+{
+	char dir[] = "/tmp/bff-test-XXXXXX", path[64];
+	struct answer a = {0};
+	struct fixture f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/password", dir);
+	write_file(path, "wrong\n");
+	/* `raise` and `late` are not this role's, but EXECUTE is everyone's by default. */
+	command("sql grant insert, select on late to bff_test");
+	open_pool(&f, (struct pg_options){
+			  .conninfo = server.tcp, .user = "bff_test", .password_file = path});
+	stays_unready(&f);
+	write_file(path, "right\n");
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(ask_i64(&f, ECHO, 1, &a), ERR_OK);
+	RUN_UNTIL(&f, a.calls == 1);
+	close_pool(&f);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void test_hosts_are_tried_in_turn(void **state)
+{
+	const char *port = strstr(server.conninfo, "port=");
+	char conninfo[640], directory[256];
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(sscanf(server.conninfo, "host=%255s", directory), 1);
+	snprintf(conninfo, sizeof conninfo,
+		 "host=/nowhere,127.0.0.1,%s dbname=postgres user=postgres "
+		 "port=1,1,%d",
+		 directory, atoi(port + 5));
+	open_pool(&f, (struct pg_options){.conninfo = conninfo});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	close_pool(&f);
+}
+
+static void test_conninfo_is_checked(void **state)
+{
+	static const struct {
+		const char *conninfo, *want;
+	} CASES[] = {
+	    {"host", "missing \"=\""},
+	    {"nonsense=1", "nonsense"},
+	    {"host=a,b port=1,2,3", "3 ports"},
+	    {"host=a,b hostaddr=127.0.0.1", "hostaddr"},
+	    {"host=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "16 hosts"},
+	};
+	struct event_base *base = event_base_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct pg_options o = {
+		    .conninfo = CASES[i].conninfo, .connections = 1, .query_timeout_ms = 1};
+		struct errmsg e = {0};
+		struct pg *pg = NULL;
+
+		assert_int_equal(pg_open(base, &o, &pg, &e), ERR_CONFIG);
+		assert_non_null(strstr(e.text, CASES[i].want));
+		assert_null(pg);
+	}
+	event_base_free(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_conninfo_is_checked),
+	    cmocka_unit_test(test_types_go_both_ways),
+	    cmocka_unit_test(test_ten_thousand_in_a_pipeline),
+	    cmocka_unit_test(test_calls_over_the_limit_are_refused),
+	    cmocka_unit_test(test_errors_of_the_server),
+	    cmocka_unit_test(test_failure_at_commit_is_a_failure),
+	    cmocka_unit_test(test_canceled_call_is_not_answered),
+	    cmocka_unit_test(test_close_cancels_what_is_under_way),
+	    cmocka_unit_test(test_close_from_a_callback),
+	    cmocka_unit_test(test_server_stopped_and_back),
+	    cmocka_unit_test(test_frozen_server_is_a_timeout),
+	    cmocka_unit_test(test_schema_mismatch_until_migrated),
+	    cmocka_unit_test(test_read_only_server_is_refused),
+	    cmocka_unit_test(test_password_file_is_read_each_time),
+	    cmocka_unit_test(test_hosts_are_tried_in_turn),
+	};
+
+	return cmocka_run_group_tests(tests, start_server, stop_server);
+}

@@ -1,0 +1,271 @@
+#include "worker/cookie.h"
+
+#include <assert.h>
+
+#include "common/b64.h"
+#include "common/crypt.h"
+#include "worker/cookie_keys.h"
+
+#define SECRET_TEXT_LEN B64URL_LEN(COOKIE_SECRET_LEN)
+#define TAG_TEXT_LEN B64URL_LEN(COOKIE_TAG_LEN)
+#define DAY_MAX 999999 /* the year 4707: six digits */
+#define DAY_S (24 * 60 * 60)
+
+static_assert(3 + 6 + 1 + SECRET_TEXT_LEN + 1 + TAG_TEXT_LEN <= COOKIE_VALUE_MAX, "fits");
+
+/* Walks the pairs of all Cookie fields. */
+struct pairs {
+	struct http_fields f;
+	size_t next; /* of the Cookie fields */
+	struct sv rest;
+	bool in_field;
+};
+
+/* The bytes between two ';'. */
+static bool next_piece(struct pairs *p, struct sv *ret)
+{
+	const struct http_field *field;
+	size_t end;
+
+	while (!p->in_field) {
+		field = http_fields_nth(p->f, SV("Cookie"), p->next++);
+		if (field == NULL)
+			return false;
+		p->rest = field->value;
+		p->in_field = true;
+	}
+	end = sv_find(p->rest, ';');
+	*ret = sv_cut(p->rest, 0, end);
+	if (end == p->rest.n)
+		p->in_field = false;
+	else
+		p->rest = sv_cut(p->rest, end + 1, p->rest.n);
+	return true;
+}
+
+static struct sv name_of(struct sv piece)
+{
+	return sv_trim(sv_cut(piece, 0, sv_find(piece, '=')));
+}
+
+/* The value of the next pair called `name`; a pair without '=' has none and does not count. */
+static bool next_value(struct pairs *p, struct sv name, struct sv *ret)
+{
+	struct sv piece;
+
+	while (next_piece(p, &piece)) {
+		size_t eq = sv_find(piece, '=');
+
+		if (eq < piece.n && sv_eq(name_of(piece), name)) {
+			*ret = sv_trim(sv_cut(piece, eq + 1, piece.n));
+			return true;
+		}
+	}
+	return false;
+}
+
+enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv *ret)
+{
+	struct pairs p = {.f = f};
+	struct sv value, second;
+
+	if (!next_value(&p, name, &value))
+		return COOKIE_NONE;
+	if (next_value(&p, name, &second))
+		return COOKIE_AMBIGUOUS;
+	*ret = value;
+	return COOKIE_OK;
+}
+
+enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_origin *origin,
+				      unsigned char ret[COOKIE_SECRET_LEN])
+{
+	bool plain = sv_eq(origin->scheme, SV("http"));
+	enum cookie_outcome outcome;
+	struct sv value;
+	size_t n;
+
+	outcome = cookie_find(f, plain ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN), &value);
+	if (outcome != COOKIE_OK)
+		return outcome;
+	if (value.n != SECRET_TEXT_LEN ||
+	    b64url_decode(value, ret, COOKIE_SECRET_LEN, &n) != ERR_OK)
+		return COOKIE_BAD;
+	return COOKIE_OK;
+}
+
+static enum err tag_of(struct sv key, struct sv text, char out[TAG_TEXT_LEN])
+{
+	unsigned char mac[CRYPT_SHA256_LEN];
+	enum err e = crypt_hmac_sha256(key, text, mac);
+
+	if (e == ERR_OK)
+		(void)b64url_encode(mac, COOKIE_TAG_LEN, out); /* fills out exactly */
+	explicit_bzero(mac, sizeof mac);
+	return e;
+}
+
+static bool tag_is_good(const struct cookie_keys *k, struct sv text, struct sv tag)
+{
+	char want[TAG_TEXT_LEN];
+	bool good = false;
+	struct sv key;
+
+	for (size_t i = 0; !good && cookie_keys_nth(k, i, &key); i++)
+		good =
+		    tag_of(key, text, want) == ERR_OK && crypt_equal(tag, sv_of(want, sizeof want));
+	explicit_bzero(want, sizeof want);
+	return good;
+}
+
+/* Cuts the bytes before the next '.' off *rest. */
+static struct sv next_part(struct sv *rest)
+{
+	size_t end = sv_find(*rest, '.');
+	struct sv part = sv_cut(*rest, 0, end);
+
+	*rest = sv_cut(*rest, end + 1, rest->n);
+	return part;
+}
+
+static bool day_is_good(struct sv text, int64_t now_s, int64_t absolute_ms, uint32_t *ret)
+{
+	int64_t oldest = (now_s - absolute_ms / 1000 - DAY_S) / DAY_S;
+	uint64_t day;
+
+	if (sv_u64(text, DAY_MAX, &day) != ERR_OK || (text.n > 1 && text.p[0] == '0'))
+		return false;
+	*ret = (uint32_t)day;
+	/* The broker's clock may be a little ahead at midnight. */
+	return (int64_t)day >= oldest && (int64_t)day * DAY_S <= now_s + COOKIE_CLOCK_SKEW_S;
+}
+
+static bool session_parse(const struct cookie_keys *k, struct sv value, int64_t now_s,
+			  int64_t absolute_ms, struct cookie_session *ret)
+{
+	struct sv rest = value, version, day, secret, tag;
+	size_t n;
+
+	if (value.n > COOKIE_VALUE_MAX)
+		return false;
+	version = next_part(&rest);
+	day = next_part(&rest);
+	secret = next_part(&rest);
+	tag = rest; /* a fifth part would be in it, and make it too long */
+	if (!sv_eq(version, SV("v1")) || secret.n != SECRET_TEXT_LEN || tag.n != TAG_TEXT_LEN)
+		return false;
+	if (!day_is_good(day, now_s, absolute_ms, &ret->day))
+		return false;
+	if (b64url_decode(secret, ret->secret, sizeof ret->secret, &n) != ERR_OK)
+		return false;
+	return tag_is_good(k, sv_cut(value, 0, value.n - TAG_TEXT_LEN - 1), tag);
+}
+
+enum cookie_outcome cookie_session_find(const struct cookie_keys *k, struct http_fields f,
+					struct sv name, int64_t now_s, int64_t absolute_ms,
+					struct cookie_session *ret)
+{
+	struct pairs p = {.f = f};
+	struct cookie_session one = {0}, good = {0};
+	unsigned seen = 0, ngood = 0;
+	enum cookie_outcome outcome;
+	struct sv value;
+
+	while (ngood < 2 && seen <= COOKIE_SAME_NAME_MAX && next_value(&p, name, &value)) {
+		seen++;
+		if (!session_parse(k, value, now_s, absolute_ms, &one))
+			continue;
+		ngood++;
+		good = one;
+	}
+	if (seen == 0)
+		outcome = COOKIE_NONE;
+	else if (ngood > 1 || seen > COOKIE_SAME_NAME_MAX)
+		outcome = COOKIE_AMBIGUOUS;
+	else
+		outcome = ngood == 1 ? COOKIE_OK : COOKIE_BAD;
+	if (outcome == COOKIE_OK)
+		*ret = good;
+	cookie_session_wipe(&one);
+	cookie_session_wipe(&good);
+	return outcome;
+}
+
+void cookie_session_wipe(struct cookie_session *s)
+{
+	explicit_bzero(s, sizeof *s);
+}
+
+enum err cookie_session_make(const struct cookie_keys *k, const struct cookie_session *s,
+			     struct buf *out)
+{
+	size_t start = out->n;
+	struct sv key;
+	char *at;
+
+	if (s->day > DAY_MAX || !cookie_keys_nth(k, 0, &key))
+		return ERR_RANGE;
+	buf_addf(out, "v1.%u.", (unsigned)s->day);
+	at = buf_reserve(out, SECRET_TEXT_LEN + 1 + TAG_TEXT_LEN);
+	if (at == NULL)
+		return ERR_NOMEM;
+	out->n += b64url_encode(s->secret, sizeof s->secret, at);
+	if (tag_of(key, sv_cut(buf_sv(out), start, out->n), at + SECRET_TEXT_LEN + 1) != ERR_OK)
+		return ERR_CRYPTO;
+	buf_add_char(out, '.');
+	out->n += TAG_TEXT_LEN;
+	return ERR_OK;
+}
+
+static bool is_one_of(struct sv name, const struct sv *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sv_eq(names[i], name))
+			return true;
+	return false;
+}
+
+size_t cookie_names(const struct config *c, struct sv *ret)
+{
+	size_t n = 0;
+
+	ret[n++] = SV(COOKIE_CSRF);
+	ret[n++] = SV(COOKIE_LOGIN);
+	ret[n++] = SV(COOKIE_LOGIN_PLAIN);
+	for (size_t i = 0; i < c->napps; i++)
+		if (!is_one_of(c->apps[i].cookie_name, ret, n))
+			ret[n++] = c->apps[i].cookie_name;
+	return n;
+}
+
+static bool has_control(struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
+void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, struct buf *out)
+{
+	struct pairs p = {.f = f};
+	size_t field = 0;
+	bool first = true;
+	struct sv piece;
+
+	while (next_piece(&p, &piece)) {
+		bool other_field = p.next != field;
+
+		field = p.next;
+		/* Without '=' the whole piece is its name: some servers read it so. */
+		if (is_one_of(name_of(piece), names, nnames) || has_control(piece))
+			continue;
+		if (first || other_field)
+			while (piece.n > 0 && piece.p[0] == ' ')
+				piece = sv_cut(piece, 1, piece.n);
+		if (!first)
+			buf_add(out, other_field ? SV("; ") : SV(";"));
+		buf_add(out, piece);
+		first = false;
+	}
+}

@@ -1,0 +1,96 @@
+/*
+ * cookie - Cookie fields in, Set-Cookie fields out
+ *
+ * Session cookie value: v1.<day>.<secret>.<tag>; day = decimal days since 1970 of the session's
+ * creation, secret = base64url of 32 bytes, tag = base64url of the first 16 bytes of
+ * HMAC-SHA-256(cookie key, "v1.<day>.<secret>"). The tag only keeps garbage from the
+ * database; the secret is what proves. Cheap checks come first; tags compare in constant time.
+ *
+ * A Cookie field is split at ';' (RFC 6265 5.4), never at ','; pairs without '=', empty ones
+ * and foreign ones are no error. Several fields count as one. Pure but for the keys.
+ * SECURITY: struct cookie_session holds a secret: cookie_session_wipe() it. Set-Cookie buffers
+ * too: buf_done() wipes.
+ */
+#ifndef BFF_COOKIE_H
+#define BFF_COOKIE_H
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "worker/http_field.h"
+
+#define COOKIE_SECRET_LEN 32
+#define COOKIE_TAG_LEN 16
+#define COOKIE_VALUE_MAX 96 /* bytes of a session cookie's value */
+#define COOKIE_KEY_MIN 32   /* bytes of a key */
+#define COOKIE_KEY_MAX 256  /* bytes of a key */
+#define COOKIE_KEYS_MAX 8
+#define COOKIE_SAME_NAME_MAX 16 /* cookies of our name looked at; more are AMBIGUOUS */
+#define COOKIE_CLOCK_SKEW_S 300 /* a day may begin so much later here than at the broker */
+#define COOKIE_CSRF "bff_csrf"
+#define COOKIE_LOGIN "__Host-bff_login" /* the login's binding cookie */
+#define COOKIE_LOGIN_PLAIN "bff_login"	/* the same on an http origin (insecure_loopback) */
+
+struct cookie_keys;
+
+/* Content of the cookie_keys file: one key a line, base64url of COOKIE_KEY_MIN bytes or more; the
+ * first signs, all verify; empty lines and lines that start with '#' are skipped. ERR_CONFIG with a
+ * sentence (which line, never its content): none, too many, twice the same, garbage, short. */
+WARN_UNUSED enum err cookie_keys_parse(struct sv file, struct cookie_keys **ret, struct errmsg *e);
+void cookie_keys_free(struct cookie_keys **k);
+
+struct cookie_session {
+	unsigned char secret[COOKIE_SECRET_LEN];
+	uint32_t day;
+};
+
+void cookie_session_wipe(struct cookie_session *s);
+
+enum cookie_outcome {
+	COOKIE_NONE = 1,  /* no cookie of that name */
+	COOKIE_BAD,	  /* only such whose form, day or tag is wrong */
+	COOKIE_AMBIGUOUS, /* two good ones: refuse, and clear */
+	COOKIE_OK,
+};
+
+/* The one good session cookie called `name`; *ret is written for COOKIE_OK only. A day in the
+ * future, or older than absolute_ms and a day, is bad. now_s: clock_wall_s(). */
+enum cookie_outcome cookie_session_find(const struct cookie_keys *k, struct http_fields f,
+					struct sv name, int64_t now_s, int64_t absolute_ms,
+					struct cookie_session *ret);
+
+/* Appends the cookie value, signed with the first key. ERR_CRYPTO, ERR_NOMEM. */
+WARN_UNUSED enum err cookie_session_make(const struct cookie_keys *k,
+					 const struct cookie_session *s, struct buf *out);
+
+/* The value of the one cookie of that name, borrowed: COOKIE_NONE, COOKIE_AMBIGUOUS, COOKIE_OK. */
+enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv *ret);
+
+/* The 32 bytes of the binding cookie that belongs to this origin: as cookie_find(), and
+ * COOKIE_BAD when its value is no base64url of 32 bytes. */
+enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_origin *origin,
+				      unsigned char ret[COOKIE_SECRET_LEN]);
+
+/* Names of every cookie of ours under this configuration: the apps' session cookies, CSRF and
+ * login. `ret` has room for c->napps + 3. Returns their number. */
+size_t cookie_names(const struct config *c, struct sv *ret);
+
+/* Appends the request's cookies less those called one of `names`; what stays is byte by byte as
+ * it came, several fields joined with "; ". Appends nothing when nothing is left. */
+void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, struct buf *out);
+
+/* Each appends the value of one Set-Cookie field. Secure unless the origin is http; Domain is the
+ * app's cookie_domain (never on the login cookie); Path=/. Clearing is the same with an empty
+ * value and Max-Age=0. csrf: 43 characters; login: 32 bytes. Errors stand in the buf. */
+void cookie_set_session(struct buf *out, const struct config_app *app,
+			const struct config_origin *origin, struct sv value);
+void cookie_set_csrf(struct buf *out, const struct config_app *app,
+		     const struct config_origin *origin, struct sv token);
+void cookie_set_login(struct buf *out, const struct config_origin *origin,
+		      const unsigned char binding[COOKIE_SECRET_LEN]);
+void cookie_clear_session(struct buf *out, const struct config_app *app,
+			  const struct config_origin *origin);
+void cookie_clear_csrf(struct buf *out, const struct config_app *app,
+		       const struct config_origin *origin);
+void cookie_clear_login(struct buf *out, const struct config_origin *origin);
+
+#endif

@@ -1,0 +1,90 @@
+#include "common/b64.h"
+#include "worker/cookie.h"
+
+static bool is_plain(const struct config_origin *origin)
+{
+	return sv_eq(origin->scheme, SV("http"));
+}
+
+static void attributes(struct buf *out, const struct config_origin *origin, struct sv domain,
+		       const char *same_site)
+{
+	buf_add(out, SV("; Path=/"));
+	if (domain.n > 0) {
+		buf_add(out, SV("; Domain="));
+		buf_add(out, domain);
+	}
+	if (!is_plain(origin))
+		buf_add(out, SV("; Secure"));
+	buf_addf(out, "; SameSite=%s", same_site);
+}
+
+static const char *same_site_of(const struct config_app *app)
+{
+	switch (app->same_site) {
+	case SAME_SITE_LAX:
+		return "Lax";
+	case SAME_SITE_STRICT:
+		return "Strict";
+	}
+	return "Strict";
+}
+
+static void pair(struct buf *out, struct sv name, struct sv value)
+{
+	buf_add(out, name);
+	buf_add_char(out, '=');
+	buf_add(out, value);
+}
+
+void cookie_set_session(struct buf *out, const struct config_app *app,
+			const struct config_origin *origin, struct sv value)
+{
+	pair(out, app->cookie_name, value);
+	attributes(out, origin, app->cookie_domain, same_site_of(app));
+	buf_add(out, SV("; HttpOnly"));
+}
+
+void cookie_set_csrf(struct buf *out, const struct config_app *app,
+		     const struct config_origin *origin, struct sv token)
+{
+	pair(out, SV(COOKIE_CSRF), token);
+	attributes(out, origin, app->cookie_domain, same_site_of(app));
+}
+
+static void login(struct buf *out, const struct config_origin *origin, struct sv value)
+{
+	pair(out, is_plain(origin) ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN), value);
+	/* Lax whatever the app says: the callback comes from the provider's site. */
+	attributes(out, origin, SV_NONE, "Lax");
+	buf_add(out, SV("; HttpOnly"));
+}
+
+void cookie_set_login(struct buf *out, const struct config_origin *origin,
+		      const unsigned char binding[COOKIE_SECRET_LEN])
+{
+	char text[B64URL_LEN(COOKIE_SECRET_LEN)];
+
+	login(out, origin, sv_of(text, b64url_encode(binding, COOKIE_SECRET_LEN, text)));
+	explicit_bzero(text, sizeof text);
+}
+
+void cookie_clear_session(struct buf *out, const struct config_app *app,
+			  const struct config_origin *origin)
+{
+	cookie_set_session(out, app, origin, SV_NONE);
+	buf_add(out, SV("; Max-Age=0"));
+}
+
+void cookie_clear_csrf(struct buf *out, const struct config_app *app,
+		       const struct config_origin *origin)
+{
+	cookie_set_csrf(out, app, origin, SV_NONE);
+	buf_add(out, SV("; Max-Age=0"));
+}
+
+void cookie_clear_login(struct buf *out, const struct config_origin *origin)
+{
+	login(out, origin, SV_NONE);
+	buf_add(out, SV("; Max-Age=0"));
+}

@@ -1,0 +1,40 @@
+/*
+ * http_field - the header fields of a request, and how their names compare
+ *
+ * A field's name and value are views into the connection's buffer, valid while the request
+ * is. Values have no white space at their ends and no CR, LF or NUL (the parser refuses
+ * them). Names compare exactly, letter case aside. An alias is another name that CGI, WSGI
+ * or PHP would fold into the same one: every byte that is neither letter nor digit counts
+ * as the same separator ("X_User_ID", "X.User.ID" for "X-User-ID"). Pure.
+ */
+#ifndef BFF_HTTP_FIELD_H
+#define BFF_HTTP_FIELD_H
+
+#include "common/sv.h"
+
+struct http_field {
+	struct sv name;
+	struct sv value;
+};
+
+struct http_fields {
+	const struct http_field *v;
+	size_t n;
+};
+
+/* The same name, letter case aside. */
+bool http_name_eq(struct sv a, struct sv b);
+
+/* Folds to the same name, but is not http_name_eq(). */
+bool http_name_is_alias(struct sv name, struct sv of);
+
+/* The n-th field (from 0) of that name; NULL when there are fewer. */
+const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n);
+
+/* The value of the one field of that name. ERR_NOT_FOUND; ERR_EXISTS when there are two. */
+WARN_UNUSED enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret);
+
+/* The first of `names` that some field is an alias of; NULL when none is. */
+const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames);
+
+#endif

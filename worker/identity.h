@@ -1,0 +1,62 @@
+/*
+ * identity - from claims to the headers that a 200 carries
+ *
+ * Every header of every identity set is always written, empty where the route's set does not
+ * name it or the claim is not there: some edges let a client's own header survive a missing
+ * one. So are X-Session-ID, X-Auth-Time, X-Auth-Acr, X-Correlation-ID, Authorization and
+ * Cookie.
+ *
+ * Values: a string, an integer or other finite number as JSON writes it, true or false; an array of
+ * those joined by the separator, less what `only` does not list; anything else counts as
+ * unset. The claim called "subject" is the session's subject. Printable ASCII stays; all other
+ * bytes, '%', and the separator inside an array's element are percent-encoded, so that nothing
+ * can pass for two values and CR or LF cannot occur. A value over max_bytes is left empty,
+ * never cut: half a list of groups is another list.
+ */
+#ifndef BFF_IDENTITY_H
+#define BFF_IDENTITY_H
+
+#include "common/buf.h"
+#include "common/config.h"
+
+#define IDENTITY_BLOCK_MAX 65536  /* bytes of all headers together */
+#define IDENTITY_CLAIMS_MAX 65536 /* bytes of JSON */
+#define IDENTITY_DEPTH_MAX 8	  /* nesting of it */
+
+struct identity_table;
+
+/* The configuration must outlive it. A configuration without a set "default" gets the built-in one:
+ * X-User-ID (subject), X-User-Email (email), X-User-Name (name), X-User-Groups (groups).
+ * ERR_NOMEM. */
+WARN_UNUSED enum err identity_table_new(const struct config *c, struct identity_table **ret);
+void identity_table_free(struct identity_table **t);
+
+/* Every name that identity_write() writes, each once: what an edge must strip, what
+ * forwarded_verify() takes as `injected`. Valid as long as the table. */
+const struct sv *identity_names(const struct identity_table *t, size_t *ret_n);
+
+struct identity_values {
+	bool session;			   /* false: all of the next five count as empty */
+	const struct config_identity *set; /* the route's; NULL: "default" */
+	struct sv claims;		   /* a JSON object */
+	struct sv subject, session_ref, acr;
+	int64_t auth_time; /* seconds; 0: unknown */
+	struct sv correlation;
+	struct sv bearer;	 /* an access token: "Bearer " goes before it */
+	struct sv authorization; /* the client's own, passed back; only without bearer */
+	struct sv cookie;	 /* the remaining cookies */
+};
+
+/* What was left out, for the log; header.n == 0: nothing. The first one counts. */
+struct identity_note {
+	struct sv header;
+	const char *reason; /* "too_long", "type" */
+};
+
+/* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or a value that
+ * is passed through (bearer, authorization, cookie, correlation) has a control
+ * character: nothing usable was written, refuse. ERR_LIMIT, ERR_NOMEM. */
+WARN_UNUSED enum err identity_write(const struct identity_table *t, const struct identity_values *v,
+				    struct buf *out, struct identity_note *ret_note);
+
+#endif

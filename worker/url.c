@@ -1,0 +1,212 @@
+#include "worker/url.h"
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = sv_lower_char(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The byte of the escape at s[at], which is '%'; -1 when it is none. */
+static int escape_value(struct sv s, size_t at)
+{
+	int high, low;
+
+	if (s.n - at < 3)
+		return -1;
+	high = hex_value(s.p[at + 1]);
+	low = hex_value(s.p[at + 2]);
+	return high == -1 || low == -1 ? -1 : high * 16 + low;
+}
+
+static bool is_unreserved(int c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* Bytes that may stand nowhere, and escapes that are none. NULL: fine. */
+static const char *judge_bytes(struct sv target)
+{
+	for (size_t i = 0; i < target.n; i++) {
+		unsigned char c = (unsigned char)target.p[i];
+
+		if (c <= ' ' || c > 0x7e)
+			return "uri_byte";
+		if (c == '\\')
+			return "uri_backslash";
+		if (c == '#')
+			return "uri_fragment";
+		if (c == '%' && escape_value(target, i) == -1)
+			return "uri_escape";
+	}
+	return NULL;
+}
+
+/* How many bytes the UTF-8 sequence of this lead byte has; 0: no lead byte (RFC 3629 4). */
+static unsigned utf8_length(int lead)
+{
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 2;
+	if (lead >= 0xe0 && lead <= 0xef)
+		return 3;
+	return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+}
+
+/* No overlong form, no surrogate, nothing over U+10FFFF: all visible in the second byte. */
+static bool utf8_second_is_good(int lead, int second)
+{
+	int low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+	int high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+
+	return second >= low && second <= high;
+}
+
+/* The bytes of the escapes from path[at], which are one UTF-8 sequence; 0: they are not. */
+static size_t utf8_escapes(struct sv path, size_t at)
+{
+	int lead = escape_value(path, at);
+	unsigned n = utf8_length(lead);
+
+	for (unsigned i = 1; i < n; i++) {
+		size_t here = at + (size_t)i * 3;
+		int c;
+
+		if (here >= path.n || path.p[here] != '%')
+			return 0;
+		c = escape_value(path, here);
+		if (i == 1 ? !utf8_second_is_good(lead, c) : c < 0x80 || c > 0xbf)
+			return 0;
+	}
+	return (size_t)n * 3;
+}
+
+/* The escape at path[at]; *ret_n is how many bytes it takes with what belongs to it. */
+static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t *ret_n)
+{
+	int c = escape_value(path, at);
+
+	*ret_n = 3;
+	if (c < ' ' || c == 0x7f)
+		return "uri_escaped_control";
+	if (c == '/') {
+		u->encoded_slash = true;
+		return NULL;
+	}
+	if (c == '\\' || c == '%' || c == ';' || c == '?' || c == '#')
+		return "uri_escaped_delimiter";
+	if (is_unreserved(c))
+		return "uri_escaped_plain";
+	if (c < 0x80)
+		return NULL;
+	*ret_n = utf8_escapes(path, at);
+	return *ret_n == 0 ? "uri_utf8" : NULL;
+}
+
+static const char *judge_path(struct url *u)
+{
+	struct sv path = u->path;
+	size_t n;
+
+	for (size_t i = 0; i < path.n; i += n) {
+		const char *reason;
+
+		n = 1;
+		if (memchr(";\"<>`{}", path.p[i], 7) != NULL)
+			return path.p[i] == ';' ? "uri_semicolon" : "uri_byte";
+		if (path.p[i] != '%')
+			continue;
+		reason = judge_escape(path, i, u, &n);
+		if (reason != NULL)
+			return reason;
+	}
+	return NULL;
+}
+
+/* Where the segment that begins s ends, and how long the slash after it is: 1, 3 when it is
+ * escaped, 0 at the end. */
+static size_t segment_end(struct sv s, size_t *ret_slash)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		*ret_slash = s.p[i] == '/' ? 1 : 3;
+		if (s.p[i] == '/' || (s.p[i] == '%' && escape_value(s, i) == '/'))
+			return i;
+	}
+	*ret_slash = 0;
+	return s.n;
+}
+
+/* Segments: none empty but the last, none of dots alone; an escaped slash counts as one here,
+ * since a service may well read "/a/..%2F..%2Fb" as "/b". */
+static const char *judge_segments(struct sv path)
+{
+	struct sv rest = sv_cut(path, 1, path.n);
+	size_t slash = 1;
+
+	while (slash > 0) {
+		size_t end = segment_end(rest, &slash);
+		struct sv segment = sv_cut(rest, 0, end);
+
+		if (sv_eq(segment, SV(".")) || sv_eq(segment, SV("..")))
+			return "uri_dots";
+		if (segment.n == 0 && slash > 0)
+			return "uri_double_slash";
+		rest = sv_cut(rest, end + slash, rest.n);
+	}
+	return NULL;
+}
+
+static const char *judge(struct url *u)
+{
+	const char *reason;
+
+	if (u->target.n == 0 || u->target.p[0] != '/')
+		return "uri_form"; /* absolute-form, authority-form, '*' */
+	if (u->target.n > URL_TARGET_MAX)
+		return "uri_length";
+	reason = judge_bytes(u->target);
+	if (reason == NULL)
+		reason = judge_segments(u->path);
+	if (reason == NULL)
+		reason = judge_path(u);
+	return reason;
+}
+
+enum err url_parse(struct sv target, struct url *ret, const char **ret_reason)
+{
+	size_t end = sv_find(target, '?');
+	struct url u = {.target = target, .path = sv_cut(target, 0, end)};
+	const char *reason;
+
+	if (end < target.n)
+		u.query = sv_cut(target, end + 1, target.n);
+	reason = judge(&u);
+	if (reason != NULL) {
+		*ret_reason = reason;
+		return ERR_SYNTAX;
+	}
+	*ret = u;
+	return ERR_OK;
+}
+
+struct sv url_decode_path(struct sv path, char *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < path.n; i++) {
+		int c = path.p[i] == '%' ? escape_value(path, i) : -1;
+
+		if (c == '/') {
+			memcpy(out + n, "%2F", 3);
+			n += 3;
+			i += 2;
+		} else if (c != -1) {
+			out[n++] = (char)(unsigned char)c;
+			i += 2;
+		} else {
+			out[n++] = path.p[i];
+		}
+	}
+	return sv_of(out, n);
+}

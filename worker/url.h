@@ -1,0 +1,43 @@
+/*
+ * url - the canon: which request targets are taken at all
+ *
+ * A target that edge, bff and service could read in different ways is refused, never
+ * repaired; so every accepted target is its own canonical spelling and serialises to itself.
+ *
+ * Refused anywhere: not starting with '/', longer than URL_TARGET_MAX, control characters,
+ * space, bytes over 0x7e, '\', '#', a '%' without two hex digits (either letter case is
+ * taken: RFC 3986 6.2.2.1).
+ * Refused in the path: ';' '//' segments '.' and '..'; '"' '<' '>' '`' '{' '}' (browsers
+ * escape them); escapes of control characters, of unreserved characters (%61 is a second
+ * spelling of 'a'; %2e), of '\' '%' ';' '?' '#', and escapes that are not valid UTF-8.
+ * An escaped slash (%2F) sets encoded_slash: the route decides, by default it refuses. Empty
+ * and dot segments are refused beside it too, since the service will resolve it.
+ * The query, from the first '?', never takes part in a decision: of its escapes the form
+ * alone is checked. Pure.
+ */
+#ifndef BFF_URL_H
+#define BFF_URL_H
+
+#include "common/sv.h"
+
+#define URL_TARGET_MAX 8192 /* bytes */
+
+struct url {
+	struct sv target; /* as given */
+	struct sv path;	  /* before the first '?' */
+	struct sv query;  /* after it; p == NULL when there is no '?' */
+	bool encoded_slash;
+};
+
+/* ERR_SYNTAX and a constant word for the log ("uri_escape"), which is valid for ever; views in
+ * *ret borrow target. */
+WARN_UNUSED enum err url_parse(struct sv target, struct url *ret, const char **ret_reason);
+
+/*
+ * Writes what the path means to `out` (room for path.n bytes): escapes resolved, except an
+ * escaped slash, which stays as "%2F". Routes are compared in this form, so that "/a%40b" is
+ * what "/a@b" is. path: of an accepted URL.
+ */
+struct sv url_decode_path(struct sv path, char *out);
+
+#endif
