@@ -106,7 +106,7 @@ route "{name}-crm"     {{ app = "{name}" path = "/api/crm/" service = "crm-{prov
 route "{name}-orders"  {{ app = "{name}" path = "/api/orders/" service = "orders-{provider}" }}
 route "{name}-private" {{ app = "{name}" path = "/private/" }}
 route "{name}-read"    {{ app = "{name}" path = "/read/" methods = {{GET, HEAD}} }}
-route "{name}-page"    {{ app = "{name}" path = "/" session = none }}
+route "{name}-page"    {{ app = "{name}" path = "/" session = none csrf = off }}
 """
 
 
