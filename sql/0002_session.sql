@@ -258,3 +258,13 @@ end $$;
 comment on function bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 	int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text)
 	is 'Makes a session and its grant; ends the one it replaces and those over the limit; refused if the subject was ended since the login began';
+
+create function bff_private.need_reason(p_reason text) returns void
+language plpgsql immutable security definer set search_path = bff_private, pg_temp as $$
+begin
+	if coalesce(trim(p_reason), '') = '' then
+		raise exception using errcode = 'BF002', message = 'a reason is required',
+			hint = 'One line for the audit log, e.g. ''lost laptop''.';
+	end if;
+end $$;
+comment on function bff_private.need_reason(text) is 'Refuses an empty reason';

@@ -30,6 +30,14 @@ grant execute on function
 	bff_private.login_note(text, text, text, text, text, text, text)
 	to bff_broker;
 
+-- People. Functions inside a view run with the rights of who asks, hence doctor().
+grant usage on schema bff to bff_operator, bff_auditor, bff_monitor;
+grant select on bff.overview, bff.doctor, bff.schema_version to bff_operator, bff_auditor, bff_monitor;
+grant select on bff.sessions, bff.ended, bff.logins, bff.audit, bff.grants to bff_operator, bff_auditor;
+grant execute on function bff.help(text), bff_private.doctor() to bff_operator, bff_auditor, bff_monitor;
+grant delete on bff.sessions to bff_operator;
+grant execute on function bff.revoke_session(text, text), bff.revoke_subject(text, text) to bff_operator;
+
 reset role;
 
 -- The database is ours alone: nobody connects to it or makes temporary tables without being named.

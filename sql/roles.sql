@@ -21,6 +21,18 @@ begin
 			execute format('comment on role %I is %L', r.name, r.comment);
 		end if;
 	end loop;
+	-- Whatever a daemon waits for, it gives up long before; a value set by hand stays.
+	for r in select * from (values
+		('bff_web', 'statement_timeout', '10s'), ('bff_web', 'lock_timeout', '2s'),
+		('bff_web', 'idle_in_transaction_session_timeout', '10s'),
+		('bff_broker', 'statement_timeout', '30s'), ('bff_broker', 'lock_timeout', '5s'),
+		('bff_broker', 'idle_in_transaction_session_timeout', '10s')
+	) as t (name, setting, value)
+	where not exists (select from pg_db_role_setting d, unnest(d.setconfig) as c
+		where d.setrole = (select oid from pg_roles where rolname = t.name) and c like t.setting || '=%')
+	loop
+		execute format('alter role %I set %I = %L', r.name, r.setting, r.value);
+	end loop;
 	if not pg_has_role(current_user, 'bff_owner', 'member') then
 		execute format('grant bff_owner to %I', current_user);
 	end if;

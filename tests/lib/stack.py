@@ -245,7 +245,7 @@ class Stack:
         return self
 
     def _daemon(self, name, program):
-        return Process(name, [os.path.join(binaries(), program), "-c", self.config, "-f"],
+        return Process(name, [os.path.join(binaries(), program), "-c", self.config],
                        log=os.path.join(self.directory, name + ".log"), env=_SANITIZER_OPTIONS).await_notify()
 
     def start_broker(self):
