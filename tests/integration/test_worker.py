@@ -188,15 +188,16 @@ class World:
         claims = claims or {"email": "alice@example.com", "name": "Alice", "groups": ["a", "b"]}
         created = self.pg.psql(
             "select created, ref from bff_private.session_create('\\x%s','%s','idp','http://127.0.0.1:3000','%s','',"
-            "'%s','alice@example.com','%s','',%d,%d,%d,(extract(epoch from now())*1000)::int8,null,0,null,null,null,"
+            "'%s','alice@example.com','%s','',%d,%d,%d,(extract(epoch from now())*1000)::int8,null,0,'\\x%s',null,null,"
             "null,null,'203.0.113.0/24','test')" % (hashlib.sha256(secret).hexdigest(), app, sub, sub,
-                                                    json.dumps(claims), int(time.time()), idle_ms, absolute_ms))
+                                                    json.dumps(claims), int(time.time()), idle_ms, absolute_ms,
+                                                    os.urandom(16).hex()))
         assert created[0][0] == "t"
         return secret, created[0][1]
 
-    def ask(self, head, listen="verify", **more):
+    def ask(self, data, listen="verify", head=False):
         c = Client(self.worker.ports[listen])
-        got = c.send(head).reply(**more)
+        got = c.send(data).reply(head)
         c.close()
         return got
 
