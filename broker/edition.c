@@ -52,10 +52,15 @@ enum err edition_check_secrets(const struct config *c, struct errmsg *msg)
 	return ERR_OK;
 }
 
-static void edition_free(struct edition *ed)
+void edition_stop(struct edition *ed)
 {
 	for (size_t i = 0; ed->providers != NULL && i < ed->config->nproviders; i++)
 		provider_free(&ed->providers[i]);
+}
+
+static void edition_free(struct edition *ed)
+{
+	edition_stop(ed);
 	free(ed->providers);
 	config_free(&ed->config);
 	free(ed);

@@ -42,6 +42,9 @@ struct editions {
 /* Takes *config, also on failure, and makes it the newest. ERR_CONFIG: a client secret's file. */
 WARN_UNUSED enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg);
 
+/* Ends its providers: their pending callbacks come now, with ERR_CANCELED. */
+void edition_stop(struct edition *ed);
+
 /* Frees all; nobody holds one any more. */
 void editions_done(struct editions *e);
 

@@ -15,7 +15,8 @@
 #include "common/secret.h"
 #include "common/sv.h"
 
-#define CONFIG_MAX_BYTES (1024 * 1024) /* one file, and the whole after includes */
+#define CONFIG_MAX_BYTES (1024 * 1024)	   /* one file, and the whole after includes */
+#define CONFIG_MAX_DUMP (64 * 1024 * 1024) /* config_dump(), which spells out every default */
 #define CONFIG_MAX_ROUTES 10000
 #define CONFIG_MAX_LISTENS 16 /* CONTRACT_LISTEN_MAX */
 #define CONFIG_MAX_PROVIDERS 64

@@ -14,7 +14,7 @@ struct lexer {
 	unsigned frame; /* section we are in */
 	unsigned nesting;
 	enum expect expect;
-	size_t name; /* token of the option being read */
+	size_t name; /* token of the last option, or of the section around it; SIZE_MAX: neither */
 };
 
 static bool is_word_char(char c)
@@ -31,9 +31,7 @@ static bool peek(const struct lexer *x, struct sv text)
 /* What is being read, for messages. */
 static const char *subject(const struct lexer *x)
 {
-	if (x->expect == EXPECT_NAME || x->name == SIZE_MAX)
-		return x->frame == 0 ? "file" : "section";
-	return x->s->tokens[x->name].text.p;
+	return x->name == SIZE_MAX ? "file" : x->s->tokens[x->name].text.p;
 }
 
 __attribute__((format(printf, 2, 3))) static enum err fail(struct lexer *x, const char *fmt, ...)
@@ -268,6 +266,7 @@ static enum err punctuation(struct lexer *x, char c)
 		x->s->tokens[x->s->ntokens - 1].closes = true;
 		x->frame = x->s->frames[x->frame].parent;
 		x->nesting--;
+		x->name = x->frame == 0 ? SIZE_MAX : x->s->frames[x->frame].open;
 	}
 	x->expect = EXPECT_NAME;
 	return ERR_OK;
@@ -288,14 +287,14 @@ static enum err include(struct lexer *x)
 	if (err != ERR_OK)
 		return err;
 	if (x->at >= x->in.n || (x->in.p[x->at] != '"' && x->in.p[x->at] != '\''))
-		return fail(x, "expected include(\"pattern\")");
+		return config_source_error(x->s, token, "include", "expected include(\"pattern\")");
 	err = word(x, x->in.p[x->at], &pattern);
 	if (err == ERR_OK)
 		err = skip(x);
 	if (err != ERR_OK)
 		return err;
 	if (!peek(x, SV(")")))
-		return fail(x, "expected include(\"pattern\")");
+		return config_source_error(x->s, token, "include", "expected include(\"pattern\")");
 	x->at++;
 	err = config_source_include(x->s, token, pattern, x->depth);
 	x->expect = EXPECT_NAME;
@@ -366,6 +365,7 @@ enum err config_lex(struct config_source *s, unsigned file, struct sv in, unsign
 					  s->tokens[s->frames[x.frame].open].text.p,
 					  "expected } at the end of this section");
 	else if (err == ERR_OK && x.expect != EXPECT_NAME)
-		err = fail(&x, "expected more before the end of the file");
+		err = config_source_error(s, x.name, subject(&x),
+					  "expected more before the end of the file");
 	return err;
 }

@@ -106,10 +106,11 @@ static enum err read_all(struct config_source *s, int fd, const char *path, stru
 			return ERR_OK;
 		out->n += (size_t)n;
 		at += n;
-		if (out->n > CONFIG_MAX_BYTES - s->bytes)
-			return errmsg_set(s->e, ERR_CONFIG,
-					  "%s:1: file: expected at most %d bytes with all includes",
-					  path, CONFIG_MAX_BYTES);
+		if (out->n > s->max_bytes - s->bytes)
+			return errmsg_set(
+			    s->e, ERR_CONFIG,
+			    "%s:1: file: expected at most %zu bytes with all includes", path,
+			    s->max_bytes);
 	}
 }
 
@@ -122,7 +123,7 @@ static enum err load_fd(struct config_source *s, int fd, const char *path, unsig
 	if (s->nfiles >= CONFIG_MAX_FILES)
 		return errmsg_set(s->e, ERR_CONFIG, "%s:1: file: expected at most %d files", path,
 				  CONFIG_MAX_FILES);
-	buf_init(&text, CONFIG_MAX_BYTES + 32768);
+	buf_init(&text, s->max_bytes + 32768);
 	err = config_copy(s->arena, sv_str(path), &name);
 	if (err == ERR_OK &&
 	    !config_source_grow((void **)&s->files, s->nfiles, &s->files_cap, sizeof *s->files))
@@ -235,6 +236,7 @@ static enum err start(struct config_source *s, struct config_arena *names, enum 
 		      struct errmsg *e)
 {
 	*s = (struct config_source){.arena = names, .expand = mode, .e = e};
+	s->max_bytes = mode == CONFIG_EXPAND ? CONFIG_MAX_BYTES : CONFIG_MAX_DUMP;
 	if (!config_source_grow((void **)&s->frames, 0, &s->frames_cap, sizeof *s->frames))
 		return ERR_NOMEM;
 	s->frames[s->nframes++] = (struct config_frame){0};

@@ -17,10 +17,10 @@
 
 #define CONFIG_MAX_INCLUDE_DEPTH 8
 #define CONFIG_MAX_FILES 1000
-#define CONFIG_MAX_OPTIONS 64		       /* options in one section */
-#define CONFIG_MAX_NESTING 4		       /* sections in sections */
-#define CONFIG_MAX_VALUE 8192		       /* bytes of one string, variables expanded */
-#define CONFIG_MAX_TEXT (8 * CONFIG_MAX_BYTES) /* config_source_text() */
+#define CONFIG_MAX_OPTIONS 64			      /* options in one section */
+#define CONFIG_MAX_NESTING 4			      /* sections in sections */
+#define CONFIG_MAX_VALUE 8192			      /* bytes of one string, variables expanded */
+#define CONFIG_MAX_TEXT (4 * (size_t)CONFIG_MAX_DUMP) /* config_source_text() */
 
 struct config_token {
 	char kind;	/* '"' for a word or string, '=', '{', '}', ',' or ' ' for nothing */
@@ -50,7 +50,7 @@ struct config_source {
 	size_t ntokens, tokens_cap;
 	struct config_frame *frames;
 	size_t nframes, frames_cap;
-	size_t bytes; /* of all files */
+	size_t bytes, max_bytes; /* of all files */
 	struct errmsg *e;
 };
 

@@ -1,0 +1,43 @@
+/*
+ * login_transaction - what the broker remembers of a login that is under way
+ *
+ * Nonce, PKCE verifier, issuer and whether it was silent, sealed in the login's row under the hash
+ * of its state. Made by login_begin(), opened once by login_finish().
+ */
+#ifndef BFF_LOGIN_TRANSACTION_H
+#define BFF_LOGIN_TRANSACTION_H
+
+#include "broker/vault.h"
+#include "common/b64.h"
+#include "common/crypt.h"
+
+#define LOGIN_LIFETIME_MS 900000 /* from beginning to callback */
+#define LOGIN_OPEN_MAX 32	 /* open ones of one browser */
+#define LOGIN_WORD_LEN B64URL_LEN(32)
+
+struct login_transaction {
+	char nonce[LOGIN_WORD_LEN];
+	char verifier[LOGIN_WORD_LEN]; /* RFC 7636 4.1: 43 characters, 256 bits */
+	bool silent;		       /* prompt=none */
+	struct sv issuer;	       /* borrowed: of the configuration, or of the opened secret */
+};
+
+/* base64url of 32 random bytes. ERR_CRYPTO. */
+WARN_UNUSED enum err login_random_word(char out[LOGIN_WORD_LEN]);
+
+/* Fresh nonce and verifier. */
+WARN_UNUSED enum err login_transaction_new(struct login_transaction *ret);
+void login_transaction_wipe(struct login_transaction *t);
+
+/* BASE64URL(SHA-256(verifier)) (RFC 7636 4.2). */
+WARN_UNUSED enum err login_challenge(const struct login_transaction *t, char out[LOGIN_WORD_LEN]);
+
+WARN_UNUSED enum err login_transaction_seal(const struct keyring *ring, struct sv state_hash,
+					    const struct login_transaction *t, struct buf *out);
+
+/* ret->issuer borrows *room, which the caller frees. */
+WARN_UNUSED enum err login_transaction_open(const struct keyring *ring, struct sv state_hash,
+					    struct sv sealed, struct secret **room,
+					    struct login_transaction *ret);
+
+#endif

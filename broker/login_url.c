@@ -1,0 +1,151 @@
+#include "broker/login_url.h"
+
+#include "broker/token_request.h"
+
+/* [?&]name=value; the first one knows from the endpoint whether a query has begun. */
+static void add(struct buf *b, const char *name, struct sv value)
+{
+	struct sv so_far = buf_sv(b);
+
+	buf_add_char(b, sv_find(so_far, '?') == so_far.n ? '?' : '&');
+	buf_add(b, sv_str(name));
+	buf_add_char(b, '=');
+	form_escape(b, value);
+}
+
+static void add_list(struct buf *b, const char *name, const struct config_list *l)
+{
+	struct buf joined;
+
+	buf_init(&joined, LOGIN_SCOPES_MAX);
+	for (size_t i = 0; i < l->n; i++) {
+		if (i > 0)
+			buf_add_char(&joined, ' ');
+		buf_add(&joined, l->v[i]);
+	}
+	if (!buf_ok(&joined))
+		b->failed = true;
+	add(b, name, buf_sv(&joined));
+	buf_done(&joined);
+}
+
+static bool has(const struct config_list *l, struct sv s)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (sv_eq(l->v[i], s))
+			return true;
+	return false;
+}
+
+static bool wants_resource(const struct config_service *s, const struct config_provider *p)
+{
+	return s->provider == p && s->grant == GRANT_RESOURCE && s->resource.n > 0;
+}
+
+/* Every resource once, in the order of the configuration. */
+static void add_resources(struct buf *b, const struct config *c, const struct config_provider *p)
+{
+	for (size_t i = 0; i < c->nservices; i++) {
+		const struct config_service *s = &c->services[i];
+		bool seen = false;
+
+		if (!wants_resource(s, p))
+			continue;
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = wants_resource(&c->services[k], p) &&
+			       sv_eq(c->services[k].resource, s->resource);
+		if (!seen)
+			add(b, "resource", s->resource);
+	}
+}
+
+/* Core 11: offline_access without consent is ignored by some; prompt=none stands alone. */
+static void add_prompt(struct buf *b, const struct login_url *u)
+{
+	bool consent = u->consent_for_offline && has(&u->provider->scopes, SV("offline_access"));
+
+	if (sv_eq(u->prompt, SV("none")) || sv_eq(u->prompt, SV("consent")))
+		add(b, "prompt", u->prompt);
+	else if (u->prompt.n > 0 && consent)
+		add(b, "prompt",
+		    sv_eq(u->prompt, SV("login")) ? SV("login consent")
+						  : SV("select_account consent"));
+	else if (u->prompt.n > 0)
+		add(b, "prompt", u->prompt);
+	else if (consent)
+		add(b, "prompt", SV("consent"));
+}
+
+void login_url_compose(struct buf *b, const struct login_url *u)
+{
+	buf_add(b, u->endpoint);
+	add(b, "response_type", SV("code"));
+	add(b, "client_id", u->provider->client_id);
+	add(b, "redirect_uri", u->redirect_uri);
+	add_list(b, "scope", &u->provider->scopes);
+	add(b, "state", u->state);
+	add(b, "nonce", u->nonce);
+	add(b, "code_challenge", u->code_challenge);
+	add(b, "code_challenge_method", SV("S256"));
+	add_resources(b, u->config, u->provider);
+	add_prompt(b, u);
+	if (u->login_hint.n > 0)
+		add(b, "login_hint", u->login_hint);
+}
+
+void logout_url_compose(struct buf *b, const struct logout_url *u)
+{
+	buf_add(b, u->endpoint);
+	add(b, "client_id", u->client_id);
+	add(b, "post_logout_redirect_uri", u->post_logout_redirect_uri);
+	if (u->id_token_hint.n > 0)
+		add(b, "id_token_hint", u->id_token_hint);
+}
+
+enum ipc_error login_error_meaning(struct sv error, bool silent)
+{
+	static const struct {
+		const char *error;
+		enum ipc_error loud, silent;
+	} table[] = {
+	    {"access_denied", IPC_ERROR_ACCESS_DENIED, IPC_ERROR_ACCESS_DENIED},
+	    {"login_required", IPC_ERROR_PROVIDER, IPC_ERROR_LOGIN_REQUIRED},
+	    {"interaction_required", IPC_ERROR_PROVIDER, IPC_ERROR_LOGIN_REQUIRED},
+	    {"consent_required", IPC_ERROR_PROVIDER, IPC_ERROR_LOGIN_REQUIRED},
+	    {"account_selection_required", IPC_ERROR_PROVIDER, IPC_ERROR_LOGIN_REQUIRED},
+	    {"temporarily_unavailable", IPC_ERROR_PROVIDER_DOWN, IPC_ERROR_PROVIDER_DOWN},
+	    {"server_error", IPC_ERROR_PROVIDER_DOWN, IPC_ERROR_PROVIDER_DOWN},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (sv_eq(error, sv_str(table[i].error)))
+			return silent ? table[i].silent : table[i].loud;
+	return IPC_ERROR_PROVIDER;
+}
+
+const char *login_iss_refusal(struct sv iss, struct sv issuer, bool iss_parameter_supported)
+{
+	if (iss.n == 0)
+		return iss_parameter_supported ? "iss_missing" : NULL;
+	return sv_eq(iss, issuer) ? NULL : "iss_mismatch";
+}
+
+void logout_target(struct buf *b, const struct config_app *app, struct sv origin)
+{
+	if (app->after_logout.n > 0) {
+		buf_add(b, app->after_logout.v[0]);
+		return;
+	}
+	buf_add(b, origin);
+	buf_add_char(b, '/');
+}
+
+bool login_origin_ok(const struct config_app *app, struct sv origin)
+{
+	if (app->login_origin.text.n > 0)
+		return sv_eq(app->login_origin.text, origin);
+	for (size_t i = 0; i < app->origins.n; i++)
+		if (sv_eq(app->origins.v[i].text, origin))
+			return true;
+	return false;
+}

@@ -1,0 +1,215 @@
+#include "broker/revocation.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "broker/token_row.h"
+#include "common/contract.h"
+#include "common/log.h"
+
+static_assert(REVOCATION_BATCH * TIMEOUT_IDP_MS < REVOCATION_LEASE_MS, "a batch within its lease");
+
+struct ended_grant {
+	unsigned char id[TOKEN_GRANT_ID_MAX];
+	size_t id_len;
+	char provider[CONFIG_NAME_MAX + 1];
+	size_t provider_len;
+	int64_t tries;
+	struct secret *token; /* NULL: did not open */
+};
+
+struct revocation {
+	struct broker *broker;
+	struct event *timer;
+	struct ended_grant batch[REVOCATION_BATCH];
+	size_t n, at; /* batch[at] is under way */
+	bool running, again;
+};
+
+int64_t revocation_delay_ms(int64_t tries, uint32_t retry_after_s, unsigned char random)
+{
+	int64_t delay = REVOCATION_FIRST_DELAY_MS;
+
+	for (int64_t i = 1; i < tries && delay < REVOCATION_MAX_DELAY_MS; i++)
+		delay *= 2;
+	if (delay < (int64_t)retry_after_s * 1000)
+		delay = (int64_t)retry_after_s * 1000;
+	if (delay > REVOCATION_MAX_DELAY_MS)
+		delay = REVOCATION_MAX_DELAY_MS;
+	return delay + delay * random / 1024;
+}
+
+static void schedule(struct revocation *r, int64_t ms)
+{
+	struct timeval tv;
+	unsigned char jitter;
+
+	broker_random(&jitter, sizeof jitter);
+	ms += ms * jitter / 1024;
+	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	(void)evtimer_add(r->timer, &tv); /* fails without memory alone; the next kick retries */
+}
+
+static void next(struct revocation *r);
+
+static void batch_over(struct revocation *r)
+{
+	bool full = r->n == REVOCATION_BATCH;
+
+	r->running = false;
+	r->n = 0;
+	schedule(r, full || r->again ? REVOCATION_KICK_MS : REVOCATION_EVERY_MS);
+	r->again = false;
+}
+
+static void on_noted(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct revocation *r = arg;
+
+	(void)rows;
+	/* The lease ends by itself and another round takes it up. */
+	if (e != ERR_OK && e != ERR_CANCELED)
+		log_warn("revocation_not_noted", K("why", err_text(e)),
+			 K("then", "retried after its lease"));
+	secret_free(&r->batch[r->at].token);
+	r->at++;
+	if (!r->broker->stopping)
+		next(r);
+}
+
+static void note(struct revocation *r, bool done, uint32_t retry_after_s)
+{
+	struct ended_grant *g = &r->batch[r->at];
+	struct broker *b = r->broker;
+	struct sql_i64 delay;
+	unsigned char jitter;
+	enum err rc;
+
+	broker_random(&jitter, sizeof jitter);
+	const struct pg_param params[] = {
+	    PG_BYTES(g->id, g->id_len), PG_BYTES(b->owner, sizeof b->owner),
+	    sql_i64(&delay, revocation_delay_ms(g->tries, retry_after_s, jitter))};
+	rc = pg_query(b->pg, done ? SQL_REVOCATION_DONE : SQL_REVOCATION_RETRY, params, on_noted, r,
+		      NULL);
+	if (rc != ERR_OK)
+		on_noted(r, rc, NULL);
+}
+
+static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
+{
+	struct revocation *r = arg;
+	const struct ended_grant *g = &r->batch[r->at];
+	struct sv provider = sv_of(g->provider, g->provider_len);
+
+	if (e == ERR_CANCELED)
+		return;
+	if (e != ERR_OK)
+		log_warn("revocation_failed", KS("provider", provider), K("why", err_text(e)),
+			 KI("tries", g->tries), K("then", "put off"));
+	else
+		log_info("grant_revoked", KS("provider", provider), KI("tries", g->tries));
+	note(r, e == ERR_OK, retry_after_s);
+}
+
+static void next(struct revocation *r)
+{
+	struct ended_grant *g = &r->batch[r->at];
+	struct provider *p;
+	enum err rc = ERR_UNSUPPORTED;
+
+	if (r->at >= r->n) {
+		batch_over(r);
+		return;
+	}
+	p = editions_provider(&r->broker->editions, sv_of(g->provider, g->provider_len));
+	if (p != NULL && g->token != NULL)
+		rc = provider_revoke(p, secret_view(g->token), on_revoked, r);
+	if (rc != ERR_OK)
+		on_revoked(r, rc == ERR_CANCELED ? ERR_UNAVAILABLE : rc, 0);
+}
+
+static void take(struct revocation *r, const struct pg_rows *rows, size_t i)
+{
+	struct ended_grant *g = &r->batch[i];
+	struct sv id = pg_rows_sv(rows, i, 0), provider = pg_rows_sv(rows, i, 1);
+	struct vault_label label = token_refresh_label(id, pg_rows_i64(rows, i, 2));
+	enum err rc;
+
+	*g = (struct ended_grant){.tries = pg_rows_i64(rows, i, 4)};
+	if (id.n > sizeof g->id || provider.n > sizeof g->provider)
+		return;
+	memcpy(g->id, id.p, id.n);
+	g->id_len = id.n;
+	memcpy(g->provider, provider.p, provider.n);
+	g->provider_len = provider.n;
+	rc = vault_open(r->broker->ring, &label, pg_rows_sv(rows, i, 3), &g->token);
+	if (rc != ERR_OK)
+		log_error("refresh_token_not_opened", K("why", err_text(rc)),
+			  K("then", "its revocation is put off"));
+}
+
+static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct revocation *r = arg;
+
+	r->at = 0;
+	r->n = e == ERR_OK ? pg_rows_count(rows) : 0;
+	if (r->n > REVOCATION_BATCH)
+		r->n = REVOCATION_BATCH;
+	for (size_t i = 0; i < r->n; i++)
+		take(r, rows, i);
+	if (!r->broker->stopping)
+		next(r);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct revocation *r = arg;
+	struct sql_i64 lease, batch;
+	const struct pg_param params[] = {PG_BYTES(r->broker->owner, sizeof r->broker->owner),
+					  sql_i64(&lease, REVOCATION_LEASE_MS),
+					  sql_i64(&batch, REVOCATION_BATCH)};
+
+	(void)fd;
+	(void)what;
+	r->running = true;
+	if (r->broker->draining ||
+	    pg_query(r->broker->pg, SQL_REVOCATION_TAKE, params, on_taken, r, NULL) != ERR_OK)
+		batch_over(r);
+}
+
+enum err revocation_new(struct broker *b, struct revocation **ret)
+{
+	struct revocation *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->broker = b;
+	r->timer = evtimer_new(b->base, on_timer, r);
+	if (r->timer == NULL) {
+		free(r);
+		return ERR_NOMEM;
+	}
+	schedule(r, REVOCATION_EVERY_MS);
+	*ret = r;
+	return ERR_OK;
+}
+
+void revocation_free(struct revocation **r)
+{
+	if (*r == NULL)
+		return;
+	for (size_t i = 0; i < (*r)->n; i++)
+		secret_free(&(*r)->batch[i].token);
+	event_free((*r)->timer);
+	free(*r);
+	*r = NULL;
+}
+
+void revocation_kick(struct revocation *r)
+{
+	if (r->running)
+		r->again = true;
+	else
+		schedule(r, REVOCATION_KICK_MS);
+}
