@@ -218,11 +218,11 @@ static void test_notes(void **state)
 	    "etc/bff.conf:78: prefetch: is not built yet",
 	    "etc/bff.conf:79: prefetch: is not built yet",
 	    "etc/bff.conf:81: grant: is not built yet",
-	    "etc/bff.conf:97: claim: require is not built yet",
+	    "etc/bff.conf:97: require: is not built yet",
 	    "etc/bff.conf:105: acr: is not built yet",
 	    "etc/bff.conf:106: max_age: is not built yet",
-	    "etc/bff.conf:107: claim: require is not built yet",
-	    "etc/bff.conf:126: claim: require is not built yet",
+	    "etc/bff.conf:107: require: is not built yet",
+	    "etc/bff.conf:126: require: is not built yet",
 	};
 	struct config *c = load("etc/bff.conf"), *minimal = load("tests/lib/minimal.conf");
 

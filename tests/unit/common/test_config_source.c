@@ -303,7 +303,10 @@ static void test_includes_that_fail(void **state)
 	put("main.conf", "\ninclude(\"main.conf\")\n");
 	assert_refused("main.conf", "2: include: expected includes at most 8 deep");
 	put("main.conf", "include(\".\")\n");
-	assert_refused(".", "1: file: cannot read: Is a directory");
+	assert_refused(".", "1: file: expected a regular file");
+	assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);
+	put("main.conf", "include(\"p*\")\n");
+	assert_refused("pipe", "1: file: expected a regular file");
 }
 
 int main(void)
