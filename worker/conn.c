@@ -1,4 +1,4 @@
-#include "worker/conn.h"
+#include "worker/conn_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,51 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/buf.h"
 #include "common/clock.h"
-#include "common/config.h"
-#include "common/log.h"
-#include "worker/http_reply.h"
-#include "worker/http_request.h"
-#include "worker/request.h"
 #include "worker/worker.h"
-
-enum conn_state {
-	CONN_IDLE = 1, /* nothing of a request yet */
-	CONN_HEAD,     /* some of its head */
-	CONN_BODY,     /* its head, and some of a body that is wanted */
-	CONN_BUSY,     /* request.c has it */
-	CONN_WRITE,    /* the kernel has not taken all of the answer */
-	CONN_LINGER,   /* answered, write side shut, dropping what still comes */
-	CONN_DEAD,
-};
-
-struct conn {
-	TAILQ_ENTRY(conn) link;
-	struct worker *w;
-	const struct config_listen *listen;
-	unsigned char peer[16];
-	int fd;
-	enum conn_state state;
-	bool reading;	 /* the read event is armed */
-	bool eof;	 /* the client will send no more */
-	bool last;	 /* close after the answer under way */
-	bool unread;	 /* of a body that was not read: linger */
-	bool more;	 /* conn_run() is to look again */
-	bool running;	 /* within conn_run() */
-	size_t lingered; /* bytes dropped */
-	size_t head_len, body_len;
-	int64_t deadline_ms, armed_ms;
-	struct http_scan scan;
-	struct buf in, out;
-	size_t sent; /* of out */
-	struct event *ev_read, *ev_write, *ev_timer;
-	struct http_request head;
-	struct http_field *fields;
-	struct request *request;
-};
-
-static void conn_run(struct conn *c);
 
 void conns_init(struct conns *cs)
 {
@@ -72,7 +29,7 @@ static void set_deadline(struct conn *c, int64_t ms)
 	(void)evtimer_add(c->ev_timer, &tv); /* fails only without memory: then no deadline */
 }
 
-static void set_state(struct conn *c, enum conn_state to)
+void conn_set_state(struct conn *c, enum conn_state to)
 {
 	const struct config *cf = c->w->config;
 
@@ -102,13 +59,13 @@ static void set_state(struct conn *c, enum conn_state to)
 	}
 }
 
-static void conn_close(struct conn *c)
+void conn_close(struct conn *c)
 {
 	struct conns *cs = &c->w->conns;
 
 	if (c->state == CONN_DEAD)
 		return;
-	set_state(c, CONN_DEAD);
+	conn_set_state(c, CONN_DEAD);
 	request_free(&c->request);
 	event_free(c->ev_read);
 	event_free(c->ev_write);
@@ -164,9 +121,9 @@ static void next_request(struct conn *c)
 	c->fields = NULL;
 	if (c->in.n == 0) {
 		buf_done(&c->in); /* an idle connection holds no buffer */
-		set_state(c, CONN_IDLE);
+		conn_set_state(c, CONN_IDLE);
 	} else {
-		set_state(c, CONN_HEAD);
+		conn_set_state(c, CONN_HEAD);
 	}
 	if (c->eof && c->in.n == 0) {
 		conn_close(c);
@@ -196,11 +153,11 @@ static void after_answer(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	set_state(c, CONN_LINGER);
+	conn_set_state(c, CONN_LINGER);
 	resume_reading(c);
 }
 
-static void write_out(struct conn *c)
+void conn_write(struct conn *c)
 {
 	while (c->sent < c->out.n) {
 		ssize_t n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
@@ -209,7 +166,7 @@ static void write_out(struct conn *c)
 			continue;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			if (c->state != CONN_WRITE)
-				set_state(c, CONN_WRITE);
+				conn_set_state(c, CONN_WRITE);
 			(void)event_add(c->ev_write, NULL);
 			return;
 		}
@@ -220,154 +177,6 @@ static void write_out(struct conn *c)
 		c->sent += (size_t)n;
 	}
 	after_answer(c);
-}
-
-static unsigned reply_flags(const struct conn *c)
-{
-	unsigned flags = c->last ? HTTP_REPLY_CLOSE : 0;
-
-	if (!c->last && c->head.minor == 0)
-		flags |= HTTP_REPLY_KEEP_ALIVE;
-	if (sv_eq(c->head.method, SV("HEAD")))
-		flags |= HTTP_REPLY_HEAD;
-	return flags;
-}
-
-/* Refuses what never became a request. */
-static void refuse(struct conn *c, unsigned status, const char *word)
-{
-	struct http_reply r;
-
-	log_peer(LOG_INFO, "http_refused", KS("listen", c->listen->name), KU("status", status),
-		 K("reason", word));
-	c->last = true;
-	c->unread = true;
-	buf_clear(&c->out);
-	http_reply_begin(&r, &c->out, status, HTTP_REPLY_CLOSE);
-	http_reply_header(&r, SV("Cache-Control"), SV("no-store"));
-	if (http_reply_end(&r, SV_NONE, SV_NONE) != ERR_OK) {
-		conn_close(c);
-		return;
-	}
-	write_out(c);
-}
-
-static void on_request_done(void *arg)
-{
-	struct conn *c = arg;
-
-	/* An answer of last resort is composed by request.c; an empty buffer means no memory. */
-	if (c->out.n == 0)
-		conn_close(c);
-	else
-		write_out(c);
-}
-
-static void start_request(struct conn *c)
-{
-	struct request_from from = {
-	    .worker = c->w,
-	    .listen = c->listen,
-	    .peer = c->peer,
-	    .head = &c->head,
-	    .body = sv_of(c->in.p + c->head_len, c->body_len),
-	    .out = &c->out,
-	};
-
-	c->last = c->last || !c->head.keep_alive || c->w->draining;
-	from.reply_flags = reply_flags(c);
-	set_state(c, CONN_BUSY);
-	if (request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
-		conn_close(c);
-		return;
-	}
-	if (request_run(c->request) == REQUEST_ANSWERED)
-		on_request_done(c);
-}
-
-/* The head is whole: parse it, and see whether a body is to be read. */
-static void take_head(struct conn *c)
-{
-	size_t max = c->w->config->web.max_headers;
-	const char *word = "memory";
-	unsigned status = 500;
-
-	c->head_len = c->scan.at;
-	c->body_len = 0;
-	c->unread = false;
-	c->last = false;
-	c->head = (struct http_request){.minor = 1};
-	c->fields = calloc(max, sizeof *c->fields);
-	if (c->fields != NULL)
-		status = http_request_parse(sv_of(c->in.p, c->head_len), c->fields, max, &c->head,
-					    &word);
-	if (status != 0) {
-		refuse(c, status, word);
-		return;
-	}
-	if (c->head.has_body) {
-		size_t want = request_body_max(c->listen, &c->head);
-
-		if (c->head.chunked || c->head.content_length > want) {
-			c->last = true;
-			c->unread = true;
-		} else {
-			c->body_len = (size_t)c->head.content_length;
-		}
-	}
-	if (c->in.n >= c->head_len + c->body_len) {
-		start_request(c);
-		return;
-	}
-	set_state(c, CONN_BODY);
-	c->more = false;
-}
-
-static void scan_head(struct conn *c)
-{
-	switch (http_scan(&c->scan, buf_sv(&c->in))) {
-	case HTTP_SCAN_BAD:
-		refuse(c, 400, "malformed");
-		return;
-	case HTTP_SCAN_MORE:
-		if (c->in.n >= c->w->config->web.max_head)
-			refuse(c, 431, "max_head");
-		return;
-	case HTTP_SCAN_DONE:
-		break;
-	}
-	if (c->scan.at == 2) { /* one empty line before a request is let pass (RFC 9112 2.2) */
-		buf_consume(&c->in, 2);
-		c->scan = (struct http_scan){0};
-		c->more = c->in.n > 0;
-		return;
-	}
-	if (c->scan.at > c->w->config->web.max_head) {
-		refuse(c, 431, "max_head");
-		return;
-	}
-	take_head(c);
-}
-
-/* As far as the bytes in the buffer go. Never nested: what is pipelined is a loop, no recursion. */
-static void conn_run(struct conn *c)
-{
-	c->more = true;
-	if (c->running)
-		return;
-	c->running = true;
-	while (c->more && c->in.n > 0) {
-		c->more = false;
-		if (c->state == CONN_IDLE)
-			set_state(c, CONN_HEAD);
-		if (c->state == CONN_HEAD)
-			scan_head(c);
-		else if (c->state == CONN_BODY && c->in.n >= c->head_len + c->body_len)
-			start_request(c);
-	}
-	c->running = false;
-	if (c->eof && (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY))
-		conn_close(c); /* a request that will never be whole */
 }
 
 static void linger(struct conn *c)
@@ -425,7 +234,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	write_out(arg);
+	conn_write(arg);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -441,7 +250,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (c->state == CONN_HEAD || c->state == CONN_BODY)
-		refuse(c, 408, "head_timeout");
+		conn_refuse(c, 408, "head_timeout");
 	else
 		conn_close(c);
 }

@@ -140,6 +140,10 @@ unsigned http_request_parse(struct sv head, struct http_field *fields, size_t ma
 	/* llhttp also speaks "RTSP/1.0" and "ICE/1.0" for some methods. */
 	if (!sv_ends(line, SV(" HTTP/1.1")) && !sv_ends(line, SV(" HTTP/1.0")))
 		return 505;
+	/* One space on either side of the target: llhttp lets more pass. */
+	*ret_word = "request_line";
+	if (sv_find(line, ' ') + x.target.n + sizeof "  HTTP/1.x" - 1 != line.n)
+		return 400;
 	*ret = (struct http_request){
 	    .method = sv_cut(line, 0, sv_find(line, ' ')),
 	    .target = x.target,

@@ -109,8 +109,10 @@ void touch_add(struct touch *t, const unsigned char hash[CRYPT_SHA256_LEN])
 
 	if (t->hashes == NULL)
 		t->hashes = calloc(TOUCH_MAX, sizeof t->hashes[0]);
-	if (t->hashes == NULL || t->n == TOUCH_MAX)
+	if (t->hashes == NULL)
 		return;
+	if (t->n == TOUCH_MAX)
+		flush(t);
 	memcpy(t->hashes[t->n++], hash, CRYPT_SHA256_LEN);
 	if (t->n == 1)
 		(void)evtimer_add(t->timer, &tv); /* without memory: with the next one */

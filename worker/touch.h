@@ -14,7 +14,7 @@
 #include "common/pg.h"
 
 #define TOUCH_MS 1000
-#define TOUCH_MAX 4096 /* sessions a batch; more wait for their next request */
+#define TOUCH_MAX 1000 /* sessions a batch: what session_touch() takes; a full one goes at once */
 
 struct touch;
 
