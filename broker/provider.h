@@ -4,8 +4,8 @@
  * Owns discovery (OIDC Discovery 4, RFC 8414 3.3) with retry and jitter, the JWKS with a token
  * bucket for unknown keys, and client authentication. Needs no provider to be up at start. All
  * calls run on the broker's loop; every callback is called exactly once, from the loop, never from
- * within the call that asked. SECURITY: what strangers can make it parse is capped in size, and the
- * signature is checked before the payload.
+ * within the call that asked; a call that does not return ERR_OK calls nothing back. SECURITY: what
+ * strangers can make it parse is capped in size, and the signature is checked before the payload.
  */
 #ifndef BFF_PROVIDER_H
 #define BFF_PROVIDER_H
@@ -30,7 +30,7 @@ struct provider_metadata {
 WARN_UNUSED enum err provider_new(struct event_base *base, struct http_client *http,
 				  const struct config_provider *config,
 				  struct secret **client_secret, struct provider **ret);
-/* Pending callbacks are called with ERR_CANCELED. */
+/* Pending callbacks are called with ERR_CANCELED. Not from within a callback of this provider. */
 void provider_free(struct provider **p);
 
 const struct config_provider *provider_config(const struct provider *p);
@@ -60,7 +60,9 @@ enum token_outcome {
 	TOKEN_THROTTLED,     /* 429, or 503 with Retry-After */
 };
 
-/* Views are valid during the callback only; they hold secrets. */
+/* Views are valid during the callback only; they hold secrets. TOKEN_MISCONFIGURED with a refresh
+ * token: the answer was a success, but not for this service (wrong_audience, missing_scope), and
+ * its refresh token is the successor to keep. No other failure carries a token. */
 struct token_reply {
 	enum token_outcome outcome;
 	struct sv access_token, refresh_token, id_token; /* n == 0: not in the answer */
@@ -86,7 +88,8 @@ WARN_UNUSED enum err provider_refresh(struct provider *p, struct sv refresh_toke
 				      bool (*before_send)(void *arg), provider_token_fn fn,
 				      void *arg);
 
-/* RFC 7009, hint refresh_token. ERR_OK: done, or the provider has no such endpoint. */
+/* RFC 7009, hint refresh_token. ERR_OK: done, or the provider has no such endpoint. ERR_DENIED: it
+ * refuses (4xx): asking again will not help. ERR_UNAVAILABLE: later. */
 typedef void (*provider_revoke_fn)(void *arg, enum err e, uint32_t retry_after_s);
 WARN_UNUSED enum err provider_revoke(struct provider *p, struct sv refresh_token,
 				     provider_revoke_fn fn, void *arg);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "common/config_value.h"
+#include "common/contract.h"
+
+static_assert(CONFIG_MAX_LISTENS == CONTRACT_LISTEN_MAX, "the master hands every one of them on");
 
 /* The option table as libconfuse wants it. Every option is a string there: its own integers read
  * 010 as 8 and its defaults cannot tell an empty list from an absent one. */
@@ -122,8 +125,9 @@ static enum err parse(struct config_build *b, const struct schema *x, cfg_t **re
 	buf_done(&text);
 	if (err == ERR_OK)
 		*ret = cfg;
-	else if (cfg != NULL)
+	else if (cfg != NULL && err != ERR_NOMEM)
 		(void)cfg_free(cfg); /* fails only for NULL */
+	/* Left alone when its memory ran out: some of its pointers then are to freed sections. */
 	return err;
 }
 

@@ -174,7 +174,7 @@ static const struct grant_fields {
     {GRANT_RESOURCE, FIELD_MUST, FIELD_MAY, FIELD_MAY, FIELD_MAY},
     {GRANT_AUDIENCE, FIELD_NO, FIELD_MUST, FIELD_MAY, FIELD_MAY},
     {GRANT_SCOPE, FIELD_NO, FIELD_MAY, FIELD_MUST, FIELD_MAY},
-    {GRANT_EXCHANGE, FIELD_MAY, FIELD_MUST, FIELD_MAY, FIELD_MAY},
+    {GRANT_EXCHANGE, FIELD_MAY, FIELD_MAY, FIELD_MAY, FIELD_MAY},
     {GRANT_OBO, FIELD_NO, FIELD_MAY, FIELD_MUST, FIELD_MAY},
     {GRANT_CLIENT_CREDENTIALS, FIELD_MAY, FIELD_MAY, FIELD_MAY, FIELD_MAY},
 };
@@ -208,6 +208,10 @@ static enum err check_service(const struct config_build *b, size_t i)
 		err = check_field(b, i, CONFIG_OPT_service_prefetch, f->prefetch, s->prefetch);
 	if (err != ERR_OK)
 		return err;
+	if (s->grant == GRANT_EXCHANGE && s->audience.n == 0 && s->resource.n == 0)
+		return config_build_error(b, CONFIG_OPT_service_audience, i,
+					  "expected a value, or one of resource, this grant needs "
+					  "it");
 	if (s->resource.n > 0 && !config_is_absolute_uri(s->resource))
 		return config_build_error(b, CONFIG_OPT_service_resource, i,
 					  "expected an absolute URI without fragment");

@@ -34,6 +34,9 @@ static enum err check_path(const struct config_build *b, size_t i)
 					  "expected a path outside of the app's auth_path " SV_FMT
 					  ", which answers first",
 					  SV_ARG(auth));
+	if (r->exact && sv_eq(r->path, SV("/api/auth/session")))
+		return config_build_error(b, CONFIG_OPT_route_path, i,
+					  "expected another path, bff itself answers this one");
 	if (r->exact && r->encoded_slash)
 		return config_build_error(
 		    b, CONFIG_OPT_route_encoded_slash, i,

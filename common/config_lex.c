@@ -228,6 +228,8 @@ static enum err open_section(struct lexer *x)
 		return err;
 	if (++x->nesting > CONFIG_MAX_NESTING)
 		return fail(x, "expected sections at most %d deep", CONFIG_MAX_NESTING);
+	if (s->nframes > CONFIG_MAX_SECTIONS)
+		return fail(x, "expected at most %d sections", CONFIG_MAX_SECTIONS);
 	if (!config_source_grow((void **)&s->frames, s->nframes, &s->frames_cap, sizeof *s->frames))
 		return ERR_NOMEM;
 	s->frames[s->nframes] =

@@ -12,8 +12,11 @@ static void note(struct notes *x, enum config_option_id id, size_t i, const char
 	struct config_place p = config_build_place(x->b, id, i);
 	struct sv *grown;
 	char line[ERRMSG_MAX];
-	int n = snprintf(line, sizeof line, "%s:%u: %s: %s", p.file, p.line,
-			 config_options[id].name, text);
+	/* A rule is about its section as a whole. */
+	const char *name = config_options[id].section == CONFIG_SECTION_require
+			       ? "require"
+			       : config_options[id].name;
+	int n = snprintf(line, sizeof line, "%s:%u: %s: %s", p.file, p.line, name, text);
 
 	if (x->err != ERR_OK)
 		return;
@@ -102,7 +105,7 @@ static void note_routes(struct notes *x)
 			     "is not built yet: this route refuses every request with 403");
 		if (r->nrequires > 0)
 			note(x, CONFIG_OPT_require_claim, nrequires,
-			     "require is not built yet: this route refuses every request with "
+			     "is not built yet: this route refuses every request with "
 			     "403");
 		nrequires += r->nrequires;
 	}

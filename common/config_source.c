@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool config_source_grow(void **v, size_t n, size_t *cap, size_t size)
@@ -83,11 +84,15 @@ enum err config_source_text(const struct config_source *s, struct buf *out)
 	return buf_ok(out) ? ERR_OK : ERR_NOMEM;
 }
 
-/* The whole of a file, from its start and without moving a shared offset where that can be. */
+/* The whole of a file, from its start and without moving an offset that others share. */
 static enum err read_all(struct config_source *s, int fd, const char *path, struct buf *out)
 {
+	struct stat st;
 	off_t at = 0;
 
+	/* What else there is could make the master wait. */
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		return errmsg_set(s->e, ERR_CONFIG, "%s:1: file: expected a regular file", path);
 	for (;;) {
 		char *p = buf_reserve(out, 16384);
 		ssize_t n;
@@ -95,8 +100,6 @@ static enum err read_all(struct config_source *s, int fd, const char *path, stru
 		if (p == NULL)
 			return ERR_NOMEM;
 		n = pread(fd, p, 16384, at);
-		if (n == -1 && errno == ESPIPE)
-			n = read(fd, p, 16384);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
@@ -143,7 +146,7 @@ static enum err load_fd(struct config_source *s, int fd, const char *path, unsig
 /* token: of the include() that asks for it, SIZE_MAX for the main file. */
 static enum err load_path(struct config_source *s, size_t token, const char *path, unsigned depth)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	enum err err;
 
 	if (fd == -1 && token == SIZE_MAX)

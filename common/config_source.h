@@ -17,6 +17,7 @@
 
 #define CONFIG_MAX_INCLUDE_DEPTH 8
 #define CONFIG_MAX_FILES 1000
+#define CONFIG_MAX_SECTIONS 25000		      /* of all kinds */
 #define CONFIG_MAX_OPTIONS 64			      /* options in one section */
 #define CONFIG_MAX_NESTING 4			      /* sections in sections */
 #define CONFIG_MAX_VALUE 8192			      /* bytes of one string, variables expanded */

@@ -29,7 +29,7 @@ bool csrf_token_is(struct sv secret, struct sv got);
 
 bool csrf_method_is_safe(struct sv method);
 
-/* Is this text exactly one of the app's origins? */
+/* Is this text exactly one of the app's origins, or its login_origin? */
 bool csrf_origin_is_own(const struct config_app *app, struct sv origin);
 
 /*

@@ -23,7 +23,8 @@
 #define FORWARDED_HOST_MAX 253
 #define FORWARDED_ORIGIN_MAX (8 + FORWARDED_HOST_MAX + 2 + 6) /* https:// [host] :65535 */
 
-/* The views point into the fields and into the struct itself: do not copy or move it. */
+/* The views point into the fields and into the struct itself: do not copy or move it. After a
+ * failure its content means nothing. */
 struct forwarded {
 	struct sv method;
 	struct url url;

@@ -3,10 +3,10 @@
  *
  * The wish is read as a browser would read it (WHATWG URL), but whatever a browser
  * would repair is refused: control characters, TAB and newlines anywhere, white space, '\',
- * user information, '@' or '%' in the authority, non-ASCII. Taken are an absolute http or
- * https URL, and a path that starts with exactly one '/' (resolved against the origin of the
- * request). It is allowed when its origin is one of the app's origins or of its return_to
- * list, exactly (scheme, host, port). Pure.
+ * user information, '@' or '%' in the authority, non-ASCII, a path that url.h refuses. Taken are an
+ * absolute http or https URL, and a path that starts with exactly one '/' (resolved against the
+ * origin of the request). It is allowed when its origin is one of the app's origins or of its
+ * return_to list, exactly (scheme, host, port). Pure.
  */
 #ifndef BFF_RETURN_TO_H
 #define BFF_RETURN_TO_H
@@ -18,8 +18,9 @@
 
 /*
  * Appends the absolute URL to `out`: the wish when it is allowed (true), else the default
- * (false): "/" of `current`, which is the app's origin that the request came to, or of the
- * app's first origin when current is NULL. An empty wish is not allowed, and no attack.
+ * (false): "/" of `current`, the origin that the request came to, or of the app's first origin
+ * when current is NULL or the login_origin (there is no page there). An empty wish is not allowed,
+ * and no attack. A fragment stays.
  */
 bool return_to_judge(const struct config_app *app, const struct config_origin *current,
 		     struct sv wish, struct buf *out);

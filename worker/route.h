@@ -28,7 +28,7 @@ WARN_UNUSED enum err route_table_new(const struct config *c, struct route_table 
 void route_table_free(struct route_table **t);
 
 /* The app one of whose origins this is (as config_origin.text and forwarded.origin are
- * written), and that origin; NULL: an unknown host. */
+ * written; its login_origin counts too), and that origin; NULL: an unknown host. */
 const struct config_app *route_app(const struct route_table *t, struct sv origin,
 				   const struct config_origin **ret_origin);
 

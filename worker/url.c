@@ -124,23 +124,37 @@ static const char *judge_path(struct url *u)
 	return NULL;
 }
 
-/* Segments: none empty but the last, none of dots alone. */
+/* Where the segment that begins s ends, and how long the slash after it is: 1, 3 when it is
+ * escaped, 0 at the end. */
+static size_t segment_end(struct sv s, size_t *ret_slash)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		*ret_slash = s.p[i] == '/' ? 1 : 3;
+		if (s.p[i] == '/' || (s.p[i] == '%' && escape_value(s, i) == '/'))
+			return i;
+	}
+	*ret_slash = 0;
+	return s.n;
+}
+
+/* Segments: none empty but the last, none of dots alone; an escaped slash counts as one here,
+ * since a service may well read "/a/..%2F..%2Fb" as "/b". */
 static const char *judge_segments(struct sv path)
 {
 	struct sv rest = sv_cut(path, 1, path.n);
+	size_t slash = 1;
 
-	for (;;) {
-		size_t end = sv_find(rest, '/');
+	while (slash > 0) {
+		size_t end = segment_end(rest, &slash);
 		struct sv segment = sv_cut(rest, 0, end);
 
 		if (sv_eq(segment, SV(".")) || sv_eq(segment, SV("..")))
 			return "uri_dots";
-		if (end == rest.n)
-			return NULL;
-		if (segment.n == 0)
+		if (segment.n == 0 && slash > 0)
 			return "uri_double_slash";
-		rest = sv_cut(rest, end + 1, rest.n);
+		rest = sv_cut(rest, end + slash, rest.n);
 	}
+	return NULL;
 }
 
 static const char *judge(struct url *u)

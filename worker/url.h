@@ -10,7 +10,8 @@
  * Refused in the path: ';' '//' segments '.' and '..'; '"' '<' '>' '`' '{' '}' (browsers
  * escape them); escapes of control characters, of unreserved characters (%61 is a second
  * spelling of 'a'; %2e), of '\' '%' ';' '?' '#', and escapes that are not valid UTF-8.
- * An escaped slash (%2F) sets encoded_slash: the route decides, by default it refuses.
+ * An escaped slash (%2F) sets encoded_slash: the route decides, by default it refuses. Empty
+ * and dot segments are refused beside it too, since the service will resolve it.
  * The query, from the first '?', never takes part in a decision: of its escapes the form
  * alone is checked. Pure.
  */

@@ -1,0 +1,37 @@
+"""Fixtures: see tests/lib."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+
+import edge as edges  # noqa: E402
+from stack import App, Stack  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """One app behind nginx; shared by the tests of a file, so each makes its own login."""
+    with Stack() as s:
+        yield s
+
+
+@pytest.fixture(scope="module", params=edges.KINDS)
+def edge_stack(request):
+    """One app behind each edge in turn; an edge that cannot be had is skipped."""
+    why = edges.missing(request.param)
+    if why:
+        pytest.skip(why.splitlines()[0])
+    with Stack(edge=request.param) as s:
+        yield s
+
+
+@pytest.fixture(scope="module")
+def hosts_stack():
+    """Two apps on three hosts: `shop` on two sub-domains with one login, `other` apart."""
+    with Stack(apps=[
+            App("shop", ["a.shop.localhost", "b.shop.localhost"], cookie_domain="shop.localhost",
+                login_host="a.shop.localhost"),
+            App("other", ["other.localhost"])]) as s:
+        yield s

@@ -1,0 +1,300 @@
+#include "broker/id_token.h"
+
+#include "tests/unit/unit.h"
+
+#define NOW 1700000000
+
+static const struct sv keep[] = {SV_INIT("email"), SV_INIT("roles")};
+
+static const struct id_token_rules rules = {.issuer = SV_INIT("https://idp.example"),
+					    .client_id = SV_INIT("app"),
+					    .alg = ALG_RS256,
+					    .subject_claim = SV_INIT("sub"),
+					    .keep_claims = {keep, 2},
+					    .expect = {.nonce = SV_INIT("n-1")},
+					    .now_s = NOW};
+
+/* A good payload as members; a row of a test replaces one or more of them. */
+#define ISS "\"iss\":\"https://idp.example\""
+#define SUB ",\"sub\":\"alice\""
+#define AUD ",\"aud\":\"app\""
+#define EXP ",\"exp\":1700000300"
+#define IAT ",\"iat\":1699999990"
+#define NONCE ",\"nonce\":\"n-1\""
+#define GOOD ISS SUB AUD EXP IAT NONCE
+
+static enum jwt_refusal judge(struct sv payload, const struct id_token_rules *r)
+{
+	struct id_token t = {.payload = NULL};
+	enum jwt_refusal why = id_token_check(payload, r, &t);
+
+	id_token_done(&t);
+	return why;
+}
+
+static void every_claim_is_checked(void **state)
+{
+	static const struct {
+		const char *payload;
+		enum jwt_refusal want;
+	} rows[] = {
+	    {"{" GOOD "}", JWT_NONE},
+	    {"{" GOOD ",\"unknown\":[{}]}", JWT_NONE},
+	    /* not an object we would look at */
+	    {"", JWT_PAYLOAD},
+	    {"[]", JWT_PAYLOAD},
+	    {"{" GOOD "}x", JWT_PAYLOAD},
+	    {"{" GOOD ",\"sub\":\"mallory\"}", JWT_PAYLOAD},
+	    {"{" GOOD ",\"s\\u0075b\":\"mallory\"}", JWT_PAYLOAD},
+	    {"{" GOOD ",\"a\":NaN}", JWT_PAYLOAD},
+	    {"{" GOOD ",\"a\":\"\\u0000\"}", JWT_PAYLOAD},
+	    /* iss */
+	    {"{\"iss\":\"https://idp.example1\"" SUB AUD EXP IAT NONCE "}", JWT_ISS},
+	    {"{\"iss\":\"https://idp.example/\"" SUB AUD EXP IAT NONCE "}", JWT_ISS},
+	    {"{\"iss\":\"HTTPS://idp.example\"" SUB AUD EXP IAT NONCE "}", JWT_ISS},
+	    {"{\"iss\":[\"https://idp.example\"]" SUB AUD EXP IAT NONCE "}", JWT_ISS},
+	    {"{\"a\":1" SUB AUD EXP IAT NONCE "}", JWT_ISS},
+	    /* aud */
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"app\"]}", JWT_NONE},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"app\",\"app\"]}", JWT_NONE},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":\"app1\"}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"other\"]}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[]}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"app\",1]}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":{\"app\":1}}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":null}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE "}", JWT_AUD},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"app\",\"other\"]}", JWT_AUD_EXTRA},
+	    {"{" ISS SUB EXP IAT NONCE ",\"aud\":[\"other\",\"app\"],\"azp\":\"app\"}",
+	     JWT_AUD_EXTRA},
+	    {"{" ISS SUB EXP IAT NONCE
+	     ",\"aud\":[\"app\",\"app\",\"app\",\"app\",\"app\",\"app\",\"app\",\"app\",\"app\","
+	     "\"app\",\"app\",\"app\",\"app\",\"app\",\"app\",\"app\",\"app\"]}",
+	     JWT_AUD},
+	    /* azp */
+	    {"{" GOOD ",\"azp\":\"app\"}", JWT_NONE},
+	    {"{" GOOD ",\"azp\":\"other\"}", JWT_AZP},
+	    {"{" GOOD ",\"azp\":1}", JWT_AZP},
+	    {"{" GOOD ",\"azp\":null}", JWT_AZP},
+	    /* exp */
+	    {"{" ISS SUB AUD IAT NONCE "}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":\"1700000300\"}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":-1}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":1e300}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":9007199254740992}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":99999999999999999999999}", JWT_EXP},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":9007199254740991}", JWT_NONE},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":1700000300.5}", JWT_NONE},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":1699999941}", JWT_NONE}, /* skew */
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":1699999940}", JWT_EXPIRED},
+	    {"{" ISS SUB AUD IAT NONCE ",\"exp\":0}", JWT_EXPIRED},
+	    /* iat */
+	    {"{" ISS SUB AUD EXP NONCE "}", JWT_IAT},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":null}", JWT_IAT},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":1700000060}", JWT_NONE},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":1700000061}", JWT_IAT},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":1699996400}", JWT_NONE},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":1699996399}", JWT_IAT},
+	    {"{" ISS SUB AUD EXP NONCE ",\"iat\":1e300}", JWT_IAT},
+	    /* nbf */
+	    {"{" GOOD ",\"nbf\":1700000060}", JWT_NONE},
+	    {"{" GOOD ",\"nbf\":1700000061}", JWT_NBF},
+	    {"{" GOOD ",\"nbf\":\"x\"}", JWT_NBF},
+	    /* nonce */
+	    {"{" ISS SUB AUD EXP IAT "}", JWT_NONCE},
+	    {"{" ISS SUB AUD EXP IAT ",\"nonce\":\"n-11\"}", JWT_NONCE},
+	    {"{" ISS SUB AUD EXP IAT ",\"nonce\":\"\"}", JWT_NONCE},
+	    {"{" ISS SUB AUD EXP IAT ",\"nonce\":null}", JWT_NONCE},
+	    {"{" ISS SUB AUD EXP IAT ",\"nonce\":[\"n-1\"]}", JWT_NONCE},
+	    /* sub */
+	    {"{" ISS AUD EXP IAT NONCE "}", JWT_SUB},
+	    {"{" ISS AUD EXP IAT NONCE ",\"sub\":\"\"}", JWT_SUB},
+	    {"{" ISS AUD EXP IAT NONCE ",\"sub\":7}", JWT_SUB},
+	    {"{" ISS AUD EXP IAT NONCE ",\"sub\":\"al\\u0000ice\"}", JWT_PAYLOAD},
+	    {"{" ISS AUD EXP IAT NONCE ",\"sub\":\"\\u00e4\"}", JWT_SUB},
+	    {"{" ISS AUD EXP IAT NONCE ",\"sub\":\"a\\nb\"}", JWT_SUB},
+	    /* the rest of what we read */
+	    {"{" GOOD ",\"auth_time\":1699990000}", JWT_NONE},
+	    {"{" GOOD ",\"auth_time\":1700000061}", JWT_AUTH_TIME},
+	    {"{" GOOD ",\"auth_time\":\"x\"}", JWT_AUTH_TIME},
+	    {"{" GOOD ",\"acr\":1}", JWT_ACR},
+	    {"{" GOOD ",\"acr\":\"\"}", JWT_ACR},
+	    {"{" GOOD ",\"sid\":{}}", JWT_SID},
+	    {"{" GOOD ",\"sid\":\"a\\r\\nb\"}", JWT_SID},
+	    {"{" GOOD ",\"email\":17}", JWT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		enum jwt_refusal got = judge(sv_str(rows[i].payload), &rules);
+
+		if (got != rows[i].want)
+			fail_msg("%s: got \"%s\", want \"%s\"", rows[i].payload,
+				 jwt_refusal_word(got), jwt_refusal_word(rows[i].want));
+	}
+}
+
+static void a_subject_has_a_limit(void **state)
+{
+	char payload[1024], sub[ID_TOKEN_SUB_MAX + 2];
+
+	(void)state;
+	for (size_t n = ID_TOKEN_SUB_MAX; n <= ID_TOKEN_SUB_MAX + 1; n++) {
+		memset(sub, 'a', n);
+		sub[n] = '\0';
+		snprintf(payload, sizeof payload, "{" ISS AUD EXP IAT NONCE ",\"sub\":\"%s\"}",
+			 sub);
+		assert_int_equal(judge(sv_str(payload), &rules),
+				 n == ID_TOKEN_SUB_MAX ? JWT_NONE : JWT_SUB);
+	}
+}
+
+static void other_kinds_of_tokens_are_refused(void **state)
+{
+	static const struct {
+		struct sv typ;
+		enum jwt_refusal want;
+	} rows[] = {
+	    {SV_INIT(""), JWT_NONE},
+	    {SV_INIT("JWT"), JWT_NONE},
+	    {SV_INIT("jwt"), JWT_NONE},
+	    {SV_INIT("application/jwt"), JWT_NONE},
+	    {SV_INIT("logout+jwt"), JWT_TYP},
+	    {SV_INIT("at+jwt"), JWT_TYP},
+	    {SV_INIT("application/at+jwt"), JWT_TYP},
+	    {SV_INIT("dpop+jwt"), JWT_TYP},
+	    {SV_INIT("x"), JWT_TYP},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct id_token_rules r = rules;
+
+		r.typ = rows[i].typ;
+		assert_int_equal(judge(SV("{" GOOD "}"), &r), rows[i].want);
+	}
+}
+
+static void at_hash_binds_the_access_token(void **state)
+{
+	/* base64url of the left half of the digest of "token": SHA-256, and SHA-512 for EdDSA */
+	static const char sha256[] = "PEaenWxYddN6Q_NT1PiOYQ",
+			  sha512[] = "ImXaughy_DrvFp0Hk2XlkPDLyO1GwqeYTIpkKAPP2Ww";
+	static const struct {
+		enum config_alg alg;
+		const char *at_hash;
+		struct sv access_token;
+		enum jwt_refusal want;
+	} rows[] = {
+	    {ALG_RS256, sha256, SV_INIT("token"), JWT_NONE},
+	    {ALG_ES256, sha256, SV_INIT("token"), JWT_NONE},
+	    {ALG_RS256, sha256, SV_INIT("token2"), JWT_AT_HASH},
+	    {ALG_RS256, "", SV_INIT("token"), JWT_AT_HASH},
+	    {ALG_RS256, sha512, SV_INIT("token"), JWT_AT_HASH},
+	    {ALG_RS256, sha256, SV_INIT(""), JWT_NONE},
+	    {ALG_EDDSA, sha256, SV_INIT("token"), JWT_AT_HASH},
+	    {ALG_EDDSA, sha512, SV_INIT("token"), JWT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct id_token_rules r = rules;
+		char payload[512];
+		enum jwt_refusal got;
+
+		r.alg = rows[i].alg;
+		r.expect.access_token = rows[i].access_token;
+		snprintf(payload, sizeof payload, "{" GOOD ",\"at_hash\":\"%s\"}", rows[i].at_hash);
+		got = judge(sv_str(payload), &r);
+		if (got != rows[i].want)
+			fail_msg("row %zu: \"%s\"", i, jwt_refusal_word(got));
+	}
+	assert_int_equal(judge(SV("{" GOOD ",\"at_hash\":7}"), &rules), JWT_AT_HASH);
+}
+
+/* Core 12.2: a refresh's token is of the same person; it may lack the nonce. */
+static void a_refresh_keeps_the_subject(void **state)
+{
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.expect = (struct id_token_expect){.sub = SV("alice")};
+	assert_int_equal(judge(SV("{" ISS SUB AUD EXP IAT "}"), &r), JWT_NONE);
+	assert_int_equal(judge(SV("{" GOOD "}"), &r), JWT_NONE);
+	r.expect.sub = SV("bob");
+	assert_int_equal(judge(SV("{" GOOD "}"), &r), JWT_SUB_CHANGED);
+}
+
+static void what_is_not_kept_is_dropped(void **state)
+{
+	struct id_token t = {.payload = NULL};
+
+	(void)state;
+	assert_int_equal(
+	    id_token_check(SV("{" GOOD
+			      ",\"roles\":[\"a/b\",\"\\u00e9\"],\"email\":\"a@example.com\","
+			      "\"phone\":\"1\",\"acr\":\"c1\",\"sid\":\"s-1\",\"auth_time\":5}"),
+			   &rules, &t),
+	    JWT_NONE);
+	assert_sv_equal(t.claims.claims,
+			SV("{\"email\":\"a@example.com\",\"roles\":[\"a/b\",\"\xc3\xa9\"]}"));
+	assert_sv_equal(t.claims.sub, SV("alice"));
+	assert_sv_equal(t.claims.subject, SV("alice"));
+	assert_sv_equal(t.claims.email, SV("a@example.com"));
+	assert_sv_equal(t.claims.acr, SV("c1"));
+	assert_sv_equal(t.claims.sid, SV("s-1"));
+	assert_int_equal(t.claims.auth_time_s, 5);
+	assert_int_equal(t.claims.iat_s, 1699999990);
+	id_token_done(&t);
+	assert_int_equal(id_token_check(SV("{" GOOD "}"), &rules, &t), JWT_NONE);
+	assert_sv_equal(t.claims.claims, SV("{}"));
+	assert_int_equal(t.claims.auth_time_s, 1699999990);
+	assert_int_equal(t.claims.email.n, 0);
+	id_token_done(&t);
+}
+
+static void the_subject_claim_is_another(void **state)
+{
+	struct id_token t = {.payload = NULL};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.subject_claim = SV("oid");
+	assert_int_equal(judge(SV("{" GOOD "}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":\"\"}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":1}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":\"a\\nb\"}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(id_token_check(SV("{" GOOD ",\"oid\":\"o-1\"}"), &r, &t), JWT_NONE);
+	assert_sv_equal(t.claims.subject, SV("o-1"));
+	assert_sv_equal(t.claims.sub, SV("alice"));
+	id_token_done(&t);
+}
+
+static void claims_have_a_limit(void **state)
+{
+	static char payload[ID_TOKEN_CLAIMS_MAX + 1024], text[ID_TOKEN_CLAIMS_MAX + 1];
+
+	(void)state;
+	memset(text, 'a', ID_TOKEN_CLAIMS_MAX);
+	snprintf(payload, sizeof payload, "{" GOOD ",\"roles\":\"%s\"}", text);
+	assert_int_equal(judge(sv_str(payload), &rules), JWT_CLAIMS_SIZE);
+	text[ID_TOKEN_CLAIMS_MAX - 12] = '\0'; /* {"roles":""} */
+	snprintf(payload, sizeof payload, "{" GOOD ",\"roles\":\"%s\"}", text);
+	assert_int_equal(judge(sv_str(payload), &rules), JWT_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_claim_is_checked),
+	    cmocka_unit_test(a_subject_has_a_limit),
+	    cmocka_unit_test(other_kinds_of_tokens_are_refused),
+	    cmocka_unit_test(at_hash_binds_the_access_token),
+	    cmocka_unit_test(a_refresh_keeps_the_subject),
+	    cmocka_unit_test(what_is_not_kept_is_dropped),
+	    cmocka_unit_test(the_subject_claim_is_another),
+	    cmocka_unit_test(claims_have_a_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

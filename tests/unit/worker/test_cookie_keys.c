@@ -1,0 +1,89 @@
+#include "worker/cookie_keys.h"
+
+#include "tests/unit/unit.h"
+#include "worker/cookie.h"
+
+#define KEY_1 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define KEY_2 "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"
+#define SHORT_31 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static void keys_come_in_the_order_of_the_file(void **state)
+{
+	struct cookie_keys *k = NULL;
+	struct errmsg e;
+	struct sv got;
+
+	(void)state;
+	assert_int_equal(cookie_keys_parse(SV("# old one last\n\n" KEY_2 "\r\n" KEY_1), &k, &e),
+			 ERR_OK);
+	assert_true(cookie_keys_nth(k, 0, &got));
+	assert_int_equal(got.n, 32);
+	assert_int_equal(got.p[0], 1);
+	assert_true(cookie_keys_nth(k, 1, &got));
+	assert_int_equal(got.p[0], 0);
+	assert_false(cookie_keys_nth(k, 2, &got));
+	cookie_keys_free(&k);
+	assert_null(k);
+	cookie_keys_free(&k);
+}
+
+static void bad_files_are_refused_by_line(void **state)
+{
+	static const struct {
+		struct sv file;
+		const char *want;
+	} cases[] = {
+	    {SV_INIT(""), "no key"},
+	    {SV_INIT("\n# nothing\n"), "no key"},
+	    {SV_INIT(KEY_1 "\n" KEY_1), "line 2: the same"},
+	    {SV_INIT(KEY_1 "\nx y"), "line 2: not base64url"},
+	    {SV_INIT(KEY_1 "="), "line 1: not base64url"},
+	    {SV_INIT(" " KEY_1), "line 1: not base64url"},
+	    {SV_INIT(SHORT_31), "line 1: a key has at least 32 bytes"},
+	    {SV_INIT("AAAA"), "line 1: a key has at least 32 bytes"},
+	    {SV_INIT("first = " KEY_1), "line 1: not base64url"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cookie_keys *k = NULL;
+		struct errmsg e = {""};
+
+		assert_int_equal(cookie_keys_parse(cases[i].file, &k, &e), ERR_CONFIG);
+		assert_null(k);
+		assert_non_null(strstr(e.text, cases[i].want));
+		assert_null(strstr(e.text, "AAAA"));
+	}
+}
+
+static void limits_hold(void **state)
+{
+	char file[4096];
+	struct cookie_keys *k = NULL;
+	struct errmsg e;
+	size_t n = 0;
+
+	(void)state;
+	memset(file, 'A', 400);
+	assert_int_equal(cookie_keys_parse(sv_of(file, 400), &k, &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "at most 256 bytes"));
+	for (int i = 0; i <= COOKIE_KEYS_MAX; i++) {
+		n += (size_t)snprintf(file + n, sizeof file - n,
+				      "%cAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", 'A' + i);
+		assert_int_equal(cookie_keys_parse(sv_of(file, n), &k, &e),
+				 i < COOKIE_KEYS_MAX ? ERR_OK : ERR_CONFIG);
+		cookie_keys_free(&k);
+	}
+	assert_non_null(strstr(e.text, "line 9: more than 8"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(keys_come_in_the_order_of_the_file),
+	    cmocka_unit_test(bad_files_are_refused_by_line),
+	    cmocka_unit_test(limits_hold),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+#include "worker/conn_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "worker/worker.h"
+
+void conns_init(struct conns *cs)
+{
+	TAILQ_INIT(&cs->live);
+	TAILQ_INIT(&cs->dead);
+	cs->n = 0;
+}
+
+/* One timer a connection; it is moved forward only when it fires early. */
+static void set_deadline(struct conn *c, int64_t ms)
+{
+	struct timeval tv;
+
+	c->deadline_ms = clock_boot_ms() + ms;
+	if (c->armed_ms != 0 && c->armed_ms <= c->deadline_ms)
+		return;
+	c->armed_ms = c->deadline_ms;
+	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	(void)evtimer_add(c->ev_timer, &tv); /* fails only without memory: then no deadline */
+}
+
+void conn_set_state(struct conn *c, enum conn_state to)
+{
+	const struct config *cf = c->w->config;
+
+	assert(c->state != CONN_DEAD);
+	c->state = to;
+	switch (to) {
+	case CONN_IDLE:
+		set_deadline(c, cf->web.idle_timeout_ms);
+		break;
+	case CONN_HEAD:
+		set_deadline(c, cf->web.head_timeout_ms);
+		break;
+	case CONN_BODY:
+		break; /* the head's deadline goes on */
+	case CONN_BUSY:
+		/* Every wait within has its own, shorter one. */
+		set_deadline(c, 2 * TIMEOUT_BROKER_LOGIN_MS);
+		break;
+	case CONN_WRITE:
+		set_deadline(c, CONN_WRITE_MS);
+		break;
+	case CONN_LINGER:
+		set_deadline(c, CONN_LINGER_MS);
+		break;
+	case CONN_DEAD:
+		break;
+	}
+}
+
+void conn_close(struct conn *c)
+{
+	struct conns *cs = &c->w->conns;
+
+	if (c->state == CONN_DEAD)
+		return;
+	conn_set_state(c, CONN_DEAD);
+	request_free(&c->request);
+	event_free(c->ev_read);
+	event_free(c->ev_write);
+	event_free(c->ev_timer);
+	(void)close(c->fd); /* nothing to be done about a failure */
+	TAILQ_REMOVE(&cs->live, c, link);
+	TAILQ_INSERT_TAIL(&cs->dead, c, link);
+	cs->n--;
+	worker_conn_closed(c->w);
+}
+
+static void conn_free(struct conn *c)
+{
+	buf_done(&c->in);
+	buf_done(&c->out);
+	free(c->fields);
+	free(c);
+}
+
+void conns_reap(struct conns *cs)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
+		TAILQ_REMOVE(&cs->dead, c, link);
+		conn_free(c);
+	}
+}
+
+static void pause_reading(struct conn *c)
+{
+	if (!c->reading)
+		return;
+	(void)event_del(c->ev_read);
+	c->reading = false;
+}
+
+static void resume_reading(struct conn *c)
+{
+	if (c->reading || c->eof)
+		return;
+	(void)event_add(c->ev_read, NULL);
+	c->reading = true;
+}
+
+/* Ready for the next request, whose first bytes may be here already. */
+static void next_request(struct conn *c)
+{
+	buf_done(&c->out);
+	c->sent = 0;
+	c->scan = (struct http_scan){0};
+	free(c->fields);
+	c->fields = NULL;
+	if (c->in.n == 0) {
+		buf_done(&c->in); /* an idle connection holds no buffer */
+		conn_set_state(c, CONN_IDLE);
+	} else {
+		conn_set_state(c, CONN_HEAD);
+	}
+	if (c->eof && c->in.n == 0) {
+		conn_close(c);
+		return;
+	}
+	resume_reading(c);
+	conn_run(c);
+}
+
+static void after_answer(struct conn *c)
+{
+	bool rest = c->unread || c->in.n > c->head_len + c->body_len;
+
+	request_free(&c->request);
+	if (!c->last) {
+		buf_consume(&c->in, c->head_len + c->body_len);
+		next_request(c);
+		return;
+	}
+	buf_done(&c->in);
+	buf_done(&c->out);
+	if (c->eof || !rest) {
+		conn_close(c);
+		return;
+	}
+	if (shutdown(c->fd, SHUT_WR) == -1) {
+		conn_close(c);
+		return;
+	}
+	conn_set_state(c, CONN_LINGER);
+	resume_reading(c);
+}
+
+void conn_write(struct conn *c)
+{
+	while (c->sent < c->out.n) {
+		ssize_t n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			if (c->state != CONN_WRITE)
+				conn_set_state(c, CONN_WRITE);
+			(void)event_add(c->ev_write, NULL);
+			return;
+		}
+		if (n == -1) {
+			conn_close(c);
+			return;
+		}
+		c->sent += (size_t)n;
+	}
+	after_answer(c);
+}
+
+static void linger(struct conn *c)
+{
+	char dropped[4096];
+	ssize_t n = recv(c->fd, dropped, sizeof dropped, 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		c->lingered += (size_t)n;
+	if (n <= 0 || c->lingered > CONN_LINGER_BYTES)
+		conn_close(c);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	size_t max = c->w->config->web.max_head + REQUEST_BODY_MAX;
+	char *at;
+	ssize_t n;
+
+	(void)fd;
+	(void)what;
+	if (c->state == CONN_LINGER) {
+		linger(c);
+		return;
+	}
+	/* The request under way holds views into the buffer: it must not move. */
+	if (c->state == CONN_BUSY || c->state == CONN_WRITE || c->in.n >= max) {
+		pause_reading(c);
+		return;
+	}
+	at = buf_reserve(&c->in, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ);
+	if (at == NULL) {
+		conn_close(c);
+		return;
+	}
+	n = recv(c->fd, at, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ, 0);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1) {
+		conn_close(c);
+		return;
+	}
+	if (n == 0) {
+		c->eof = true;
+		pause_reading(c);
+	}
+	c->in.n += (size_t)n;
+	conn_run(c);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	conn_write(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	int64_t left = c->deadline_ms - clock_boot_ms();
+
+	(void)fd;
+	(void)what;
+	c->armed_ms = 0;
+	if (left > 0) {
+		set_deadline(c, left);
+		return;
+	}
+	if (c->state == CONN_HEAD || c->state == CONN_BODY)
+		conn_refuse(c, 408, "head_timeout");
+	else
+		conn_close(c);
+}
+
+enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
+		  const unsigned char peer[16])
+{
+	struct conn *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return ERR_NOMEM;
+	c->w = w;
+	c->listen = listen;
+	memcpy(c->peer, peer, sizeof c->peer);
+	buf_init(&c->in, w->config->web.max_head + REQUEST_BODY_MAX);
+	buf_init(&c->out, CONN_OUT_MAX);
+	c->ev_read = event_new(w->base, *fd, EV_READ | EV_PERSIST, on_read, c);
+	c->ev_write = event_new(w->base, *fd, EV_WRITE, on_write, c);
+	c->ev_timer = evtimer_new(w->base, on_timer, c);
+	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_timer == NULL ||
+	    event_add(c->ev_read, NULL) == -1) {
+		if (c->ev_read != NULL)
+			event_free(c->ev_read);
+		if (c->ev_write != NULL)
+			event_free(c->ev_write);
+		if (c->ev_timer != NULL)
+			event_free(c->ev_timer);
+		free(c);
+		return ERR_NOMEM;
+	}
+	c->reading = true;
+	c->fd = *fd;
+	*fd = -1;
+	TAILQ_INSERT_TAIL(&w->conns.live, c, link);
+	w->conns.n++;
+	c->state = CONN_IDLE;
+	set_deadline(c, w->config->web.head_timeout_ms); /* the first byte comes soon */
+	return ERR_OK;
+}
+
+void conns_close_idle(struct conns *cs)
+{
+	struct conn *next, *c;
+
+	for (c = TAILQ_FIRST(&cs->live); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->state == CONN_IDLE)
+			conn_close(c);
+	}
+}
+
+void conns_close_all(struct conns *cs)
+{
+	while (!TAILQ_EMPTY(&cs->live))
+		conn_close(TAILQ_FIRST(&cs->live));
+	conns_reap(cs);
+}

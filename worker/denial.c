@@ -1,0 +1,204 @@
+#include "worker/denial.h"
+
+#include "common/log.h"
+#include "worker/csrf.h"
+#include "worker/navigation.h"
+#include "worker/return_to.h"
+
+static const struct {
+	const char *word;
+	enum denial denial;
+} reasons[] = {
+    [REASON_NONE] = {"none", DENIAL_FORBIDDEN},
+#define REASON(name, word, denial) [REASON_##name] = {word, DENIAL_##denial},
+#include "worker/reason.def"
+#undef REASON
+};
+
+static const struct {
+	unsigned status;
+	struct sv error;
+} dialect[] = {
+    [DENIAL_LOGIN] = {401, {"unauthenticated", 15}},
+    [DENIAL_BAD] = {400, {"bad_request", 11}},
+    [DENIAL_FORBIDDEN] = {403, {"forbidden", 9}},
+    [DENIAL_CSRF] = {403, {"csrf", 4}},
+    [DENIAL_ORIGIN] = {403, {"origin", 6}},
+    [DENIAL_UPSTREAM] = {502, {"upstream_auth_failed", 20}},
+    [DENIAL_UNAVAILABLE] = {503, {"unavailable", 11}},
+};
+
+const char *reason_word(enum reason why)
+{
+	return reasons[why].word;
+}
+
+enum denial reason_denial(enum reason why)
+{
+	return reasons[why].denial;
+}
+
+void url_escape(struct buf *out, struct sv s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		char low = sv_lower_char(s.p[i]);
+
+		if ((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') || c == '-' || c == '.' ||
+		    c == '_' || c == '~') {
+			buf_add_char(out, s.p[i]);
+		} else {
+			buf_add_char(out, '%');
+			buf_add_char(out, hex[c >> 4]);
+			buf_add_char(out, hex[c & 15]);
+		}
+	}
+}
+
+void login_url(const struct config_app *app, const struct config_origin *origin,
+	       struct sv return_to, struct buf *out)
+{
+	buf_add(out, app->login_origin.text.n > 0 ? app->login_origin.text : origin->text);
+	buf_add(out, app->auth_path);
+	buf_add(out, SV("/login"));
+	if (return_to.n > 0) {
+		buf_add(out, SV("?return_to="));
+		url_escape(out, return_to);
+	}
+}
+
+/* A navigation comes back to itself; a script's page is named by its Referer, if that is ours. */
+static void add_login_url(struct request *r, bool navigates, struct buf *out)
+{
+	struct sv wish = navigates ? r->fw.url.target : request_field(r, SV("Referer"));
+	struct buf target;
+
+	buf_init(&target, RETURN_TO_MAX + FORWARDED_ORIGIN_MAX);
+	if (!return_to_judge(r->app, r->origin, wish, &target) && !buf_ok(&target))
+		buf_clear(&target);
+	login_url(r->app, r->origin, buf_sv(&target), out);
+	buf_done(&target);
+}
+
+static bool may_read(const struct config_app *app, struct sv origin)
+{
+	for (size_t i = 0; i < app->cors_origins.n; i++)
+		if (sv_eq(app->cors_origins.v[i].text, origin))
+			return true;
+	return csrf_origin_is_own(app, origin);
+}
+
+static void add_cors(struct request *r)
+{
+	struct sv origin = request_field(r, SV("Origin"));
+
+	http_reply_header(&r->reply, SV("Vary"), SV("Origin"));
+	if (origin.n == 0 || r->app == NULL || !may_read(r->app, origin))
+		return;
+	http_reply_header(&r->reply, SV("Access-Control-Allow-Origin"), origin);
+	http_reply_header(&r->reply, SV("Access-Control-Allow-Credentials"), SV("true"));
+}
+
+/* Two good cookies of one name: neither can be believed, so the browser drops them. */
+static void add_clearing(struct request *r)
+{
+	struct buf cookie;
+
+	buf_init(&cookie, 1024);
+	cookie_clear_session(&cookie, r->app, r->origin);
+	if (buf_ok(&cookie))
+		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
+	buf_done(&cookie);
+}
+
+void deny_log(const struct request *r, enum reason why, const char *detail)
+{
+	enum log_level level = reasons[why].denial == DENIAL_UNAVAILABLE ? LOG_WARN : LOG_INFO;
+	struct sv app = r->app == NULL ? SV("-") : r->app->name;
+	struct sv route = r->route == NULL ? SV("-") : r->route->name;
+
+	log_peer(level, "denied", K("reason", reasons[why].word),
+		 K("detail", detail == NULL ? "-" : detail), KS("listen", r->from.listen->name),
+		 KS("app", app), KS("route", route), KS("session", r->session.ref),
+		 KS("method", r->fw.method), KS("client", r->fw.client),
+		 KS("id", request_correlation(r)));
+}
+
+enum step deny(struct request *r, enum reason why, const char *detail)
+{
+	enum denial kind = reasons[why].denial;
+	bool nginx = r->from.listen->edge == EDGE_NGINX;
+	bool login = kind == DENIAL_LOGIN;
+	bool navigates =
+	    login && navigation_redirects(r->route == NULL ? NO_LOGIN_401 : r->route->on_no_login,
+					  r->fw.method, r->fw.websocket, r->fields);
+	unsigned status = dialect[kind].status;
+	struct buf url, body;
+	enum step step;
+
+	deny_log(r, why, detail);
+	if (navigates && !nginx)
+		status = 302;
+	if (nginx && kind == DENIAL_BAD)
+		status = 403;
+	buf_init(&url, 3 * (RETURN_TO_MAX + FORWARDED_ORIGIN_MAX) + 512);
+	buf_init(&body, url.max + 256);
+	if (login)
+		add_login_url(r, navigates, &url);
+	request_reply(r, status);
+	if (navigates)
+		http_reply_header(&r->reply, SV("Location"), buf_sv(&url));
+	if (status == 401 || status == 403)
+		add_cors(r);
+	if (why == REASON_AMBIGUOUS)
+		add_clearing(r);
+	if (kind == DENIAL_UNAVAILABLE)
+		http_reply_header_u64(&r->reply, SV("Retry-After"),
+				      r->retry_after_s > 0 ? r->retry_after_s
+							   : REQUEST_RETRY_AFTER_S);
+	if (status != 302)
+		http_json_error(&body, dialect[kind].error, buf_sv(&url));
+	step = request_end(r, status == 302 ? SV_NONE : SV("application/json"), buf_sv(&body));
+	buf_done(&url);
+	buf_done(&body);
+	return step;
+}
+
+enum reason reason_of_broker(const struct request *r)
+{
+	if (r->waited == ERR_CONFIG)
+		return REASON_CONFIG_SKEW;
+	if (r->waited == ERR_TIMEOUT)
+		return REASON_TOKEN_WAIT;
+	if (r->waited != ERR_OK)
+		return REASON_BROKER;
+	switch ((enum ipc_error)r->failure) {
+	case IPC_ERROR_NONE:
+		return REASON_NONE;
+	case IPC_ERROR_STORE:
+		return REASON_STORE;
+	case IPC_ERROR_CONFIG_SKEW:
+		return REASON_CONFIG_SKEW;
+	case IPC_ERROR_NO_SESSION:
+		return REASON_ENDED;
+	case IPC_ERROR_FORBIDDEN:
+		return REASON_SERVICE;
+	case IPC_ERROR_PROVIDER_DOWN:
+		return REASON_PROVIDER_DOWN;
+	case IPC_ERROR_REAUTHENTICATE:
+		return REASON_GRANT;
+	case IPC_ERROR_UPSTREAM:
+		return REASON_UPSTREAM;
+	case IPC_ERROR_INTERNAL:
+	case IPC_ERROR_LIMITED:
+	case IPC_ERROR_STALE:
+	case IPC_ERROR_BINDING:
+	case IPC_ERROR_PROVIDER:
+	case IPC_ERROR_LOGIN_REQUIRED:
+	case IPC_ERROR_ACCESS_DENIED:
+		return REASON_INTERNAL;
+	}
+	return REASON_INTERNAL;
+}

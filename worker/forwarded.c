@@ -1,0 +1,282 @@
+#include "worker/forwarded.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#define SINGLE_NAMES                                                                               \
+	SV_INIT("X-Forwarded-Method"), SV_INIT("X-Forwarded-Uri"), SV_INIT("X-Forwarded-Host"),    \
+	    SV_INIT("X-Forwarded-Proto"), SV_INIT("X-Forwarded-For"), SV_INIT("Host"),             \
+	    SV_INIT("Authorization"), SV_INIT("Origin"), SV_INIT("X-CSRF-Token"),                  \
+	    SV_INIT("Sec-Fetch-Site"), SV_INIT("Sec-Fetch-Mode"), SV_INIT("Sec-Fetch-Dest"),       \
+	    SV_INIT("Sec-WebSocket-Key"), SV_INIT("Access-Control-Request-Method")
+
+/* Decisions rest on these: once each, and no alias of one. */
+static const struct sv single[] = {SINGLE_NAMES};
+
+/* These may come more than once, but under no other name either. */
+static const struct sv relied_on[] = {
+    SINGLE_NAMES,
+    SV_INIT("Cookie"),
+    SV_INIT("Accept"),
+    SV_INIT("X-Requested-With"),
+    SV_INIT("X-Original-URI"),
+    SV_INIT("X-Original-URL"),
+    SV_INIT("X-Original-Method"),
+    SV_INIT("X-Original-Host"),
+    SV_INIT("X-Rewrite-URL"),
+};
+
+static enum err refuse(const char *reason, const char **ret_reason)
+{
+	*ret_reason = reason;
+	return ERR_SYNTAX;
+}
+
+static bool is_alnum(char c)
+{
+	c = sv_lower_char(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_method(struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_alnum(s.p[i]) && memchr("!#$%&'*+-.^_`|~", s.p[i], 15) == NULL)
+			return false;
+	return s.n > 0 && s.n <= FORWARDED_METHOD_MAX;
+}
+
+/* A numeric address; zones, ports and brackets are none. */
+static bool is_address(struct sv s)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr bytes;
+
+	if (s.n == 0 || s.n >= sizeof text || sv_find(s, '\0') < s.n)
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return inet_pton(AF_INET, text, &bytes) == 1 || inet_pton(AF_INET6, text, &bytes) == 1;
+}
+
+/* Labels of letters, digits, '-' and '_', none empty: so no dot at either end. */
+static bool is_name(struct sv s)
+{
+	size_t label = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '.') {
+			if (label == 0)
+				return false;
+			label = 0;
+			continue;
+		}
+		if (!is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
+			return false;
+		if (++label > 63)
+			return false;
+	}
+	return label > 0;
+}
+
+static bool is_host(struct sv s)
+{
+	if (s.n == 0 || s.n > FORWARDED_HOST_MAX)
+		return false;
+	if (s.p[0] != '[')
+		return is_name(s);
+	return s.p[s.n - 1] == ']' && sv_find(s, ':') < s.n && is_address(sv_cut(s, 1, s.n - 1));
+}
+
+enum err forwarded_host(struct sv text, struct forwarded *f)
+{
+	uint16_t standard = f->https ? 443 : 80;
+	size_t end = text.n > 0 && text.p[0] == '[' ? sv_find(text, ']') + 1 : sv_find(text, ':');
+	struct sv host = sv_cut(text, 0, end), port = sv_cut(text, end, text.n);
+	uint64_t number = standard;
+	int n;
+
+	if (!is_host(host))
+		return ERR_SYNTAX;
+	if (port.n > 0 && (port.p[0] != ':' || port.n < 2 || port.p[1] == '0' ||
+			   sv_u64(sv_cut(port, 1, port.n), UINT16_MAX, &number) != ERR_OK))
+		return ERR_SYNTAX;
+	for (size_t i = 0; i < host.n; i++)
+		f->host_buf[i] = sv_lower_char(host.p[i]);
+	f->host = sv_of(f->host_buf, host.n);
+	f->port = (uint16_t)number;
+	n = snprintf(f->origin_buf, sizeof f->origin_buf, "%s://" SV_FMT,
+		     f->https ? "https" : "http", SV_ARG(f->host));
+	if (f->port != standard)
+		n += snprintf(f->origin_buf + n, sizeof f->origin_buf - (size_t)n, ":%u",
+			      (unsigned)f->port);
+	f->origin = sv_of(f->origin_buf, (size_t)n);
+	return ERR_OK;
+}
+
+/* Names only: what stands twice, and what would fold into something of ours. */
+static enum err judge_names(struct http_fields fields, const struct sv *injected, size_t ninjected,
+			    const char **ret_reason)
+{
+	for (size_t i = 0; i < ARRAY_LEN(single); i++)
+		if (http_fields_nth(fields, single[i], 1) != NULL)
+			return refuse("header_twice", ret_reason);
+	if (http_fields_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
+	    http_fields_alias(fields, injected, ninjected) != NULL)
+		return refuse("header_alias", ret_reason);
+	return ERR_OK;
+}
+
+static enum err take_method(struct sv method, struct forwarded *f, const char **ret_reason)
+{
+	if (!is_method(method))
+		return refuse("method_syntax", ret_reason);
+	/* Letter case aside, though methods have one: nobody means anything else by "trace". */
+	if (sv_eq_nocase(method, SV("CONNECT")) || sv_eq_nocase(method, SV("TRACE"))) {
+		*ret_reason = "method_refused";
+		return ERR_DENIED;
+	}
+	f->method = method;
+	return ERR_OK;
+}
+
+static enum err take_scheme(struct sv proto, struct forwarded *f, const char **ret_reason)
+{
+	f->websocket = sv_eq(proto, SV("ws")) || sv_eq(proto, SV("wss"));
+	f->https = sv_eq(proto, SV("https")) || sv_eq(proto, SV("wss"));
+	if (!f->websocket && !f->https && !sv_eq(proto, SV("http")))
+		return refuse("proto_syntax", ret_reason);
+	return ERR_OK;
+}
+
+/* The last entry: what comes before it, others may have written. */
+static enum err take_client(struct sv list, struct forwarded *f, const char **ret_reason)
+{
+	size_t from = list.n;
+
+	while (from > 0 && list.p[from - 1] != ',')
+		from--;
+	f->client = sv_trim(sv_cut(list, from, list.n));
+	return is_address(f->client) ? ERR_OK : refuse("for_syntax", ret_reason);
+}
+
+/* True when a field of that name says something else than `is` (or `or_is`). */
+static bool contradicts(struct http_fields fields, struct sv name, struct sv is, struct sv or_is)
+{
+	const struct http_field *field;
+
+	for (size_t i = 0; (field = http_fields_nth(fields, name, i)) != NULL; i++)
+		if (!sv_eq(field->value, is) && !sv_eq(field->value, or_is))
+			return true;
+	return false;
+}
+
+/*
+ * Other edges' names for the same things. They are never read, but one that says something else
+ * means that two parties see two requests. Through Traefik they are the client's own.
+ */
+static enum err judge_families(struct http_fields fields, const struct forwarded *f, struct sv host,
+			       const char **ret_reason)
+{
+	char absolute[FORWARDED_ORIGIN_MAX + URL_TARGET_MAX];
+	struct sv target = f->url.target, whole = sv_of(absolute, f->origin.n + target.n);
+
+	memcpy(absolute, f->origin.p, f->origin.n);
+	memcpy(absolute + f->origin.n, target.p, target.n);
+	if (contradicts(fields, SV("X-Original-URI"), target, whole) ||
+	    contradicts(fields, SV("X-Original-URL"), target, whole) ||
+	    contradicts(fields, SV("X-Rewrite-URL"), target, whole) ||
+	    contradicts(fields, SV("X-Original-Method"), f->method, f->method) ||
+	    contradicts(fields, SV("X-Original-Host"), host, f->host))
+		return refuse("families_disagree", ret_reason);
+	return ERR_OK;
+}
+
+static bool has_socket_key(struct http_fields fields)
+{
+	return http_fields_nth(fields, SV("Sec-WebSocket-Key"), 0) != NULL;
+}
+
+/* The five of the X-Forwarded family, which must all be there. */
+static enum err take_family(struct http_fields fields, struct forwarded *f, const char **ret_reason)
+{
+	struct sv method, uri, host, proto, client;
+	enum err e;
+
+	if (http_fields_one(fields, SV("X-Forwarded-Method"), &method) != ERR_OK ||
+	    http_fields_one(fields, SV("X-Forwarded-Uri"), &uri) != ERR_OK ||
+	    http_fields_one(fields, SV("X-Forwarded-Host"), &host) != ERR_OK ||
+	    http_fields_one(fields, SV("X-Forwarded-Proto"), &proto) != ERR_OK ||
+	    http_fields_one(fields, SV("X-Forwarded-For"), &client) != ERR_OK)
+		return refuse("header_missing", ret_reason);
+	e = take_method(method, f, ret_reason);
+	if (e == ERR_OK)
+		e = take_scheme(proto, f, ret_reason);
+	if (e == ERR_OK && forwarded_host(host, f) != ERR_OK)
+		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = url_parse(uri, &f->url, ret_reason);
+	if (e == ERR_OK)
+		e = take_client(client, f, ret_reason);
+	if (e == ERR_OK)
+		e = judge_families(fields, f, host, ret_reason);
+	return e;
+}
+
+enum err forwarded_verify(enum config_edge edge, struct http_fields fields,
+			  const struct sv *injected, size_t ninjected, struct forwarded *ret,
+			  const char **ret_reason)
+{
+	enum err e;
+
+	switch (edge) {
+	case EDGE_TRAEFIK:
+	case EDGE_CADDY:
+	case EDGE_NGINX:
+	case EDGE_HAPROXY:
+		break;
+	case EDGE_NONE:
+	case EDGE_ENVOY:
+		*ret_reason = "edge_profile";
+		return ERR_UNSUPPORTED;
+	}
+	e = judge_names(fields, injected, ninjected, ret_reason);
+	if (e == ERR_OK)
+		e = take_family(fields, ret, ret_reason);
+	if (e == ERR_OK && has_socket_key(fields))
+		ret->websocket = true;
+	return e;
+}
+
+/* Of a field that came at most once. */
+static struct sv value_or(struct http_fields fields, struct sv name, struct sv otherwise)
+{
+	const struct http_field *field = http_fields_nth(fields, name, 0);
+
+	return field == NULL ? otherwise : field->value;
+}
+
+enum err forwarded_public(struct sv method, struct sv target, struct http_fields fields,
+			  struct sv peer, struct forwarded *ret, const char **ret_reason)
+{
+	enum err e = judge_names(fields, NULL, 0, ret_reason);
+	struct sv host;
+
+	if (e != ERR_OK)
+		return e;
+	if (http_fields_one(fields, SV("Host"), &host) != ERR_OK)
+		return refuse("header_missing", ret_reason);
+	e = take_method(method, ret, ret_reason);
+	if (e == ERR_OK)
+		e = take_scheme(value_or(fields, SV("X-Forwarded-Proto"), SV("http")), ret,
+				ret_reason);
+	if (e == ERR_OK && forwarded_host(host, ret) != ERR_OK)
+		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = url_parse(target, &ret->url, ret_reason);
+	if (e == ERR_OK)
+		e = take_client(value_or(fields, SV("X-Forwarded-For"), peer), ret, ret_reason);
+	if (e == ERR_OK && has_socket_key(fields))
+		ret->websocket = true;
+	return e;
+}

@@ -1,0 +1,176 @@
+#include "common/log.h"
+#include "worker/client_prefix.h"
+#include "worker/csrf.h"
+#include "worker/denial.h"
+#include "worker/form.h"
+#include "worker/handlers.h"
+#include "worker/pages.h"
+#include "worker/return_to.h"
+#include "worker/session.h"
+#include "worker/worker.h"
+
+#define USER_AGENT_MAX 512
+
+enum { STATE, CODE, ISS, ERROR, NPARAMS };
+
+/* Judged when the login began; judged again, because a configuration may have changed since. */
+static enum step land(struct request *r, struct sv add, struct sv session, struct sv csrf)
+{
+	struct buf url;
+	enum step step;
+
+	buf_init(&url, IPC_URL_MAX);
+	(void)return_to_judge(r->app, r->origin, buf_sv(&r->target), &url); /* or the default */
+	if (add.n > 0) {
+		buf_add_char(&url, sv_find(buf_sv(&url), '?') == url.n ? '?' : '&');
+		buf_add(&url, add);
+	}
+	request_reply(r, 303);
+	http_reply_header(&r->reply, SV("Location"), buf_sv(&url));
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	if (session.n > 0)
+		http_reply_header(&r->reply, SV("Set-Cookie"), session);
+	if (csrf.n > 0)
+		http_reply_header(&r->reply, SV("Set-Cookie"), csrf);
+	r->reply.bad = r->reply.bad || !buf_ok(&url);
+	step = request_end(r, SV_NONE, SV_NONE);
+	buf_done(&url);
+	return step;
+}
+
+static void on_finished(void *arg, enum err e, const struct ipc_message *m)
+{
+	struct request *r = arg;
+
+	r->call = NULL;
+	r->waited = e;
+	if (e == ERR_OK && m->number == IPC_LOGIN_FINISHED) {
+		const struct ipc_login_finished *f = &m->u.login_finished;
+
+		buf_add(&r->token, f->session);
+		buf_add(&r->target, f->return_to);
+		r->day = f->day;
+		if (f->session.n != COOKIE_SECRET_LEN)
+			r->waited = ERR_PROTOCOL;
+		else
+			log_info("login_finished", KS("app", r->app->name),
+				 KS("session", f->session_ref), KS("id", request_correlation(r)));
+	} else if (e == ERR_OK) {
+		request_keep_failure(r, &m->u.failure);
+	}
+	if (!buf_ok(&r->target) || !buf_ok(&r->token))
+		r->waited = ERR_LIMIT;
+	request_resume(r);
+}
+
+static enum err ask(struct request *r, struct sv binding, const struct form_field *params)
+{
+	char prefix[CLIENT_PREFIX_MAX];
+	struct ipc_login_finish m = {
+	    .app = r->app->name,
+	    .origin = r->origin->text,
+	    .binding = binding,
+	    .state = params[STATE].value,
+	    .code = params[CODE].value,
+	    .iss = params[ISS].value,
+	    .error = params[ERROR].value,
+	    .correlation = request_correlation(r),
+	    .client = client_prefix(r->fw.client, prefix),
+	    .user_agent = sv_cut(request_field(r, SV("User-Agent")), 0, USER_AGENT_MAX),
+	};
+	uint32_t id = broker_next_id(r->w->broker);
+	struct buf packet;
+	enum err e;
+
+	session_cookie(r);
+	if (r->cookie_found == COOKIE_OK)
+		m.old_session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
+	buf_init(&packet, IPC_FRAME_MAX);
+	e = ipc_encode_login_finish(&packet, id, &m);
+	if (e == ERR_OK)
+		e = broker_send(r->w->broker, id, IPC_LOGIN_FINISHED, buf_sv(&packet),
+				TIMEOUT_BROKER_LOGIN_MS, on_finished, r, &r->call);
+	buf_done(&packet);
+	return e;
+}
+
+static enum step bad_callback(struct request *r, const char *detail)
+{
+	deny_log(r, REASON_PARAMETER, detail);
+	return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
+}
+
+enum step callback_ask(struct request *r)
+{
+	struct form_field params[NPARAMS] = {[STATE] = {.name = SV("state")},
+					     [CODE] = {.name = SV("code")},
+					     [ISS] = {.name = SV("iss")},
+					     [ERROR] = {.name = SV("error")}};
+	unsigned char binding[COOKIE_SECRET_LEN];
+
+	if (request_form(r, r->fw.url.query, params, NPARAMS) != ERR_OK)
+		return bad_callback(r, "query");
+	if (params[STATE].value.n == 0 ||
+	    (params[CODE].value.n == 0) == (params[ERROR].value.n == 0))
+		return bad_callback(r, "state_or_code");
+	if (cookie_login_find(r->fields, r->origin, binding) != COOKIE_OK)
+		return bad_callback(r, "binding_cookie");
+	r->waited = ask(r, sv_of((const char *)binding, sizeof binding), params);
+	explicit_bzero(binding, sizeof binding);
+	if (r->waited == ERR_LIMIT && broker_client_up(r->w->broker))
+		return bad_callback(r, "too_long");
+	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
+}
+
+static enum step welcome(struct request *r)
+{
+	struct cookie_session s = {.day = r->day};
+	char csrf[CSRF_TOKEN_LEN];
+	struct buf value, session, readable;
+	enum step step;
+	enum err e;
+
+	buf_init(&value, COOKIE_VALUE_MAX);
+	buf_init(&session, 1024);
+	buf_init(&readable, 1024);
+	memcpy(s.secret, r->token.p, sizeof s.secret);
+	e = cookie_session_make(r->w->keys, &s, &value);
+	cookie_session_wipe(&s);
+	if (e == ERR_OK)
+		e = csrf_token(buf_sv(&r->token), csrf);
+	cookie_set_session(&session, r->app, r->origin, buf_sv(&value));
+	if (e == ERR_OK)
+		cookie_set_csrf(&readable, r->app, r->origin, sv_of(csrf, sizeof csrf));
+	if (e == ERR_OK && buf_ok(&session) && buf_ok(&readable)) {
+		step = land(r, SV_NONE, buf_sv(&session), buf_sv(&readable));
+	} else {
+		log_error("login_lost", K("error", err_text(e)), KS("id", request_correlation(r)));
+		step = page_reply(r, PAGE_UNAVAILABLE, SV_NONE);
+	}
+	buf_done(&value);
+	buf_done(&session);
+	buf_done(&readable);
+	return step;
+}
+
+enum step callback_answered(struct request *r)
+{
+	if (r->waited != ERR_OK)
+		return login_failed(r);
+	if (r->failure == IPC_ERROR_NONE)
+		return welcome(r);
+	if (r->failure == IPC_ERROR_LOGIN_REQUIRED)
+		return land(r, SV("login=required"), SV_NONE, SV_NONE);
+	if (r->failure != IPC_ERROR_STALE)
+		return login_failed(r);
+	return session_find(r); /* the same tab twice, or "back": is there a session already? */
+}
+
+enum step callback_stale(struct request *r)
+{
+	if (r->session.live)
+		return land(r, SV_NONE, SV_NONE, SV_NONE);
+	if (r->session_why == REASON_STORE)
+		r->failure = IPC_ERROR_STORE;
+	return login_failed(r);
+}

@@ -1,0 +1,187 @@
+#include "common/log.h"
+#include "worker/client_prefix.h"
+#include "worker/denial.h"
+#include "worker/form.h"
+#include "worker/handlers.h"
+#include "worker/pages.h"
+#include "worker/return_to.h"
+#include "worker/worker.h"
+
+#define LOGIN_HINT_MAX 256
+
+enum { RETURN_TO, PROMPT, LOGIN_HINT, NPARAMS };
+
+static enum step redirect(struct request *r, struct sv location)
+{
+	request_reply(r, 302);
+	http_reply_header(&r->reply, SV("Location"), location);
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	return request_end(r, SV_NONE, SV_NONE);
+}
+
+/* Binding cookie and callback belong to login_origin: the login starts over there. */
+static enum step hop(struct request *r, struct sv return_to, const struct form_field *params)
+{
+	struct buf url;
+	enum step step;
+
+	buf_init(&url, IPC_URL_MAX);
+	login_url(r->app, r->origin, return_to, &url);
+	if (params[PROMPT].value.n > 0)
+		buf_add(&url, SV("&prompt=none"));
+	if (params[LOGIN_HINT].value.n > 0) {
+		buf_add(&url, SV("&login_hint="));
+		url_escape(&url, params[LOGIN_HINT].value);
+	}
+	step = buf_ok(&url) ? redirect(r, buf_sv(&url)) : page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
+	buf_done(&url);
+	return step;
+}
+
+static void on_begun(void *arg, enum err e, const struct ipc_message *m)
+{
+	struct request *r = arg;
+
+	r->call = NULL;
+	r->waited = e;
+	if (e == ERR_OK && m->number == IPC_LOGIN_BEGUN) {
+		buf_add(&r->target, m->u.login_begun.location);
+		if (m->u.login_begun.binding.n == sizeof r->binding)
+			memcpy(r->binding, m->u.login_begun.binding.p, sizeof r->binding);
+		else
+			r->waited = ERR_PROTOCOL;
+	} else if (e == ERR_OK) {
+		request_keep_failure(r, &m->u.failure);
+	}
+	if (!buf_ok(&r->target))
+		r->waited = ERR_LIMIT;
+	request_resume(r);
+}
+
+static enum err ask(struct request *r, struct sv return_to, const struct form_field *params)
+{
+	unsigned char binding[COOKIE_SECRET_LEN];
+	bool bound = cookie_login_find(r->fields, r->origin, binding) == COOKIE_OK;
+	char prefix[CLIENT_PREFIX_MAX];
+	struct ipc_login_begin m = {
+	    .app = r->app->name,
+	    .origin = r->origin->text,
+	    .return_to = return_to,
+	    .binding = bound ? sv_of((const char *)binding, sizeof binding) : SV_NONE,
+	    .client = client_prefix(r->fw.client, prefix),
+	    .correlation = request_correlation(r),
+	    .prompt = params[PROMPT].value,
+	    .login_hint = params[LOGIN_HINT].value,
+	};
+	uint32_t id = broker_next_id(r->w->broker);
+	struct buf packet;
+	enum err e;
+
+	buf_init(&packet, IPC_FRAME_MAX);
+	e = ipc_encode_login_begin(&packet, id, &m);
+	if (e == ERR_OK)
+		e = broker_send(r->w->broker, id, IPC_LOGIN_BEGUN, buf_sv(&packet),
+				TIMEOUT_BROKER_LOGIN_MS, on_begun, r, &r->call);
+	buf_done(&packet);
+	explicit_bzero(binding, sizeof binding);
+	return e;
+}
+
+static const char *bad_parameter(const struct form_field *params)
+{
+	if (params[PROMPT].value.n > 0 && !sv_eq(params[PROMPT].value, SV("none")))
+		return "prompt";
+	return params[LOGIN_HINT].value.n > LOGIN_HINT_MAX ? "login_hint" : NULL;
+}
+
+enum step login_begin(struct request *r)
+{
+	struct form_field params[NPARAMS] = {[RETURN_TO] = {.name = SV("return_to")},
+					     [PROMPT] = {.name = SV("prompt")},
+					     [LOGIN_HINT] = {.name = SV("login_hint")}};
+	struct sv query = r->fw.url.query;
+	const char *bad;
+	struct buf return_to;
+	enum step step;
+
+	bad = request_form(r, query, params, NPARAMS) == ERR_OK ? bad_parameter(params) : "query";
+	if (bad != NULL) {
+		deny_log(r, REASON_PARAMETER, bad);
+		return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
+	}
+	buf_init(&return_to, RETURN_TO_MAX + FORWARDED_ORIGIN_MAX);
+	if (!return_to_judge(r->app, r->origin, params[RETURN_TO].value, &return_to) &&
+	    params[RETURN_TO].value.n > 0)
+		deny_log(r, REASON_RETURN_TO, "default instead");
+	if (r->app->login_origin.text.n > 0 && !sv_eq(r->app->login_origin.text, r->origin->text)) {
+		step = hop(r, buf_sv(&return_to), params);
+	} else {
+		r->waited = ask(r, buf_sv(&return_to), params);
+		step = r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
+	}
+	buf_done(&return_to);
+	return step;
+}
+
+/* The broker's "no" to a login, as a page. */
+enum step login_failed(struct request *r)
+{
+	enum page page = PAGE_UNAVAILABLE;
+
+	if (r->waited == ERR_OK) {
+		switch ((enum ipc_error)r->failure) {
+		case IPC_ERROR_LIMITED:
+			page = PAGE_LOGIN_LIMITED;
+			break;
+		case IPC_ERROR_ACCESS_DENIED:
+			page = PAGE_LOGIN_DENIED;
+			break;
+		case IPC_ERROR_NONE:
+		case IPC_ERROR_NO_SESSION:
+		case IPC_ERROR_FORBIDDEN:
+		case IPC_ERROR_STALE:
+		case IPC_ERROR_BINDING:
+		case IPC_ERROR_PROVIDER:
+		case IPC_ERROR_REAUTHENTICATE:
+		case IPC_ERROR_UPSTREAM:
+		case IPC_ERROR_LOGIN_REQUIRED:
+			page = PAGE_LOGIN_FAILED;
+			break;
+		case IPC_ERROR_INTERNAL:
+		case IPC_ERROR_STORE:
+		case IPC_ERROR_CONFIG_SKEW:
+		case IPC_ERROR_PROVIDER_DOWN:
+			break;
+		}
+	}
+	log_peer(LOG_WARN, "login_failed", K("reason", login_failure_word(r)),
+		 K("detail", r->failure_detail), KS("app", r->app->name),
+		 KS("client", r->fw.client), KS("id", request_correlation(r)));
+	return page_reply(r, page, SV_NONE);
+}
+
+const char *login_failure_word(const struct request *r)
+{
+	if (r->waited == ERR_OK)
+		return ipc_error_word(r->failure);
+	return reason_word(reason_of_broker(r));
+}
+
+enum step login_begun(struct request *r)
+{
+	struct buf cookie;
+	enum step step;
+
+	if (r->waited != ERR_OK || r->failure != IPC_ERROR_NONE)
+		return login_failed(r);
+	buf_init(&cookie, 1024);
+	cookie_set_login(&cookie, r->origin, r->binding);
+	request_reply(r, 302);
+	http_reply_header(&r->reply, SV("Location"), buf_sv(&r->target));
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
+	r->reply.bad = r->reply.bad || !buf_ok(&cookie);
+	step = request_end(r, SV_NONE, SV_NONE);
+	buf_done(&cookie);
+	return step;
+}

@@ -1,0 +1,185 @@
+#include "common/log.h"
+#include "worker/csrf.h"
+#include "worker/denial.h"
+#include "worker/handlers.h"
+#include "worker/navigation.h"
+#include "worker/session.h"
+#include "worker/worker.h"
+
+/* What the edge says the browser asked for. The verify request's own line does not count. */
+enum step verify_forwarded(struct request *r)
+{
+	const char *why = NULL;
+	enum err e = forwarded_verify(r->from.listen->edge, r->fields, r->w->injected,
+				      r->w->ninjected, &r->fw, &why);
+
+	if (e == ERR_OK)
+		return STEP_NEXT;
+	if (e == ERR_DENIED)
+		return deny(r, REASON_METHOD, why);
+	return deny(r, e == ERR_SYNTAX ? REASON_FORWARDED : REASON_EDGE, why);
+}
+
+enum step verify_route(struct request *r)
+{
+	struct sv method = r->fw.method;
+	enum route_outcome outcome;
+
+	r->app = route_app(r->w->routes, r->fw.origin, &r->origin);
+	if (r->app == NULL)
+		return deny(r, REASON_HOST, NULL);
+	r->preflight = navigation_is_preflight(r->fw.method, r->fields, &method);
+	outcome = route_lookup(r->w->routes, r->app, r->fw.host, &r->fw.url, method, &r->route);
+	if (r->preflight && (outcome != ROUTE_OK || !r->route->preflight)) {
+		/* An OPTIONS like any other. */
+		r->preflight = false;
+		r->route = NULL;
+		outcome = route_lookup(r->w->routes, r->app, r->fw.host, &r->fw.url, r->fw.method,
+				       &r->route);
+	}
+	switch (outcome) {
+	case ROUTE_OK:
+		break;
+	case ROUTE_NO_METHOD:
+		return deny(r, REASON_METHOD, route_outcome_word(outcome));
+	case ROUTE_ENCODED_SLASH:
+		return deny(r, REASON_ENCODED_SLASH, NULL);
+	case ROUTE_NO_HOST:
+	case ROUTE_NO_PATH:
+		return deny(r, REASON_ROUTE, route_outcome_word(outcome));
+	}
+	if (r->fw.websocket && !r->route->upgrade_websocket)
+		return deny(r, REASON_UPGRADE, NULL);
+	return STEP_NEXT;
+}
+
+enum step verify_session(struct request *r)
+{
+	if (r->preflight || r->route->session == SESSION_NONE)
+		return STEP_NEXT;
+	return session_find(r);
+}
+
+static enum step check_csrf(struct request *r)
+{
+	struct sv secret = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
+
+	if (!r->route->csrf)
+		return STEP_NEXT;
+	switch (csrf_check(r->app, r->fw.method, r->fw.websocket, r->fields, secret)) {
+	case CSRF_OK:
+		return STEP_NEXT;
+	case CSRF_TOKEN:
+		return deny(r, REASON_CSRF, NULL);
+	case CSRF_ORIGIN:
+		return deny(r, REASON_ORIGIN, NULL);
+	}
+	return deny(r, REASON_CSRF, NULL);
+}
+
+/* A session that cannot be judged is no "no": an outage and a doubled cookie are refused even
+ * where a session is optional. */
+enum step verify_policy(struct request *r)
+{
+	const struct config_route *route = r->route;
+	bool optional = r->preflight || route->session != SESSION_REQUIRED;
+
+	if (!r->session.live &&
+	    (!optional || r->session_why == REASON_STORE || r->session_why == REASON_AMBIGUOUS))
+		return deny(r, r->session_why, NULL);
+	if (!r->preflight && (route->acr.n > 0 || route->max_age_ms > 0 || route->nrequires > 0))
+		return deny(r, REASON_NOT_BUILT, NULL);
+	if (!r->session.live)
+		return STEP_NEXT;
+	if (r->session.touch_due)
+		touch_add(r->w->touch, r->hash);
+	return check_csrf(r);
+}
+
+static void on_token(void *arg, enum err e, const struct ipc_message *m)
+{
+	struct request *r = arg;
+
+	r->call = NULL;
+	r->waited = e;
+	if (e == ERR_OK && m->number == IPC_TOKEN)
+		buf_add(&r->token, m->u.token.access_token);
+	else if (e == ERR_OK)
+		request_keep_failure(r, &m->u.failure);
+	if (!buf_ok(&r->token))
+		r->waited = ERR_NOMEM;
+	request_resume(r);
+}
+
+enum step verify_token(struct request *r)
+{
+	struct ipc_token_get m = {
+	    .session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+	    .app = r->app->name,
+	    .correlation = request_correlation(r),
+	};
+	struct buf packet;
+	uint32_t id;
+
+	if (!r->session.live || r->route->service == NULL)
+		return STEP_NEXT;
+	m.service = r->route->service->name;
+	buf_init(&packet, IPC_FRAME_MAX);
+	id = broker_next_id(r->w->broker);
+	r->waited = ipc_encode_token_get(&packet, id, &m);
+	if (r->waited == ERR_OK)
+		r->waited = broker_send(r->w->broker, id, IPC_TOKEN, buf_sv(&packet),
+					r->w->config->web.token_wait_ms, on_token, r, &r->call);
+	buf_done(&packet);
+	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
+}
+
+/* The client's own Authorization, where the route passes it and no session applies. */
+static enum err own_authorization(const struct request *r, struct sv *ret)
+{
+	enum err e;
+
+	*ret = SV_NONE;
+	if (r->preflight || r->session.live || r->route->authorization != AUTHORIZATION_PASS)
+		return ERR_OK;
+	e = http_fields_one(r->fields, SV("Authorization"), ret);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum step verify_reply(struct request *r)
+{
+	struct identity_values v = {
+	    .session = r->session.live,
+	    .set = r->route->identity,
+	    .claims = r->session.claims,
+	    .subject = r->session.subject,
+	    .session_ref = r->session.ref,
+	    .acr = r->session.acr,
+	    .auth_time = r->session.auth_time_s,
+	    .correlation = request_correlation(r),
+	    .bearer = buf_sv(&r->token),
+	};
+	struct identity_note note = {.header = SV_NONE};
+	struct buf cookie;
+	enum err e;
+
+	if (r->session.live && r->route->service != NULL && r->token.n == 0)
+		return deny(r, reason_of_broker(r), r->failure_detail);
+	if (own_authorization(r, &v.authorization) != ERR_OK)
+		return deny(r, REASON_AUTHORIZATION, "duplicate");
+	buf_init(&cookie, r->w->config->web.max_head);
+	cookie_strip(r->fields, r->w->cookie_names, r->w->ncookie_names, &cookie);
+	v.cookie = buf_sv(&cookie);
+	http_reply_begin(&r->reply, r->from.out, 200, r->from.reply_flags);
+	http_reply_header(&r->reply, SV("Cache-Control"), SV("no-store"));
+	e = buf_ok(&cookie) ? identity_write(r->w->identities, &v, r->from.out, &note) : ERR_LIMIT;
+	buf_done(&cookie);
+	if (e != ERR_OK) {
+		buf_clear(r->from.out);
+		return deny(r, REASON_CLAIMS, err_text(e));
+	}
+	if (note.header.n > 0)
+		log_debug("identity_left_out", KS("header", note.header), K("reason", note.reason),
+			  KS("session", r->session.ref));
+	return request_end(r, SV_NONE, SV_NONE);
+}

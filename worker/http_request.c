@@ -1,0 +1,164 @@
+#include "worker/http_request.h"
+
+#include <llhttp.h>
+
+enum http_scanned http_scan(struct http_scan *s, struct sv data)
+{
+	for (size_t i = s->at; i < data.n; i++) {
+		unsigned char c = (unsigned char)data.p[i];
+		bool after_cr = i > 0 && data.p[i - 1] == '\r' && i > s->line;
+
+		if ((c == '\n') != after_cr)
+			return HTTP_SCAN_BAD;
+		if (c == '\n' && i - s->line == 1) {
+			s->at = i + 1;
+			return HTTP_SCAN_DONE;
+		}
+		if (c == '\n') {
+			s->line = i + 1;
+			continue;
+		}
+		if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f)
+			return HTTP_SCAN_BAD;
+		/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
+		if (i == s->line && (c == ' ' || c == '\t'))
+			return HTTP_SCAN_BAD;
+	}
+	s->at = data.n;
+	return HTTP_SCAN_MORE;
+}
+
+struct parse {
+	struct http_field *fields;
+	size_t n, max;
+	struct sv target;
+	bool too_many;
+};
+
+static int on_url(llhttp_t *p, const char *at, size_t n)
+{
+	struct parse *x = p->data;
+
+	x->target = sv_of(at, n);
+	return 0;
+}
+
+static int on_field(llhttp_t *p, const char *at, size_t n)
+{
+	struct parse *x = p->data;
+
+	if (x->n == x->max) {
+		x->too_many = true;
+		return -1;
+	}
+	x->fields[x->n++] = (struct http_field){.name = sv_of(at, n), .value = sv_of(at + n, 0)};
+	return 0;
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t n)
+{
+	struct parse *x = p->data;
+	struct sv *v = &x->fields[x->n - 1].value;
+
+	/* Never in pieces, because the head is; an empty value may come without a call. */
+	if (v->n > 0)
+		return -1;
+	*v = sv_trim(sv_of(at, n));
+	return 0;
+}
+
+/* The body is not the parser's business. */
+static int on_headers_complete(llhttp_t *p)
+{
+	(void)p;
+	return HPE_PAUSED;
+}
+
+static bool is_token(struct sv s)
+{
+	static const char marks[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i], low = sv_lower_char(c);
+
+		if (!((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') ||
+		      (c != '\0' && strchr(marks, c) != NULL)))
+			return false;
+	}
+	return s.n > 0;
+}
+
+static const char *check_fields(const struct http_request *q)
+{
+	size_t hosts = 0, lengths = 0, encodings = 0;
+
+	for (size_t i = 0; i < q->fields.n; i++) {
+		struct sv name = q->fields.v[i].name;
+
+		if (!is_token(name))
+			return "field_name";
+		hosts += http_name_eq(name, SV("Host"));
+		lengths += http_name_eq(name, SV("Content-Length"));
+		encodings += http_name_eq(name, SV("Transfer-Encoding"));
+	}
+	if (hosts > 1 || (hosts == 0 && q->minor == 1))
+		return "host_count";
+	if (lengths > 1 || encodings > 1 || (encodings > 0 && (lengths > 0 || q->minor == 0)))
+		return "body_framing";
+	return NULL;
+}
+
+unsigned http_request_parse(struct sv head, struct http_field *fields, size_t max,
+			    struct http_request *ret, const char **ret_word)
+{
+	struct parse x = {.fields = fields, .max = max};
+	llhttp_settings_t settings;
+	llhttp_t p;
+	llhttp_errno_t e;
+	const char *word;
+	struct sv line;
+
+	llhttp_settings_init(&settings);
+	settings.on_url = on_url;
+	settings.on_header_field = on_field;
+	settings.on_header_value = on_value;
+	settings.on_headers_complete = on_headers_complete;
+	llhttp_init(&p, HTTP_REQUEST, &settings);
+	p.data = &x;
+	e = llhttp_execute(&p, head.p, head.n);
+	*ret_word = x.too_many ? "max_headers" : "malformed";
+	if (x.too_many)
+		return 431;
+	if (e != HPE_PAUSED) {
+		if (e != HPE_INVALID_VERSION)
+			return 400;
+		*ret_word = "version";
+		return 505;
+	}
+	*ret_word = "version";
+	line = sv_cut(head, 0, sv_find(head, '\r'));
+	/* llhttp also speaks "RTSP/1.0" and "ICE/1.0" for some methods. */
+	if (!sv_ends(line, SV(" HTTP/1.1")) && !sv_ends(line, SV(" HTTP/1.0")))
+		return 505;
+	/* One space on either side of the target: llhttp lets more pass. */
+	*ret_word = "request_line";
+	if (sv_find(line, ' ') + x.target.n + sizeof "  HTTP/1.x" - 1 != line.n)
+		return 400;
+	*ret = (struct http_request){
+	    .method = sv_cut(line, 0, sv_find(line, ' ')),
+	    .target = x.target,
+	    .fields = {x.fields, x.n},
+	    .minor = p.http_minor,
+	    .has_body = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 || p.content_length > 0,
+	    .chunked = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0,
+	    .content_length = p.content_length,
+	    .keep_alive = (p.flags & F_CONNECTION_CLOSE) == 0 &&
+			  (p.http_minor == 1 || (p.flags & F_CONNECTION_KEEP_ALIVE) != 0),
+	};
+	word = check_fields(ret);
+	if (word != NULL) {
+		*ret_word = word;
+		return 400;
+	}
+	return 0;
+}

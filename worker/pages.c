@@ -1,0 +1,63 @@
+#include "worker/pages.h"
+
+#define HEAD(title)                                                                                \
+	"<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"                      \
+	"<meta name=\"viewport\" content=\"width=device-width\"><title>" title "</title></head>\n" \
+	"<body>\n<h1>" title "</h1>\n"
+#define FOOT "</body>\n</html>\n"
+
+static const struct {
+	unsigned status;
+	const char *html;
+} pages[] = {
+    [PAGE_LOGIN_FAILED] = {400,
+			   HEAD(
+			       "Login failed") "<p>The login could not be completed. It may have "
+					       "been started in another "
+					       "browser, or too long ago. Please start again.</p>\n"
+					       "<p><a href=\"/\">Back</a></p>\n" FOOT},
+    [PAGE_LOGIN_DENIED] =
+	{403, HEAD("Login refused") "<p>The login was cancelled, or this account may not be used "
+				    "here.</p>\n<p><a href=\"/\">Back</a></p>\n" FOOT},
+    [PAGE_LOGIN_LIMITED] =
+	{429, HEAD("Too many logins") "<p>Too many logins were started. Please try again "
+				      "later.</p>\n" FOOT},
+    [PAGE_UNAVAILABLE] =
+	{503,
+	 HEAD("Not available right now") "<p>Please try again in a moment. Nobody has been logged "
+					 "out.</p>\n" FOOT},
+    [PAGE_LOGOUT] = {200, HEAD("Log out") "<form method=\"post\" action=\""},
+};
+
+static void add_button(struct request *r, struct sv csrf, struct buf *body)
+{
+	buf_add(body, r->app->auth_path);
+	buf_add(body, SV("/logout\"><input type=\"hidden\" name=\"csrf\" value=\""));
+	buf_add(body, csrf);
+	buf_add(body, SV("\"><button type=\"submit\">Log out</button></form>\n" FOOT));
+}
+
+enum step page_reply(struct request *r, enum page page, struct sv csrf)
+{
+	unsigned status = pages[page].status;
+	struct buf body;
+	enum step step;
+
+	buf_init(&body, 8192);
+	buf_add(&body, sv_str(pages[page].html));
+	if (page == PAGE_LOGOUT)
+		add_button(r, csrf, &body);
+	request_reply(r, status);
+	http_reply_header(&r->reply, SV("Content-Security-Policy"),
+			  SV("default-src 'none'; base-uri 'none'; frame-ancestors 'none'"));
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	http_reply_header(&r->reply, SV("X-Content-Type-Options"), SV("nosniff"));
+	if (status == 429 || status == 503)
+		http_reply_header_u64(&r->reply, SV("Retry-After"),
+				      r->retry_after_s > 0 ? r->retry_after_s
+							   : REQUEST_RETRY_AFTER_S);
+	r->reply.bad = r->reply.bad || !buf_ok(&body);
+	step = request_end(r, SV("text/html; charset=utf-8"), buf_sv(&body));
+	buf_done(&body);
+	return step;
+}

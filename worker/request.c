@@ -1,0 +1,293 @@
+#include "worker/request.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "worker/denial.h"
+#include "worker/endpoint.h"
+#include "worker/handlers.h"
+#include "worker/session.h"
+#include "worker/worker.h"
+
+static enum step phase_peer(struct request *r);
+static enum step phase_endpoint(struct request *r);
+
+/* The spine. */
+static const request_phase first[] = {phase_peer, phase_endpoint, NULL};
+static const request_phase verify[] = {
+    verify_forwarded, verify_route, verify_session, verify_policy, verify_token,
+    verify_reply,     NULL};
+static const request_phase login[] = {login_begin, login_begun, NULL};
+static const request_phase callback[] = {callback_ask, callback_answered, callback_stale, NULL};
+static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};
+static const request_phase session[] = {session_find, session_reply, NULL};
+static const request_phase health[] = {health_reply, NULL};
+static const request_phase livez[] = {livez_reply, NULL};
+static const request_phase readyz[] = {readyz_reply, NULL};
+
+static const request_phase *const phases_of[] = {
+    [ENDPOINT_NONE] = NULL,	[ENDPOINT_LOGIN] = login,     [ENDPOINT_CALLBACK] = callback,
+    [ENDPOINT_LOGOUT] = logout, [ENDPOINT_SESSION] = session, [ENDPOINT_HEALTH] = health,
+    [ENDPOINT_VERIFY] = verify, [ENDPOINT_LIVEZ] = livez,     [ENDPOINT_READYZ] = readyz,
+};
+
+size_t request_body_max(const struct config_listen *listen, const struct http_request *head)
+{
+	struct sv path = sv_cut(head->target, 0, sv_find(head->target, '?'));
+
+	if (listen->kind != LISTEN_PUBLIC || !sv_eq(head->method, SV("POST")))
+		return 0;
+	return sv_ends(path, SV("/logout")) ? REQUEST_BODY_MAX : 0;
+}
+
+enum err request_new(const struct request_from *from, void (*done)(void *arg), void *arg,
+		     struct request **ret)
+{
+	unsigned char id[REQUEST_CORRELATION_BYTES];
+	struct request *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return ERR_NOMEM;
+	if (crypt_random(id, sizeof id) != ERR_OK) {
+		free(r);
+		return ERR_CRYPTO;
+	}
+	(void)b64url_encode(id, sizeof id, r->correlation);
+	r->from = *from;
+	r->w = from->worker;
+	r->fields = from->head->fields;
+	r->done = done;
+	r->arg = arg;
+	r->phases = first;
+	r->session_why = REASON_NO_COOKIE;
+	buf_init(&r->row, REQUEST_ROW_MAX);
+	buf_init(&r->token, IPC_TOKEN_MAX);
+	buf_init(&r->target, IPC_URL_MAX);
+	buf_init(&r->form, REQUEST_FORM_MAX);
+	*ret = r;
+	return ERR_OK;
+}
+
+void request_free(struct request **p)
+{
+	struct request *r = *p;
+
+	if (r == NULL)
+		return;
+	pg_call_cancel(&r->query);
+	broker_cancel(&r->call);
+	cookie_session_wipe(&r->cookie);
+	buf_done(&r->row);
+	buf_done(&r->token);
+	buf_done(&r->target);
+	buf_done(&r->form);
+	explicit_bzero(r, sizeof *r);
+	free(r);
+	*p = NULL;
+}
+
+enum request_state request_run(struct request *r)
+{
+	assert(!r->in_run);
+	r->in_run = true;
+	for (;;) {
+		request_phase phase = r->phases[r->at++];
+
+		assert(phase != NULL); /* the last phase of every table answers */
+		switch (phase(r)) {
+		case STEP_NEXT:
+			continue;
+		case STEP_WAIT:
+			r->in_run = false;
+			return REQUEST_WAITING;
+		case STEP_ANSWER:
+			r->in_run = false;
+			return REQUEST_ANSWERED;
+		}
+	}
+}
+
+void request_resume(struct request *r)
+{
+	if (request_run(r) == REQUEST_ANSWERED)
+		r->done(r->arg);
+}
+
+struct sv request_correlation(const struct request *r)
+{
+	return sv_of(r->correlation, sizeof r->correlation);
+}
+
+struct sv request_field(const struct request *r, struct sv name)
+{
+	struct sv v = SV_NONE;
+
+	return http_fields_one(r->fields, name, &v) == ERR_OK ? v : SV_NONE;
+}
+
+enum err request_form(struct request *r, struct sv text, struct form_field *fields, size_t n)
+{
+	/* Room for query and body from the start: what is decoded does not move. */
+	size_t room = r->fw.url.query.n + r->from.body.n + 1;
+	enum err e;
+
+	if (r->form.p == NULL && buf_reserve(&r->form, room) == NULL)
+		return ERR_LIMIT;
+	e = form_parse(text, fields, n, r->form.p + r->form.n);
+	r->form.n += text.n;
+	return e;
+}
+
+void request_keep_failure(struct request *r, const struct ipc_failure *m)
+{
+	size_t n = m->detail.n < sizeof r->failure_detail ? m->detail.n : 0;
+
+	r->failure = m->code == IPC_ERROR_NONE ? IPC_ERROR_INTERNAL : m->code;
+	r->retry_after_s = m->retry_after_s;
+	if (n > 0)
+		memcpy(r->failure_detail, m->detail.p, n);
+	r->failure_detail[n] = '\0';
+	buf_clear(&r->target);
+	buf_add(&r->target, m->return_to);
+}
+
+void request_reply(struct request *r, unsigned status)
+{
+	http_reply_begin(&r->reply, r->from.out, status, r->from.reply_flags);
+	http_reply_header(&r->reply, SV("X-Correlation-ID"), request_correlation(r));
+	http_reply_header(&r->reply, SV("Cache-Control"), SV("no-store"));
+}
+
+enum step request_end(struct request *r, struct sv type, struct sv body)
+{
+	enum err e = http_reply_end(&r->reply, type, body);
+
+	if (e == ERR_OK)
+		return STEP_ANSWER;
+	log_error("answer_failed", K("error", err_text(e)), KU("status", r->reply.status),
+		  KS("id", request_correlation(r)));
+	request_reply(r, 500);
+	if (http_reply_end(&r->reply, SV_NONE, SV_NONE) != ERR_OK)
+		log_error("answer_impossible", KS("id", request_correlation(r)));
+	return STEP_ANSWER;
+}
+
+static bool in_cidr(const unsigned char addr[16], const struct config_cidr *c)
+{
+	unsigned whole = c->bits / 8, rest = c->bits % 8;
+
+	if (memcmp(addr, c->addr, whole) != 0)
+		return false;
+	return rest == 0 || ((addr[whole] ^ c->addr[whole]) & (0xff << (8 - rest)) & 0xff) == 0;
+}
+
+static bool is_trusted(const struct config_listen *l, const unsigned char addr[16])
+{
+	for (size_t i = 0; i < l->ntrusted_peers; i++)
+		if (in_cidr(addr, &l->trusted_peers[i]))
+			return true;
+	return false;
+}
+
+/* What a stranger says about where it comes from is not even looked at. */
+static void disbelieve_forwarded(struct request *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->fields.n; i++) {
+		struct http_field f = r->fields.v[i];
+
+		if (!sv_eq_nocase(sv_cut(f.name, 0, 12), SV("X-Forwarded-")))
+			r->from.fields[n++] = f;
+	}
+	r->fields.n = n;
+}
+
+static enum step phase_peer(struct request *r)
+{
+	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	const unsigned char *a = r->from.peer;
+	bool v4 = memcmp(a, mapped, sizeof mapped) == 0;
+
+	if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a + 12 : a, r->peer_text,
+		      sizeof r->peer_text) == NULL)
+		r->peer_text[0] = '\0'; /* cannot be: the room is enough */
+	if (r->from.listen->kind == LISTEN_METRICS || is_trusted(r->from.listen, a))
+		return STEP_NEXT;
+	if (r->from.listen->kind == LISTEN_VERIFY)
+		return deny(r, REASON_PEER, NULL);
+	disbelieve_forwarded(r);
+	return STEP_NEXT;
+}
+
+static enum step refuse(struct request *r, unsigned status, struct sv word, enum endpoint e)
+{
+	struct buf body;
+	enum step step;
+
+	buf_init(&body, 256);
+	http_json_error(&body, word, SV_NONE);
+	request_reply(r, status);
+	if (status == 405)
+		http_reply_header(&r->reply, SV("Allow"), endpoint_allow(e));
+	step = request_end(r, SV("application/json"), buf_sv(&body));
+	buf_done(&body);
+	return step;
+}
+
+/* Which app, on which of its origins? 0, or the status to refuse with. */
+static unsigned public_endpoint(struct request *r, enum endpoint *ret)
+{
+	const struct http_request *head = r->from.head;
+	const char *why = NULL;
+	struct sv word;
+
+	if (forwarded_public(head->method, head->target, r->fields, sv_str(r->peer_text), &r->fw,
+			     &why) != ERR_OK) {
+		deny_log(r, REASON_FORWARDED, why);
+		return 400;
+	}
+	r->app = route_app(r->w->routes, r->fw.origin, &r->origin);
+	if (r->app != NULL) {
+		*ret = endpoint_public(r->fw.url.path, r->app->auth_path);
+		return 0;
+	}
+	/* A health check comes under any name. */
+	word = SV("/auth/health");
+	*ret = sv_eq(r->fw.url.path, word) ? ENDPOINT_HEALTH : ENDPOINT_NONE;
+	if (*ret == ENDPOINT_HEALTH)
+		return 0;
+	deny_log(r, REASON_HOST, NULL);
+	return 421;
+}
+
+static enum step phase_endpoint(struct request *r)
+{
+	const struct http_request *head = r->from.head;
+	struct sv path = sv_cut(head->target, 0, sv_find(head->target, '?'));
+	enum endpoint e = ENDPOINT_NONE;
+	unsigned status = 0;
+
+	switch (r->from.listen->kind) {
+	case LISTEN_VERIFY:
+		e = endpoint_verify(path);
+		break;
+	case LISTEN_METRICS:
+		e = endpoint_metrics(path);
+		break;
+	case LISTEN_PUBLIC:
+		status = public_endpoint(r, &e);
+		break;
+	}
+	if (status != 0)
+		return refuse(r, status, status == 421 ? SV("unknown_host") : SV("bad_request"), e);
+	if (e == ENDPOINT_NONE)
+		return refuse(r, 404, SV("not_found"), e);
+	if (!endpoint_takes(e, head->method))
+		return refuse(r, 405, SV("method_not_allowed"), e);
+	r->phases = phases_of[e];
+	r->at = 0;
+	return STEP_NEXT;
+}

@@ -1,0 +1,311 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/config_digest.h"
+#include "common/log.h"
+
+static void tell_master(const struct worker *w, enum contract_status what)
+{
+	unsigned char byte = (unsigned char)what;
+
+	(void)w;
+	/* A master that is gone is seen by the status descriptor's end. */
+	(void)!send(CONTRACT_FD_STATUS, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void arm_ms(struct event *ev, int64_t ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	(void)event_add(ev, &tv); /* fails only without memory */
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+static void end_if_empty(struct worker *w)
+{
+	if (w->draining && w->conns.n == 0)
+		(void)event_base_loopexit(w->base, NULL);
+}
+
+void worker_conn_closed(struct worker *w)
+{
+	event_active(w->ev_reap, EV_TIMEOUT, 0);
+	acceptor_room(w->acceptor);
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	conns_reap(&w->conns);
+	end_if_empty(w);
+}
+
+static void on_drain_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	conns_close_idle(&w->conns);
+	arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS / 5);
+	end_if_empty(w);
+}
+
+static void drain(struct worker *w, const char *why)
+{
+	if (w->draining)
+		return;
+	log_info("draining", K("reason", why), KU("connections", w->conns.n));
+	acceptor_stop(w->acceptor);
+	w->draining = true;
+	tell_master(w, CONTRACT_DRAINING);
+	arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS);
+	end_if_empty(w);
+}
+
+static void on_term(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	drain(arg, "sigterm");
+}
+
+/* The master sends nothing: whatever can be read here is its end. */
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	(void)event_del(w->ev_status);
+	drain(w, "master_gone");
+}
+
+/* ---- the beginning ----------------------------------------------------------------------- */
+
+static void become_ready(struct worker *w)
+{
+	if (w->ready || w->draining)
+		return;
+	w->ready = true;
+	(void)event_del(w->ev_warm_up);
+	if (acceptor_start(w->acceptor) != ERR_OK) {
+		log_error("listen_failed", K("error", strerror(errno)));
+		(void)event_base_loopbreak(w->base);
+		return;
+	}
+	log_info("ready", K("database", pg_ready(w->pg) ? "up" : "down"),
+		 K("broker", broker_client_up(w->broker) ? "up" : "down"));
+	tell_master(w, CONTRACT_READY);
+}
+
+static void on_warm_up(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	become_ready(arg);
+}
+
+static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	if (w->ready)
+		tell_master(w, CONTRACT_ALIVE);
+}
+
+static void on_pg_ready(void *arg, bool ready)
+{
+	struct worker *w = arg;
+
+	log_info("database", K("state", ready ? "up" : "down"));
+	w->pg_seen = true;
+	if (w->broker_seen)
+		become_ready(w);
+}
+
+static void on_broker_state(void *arg, bool up)
+{
+	struct worker *w = arg;
+
+	(void)up;
+	w->broker_seen = true;
+	if (w->pg_seen)
+		become_ready(w);
+}
+
+static const struct pg_statement statements[] = {
+#define SQL(name, nparams, text) {#name, text, nparams},
+#include "worker/worker_sql.def"
+#undef SQL
+};
+
+static enum err open_database(struct worker *w, struct errmsg *e)
+{
+	char path[4096];
+	const struct config *c = w->config;
+	struct pg_options o = {
+	    .conninfo = c->database.conninfo.p,
+	    .user = "bff_web",
+	    .application_name = "bff-worker",
+	    .statements = statements,
+	    .nstatements = ARRAY_LEN(statements),
+	    .connections = c->database.connections,
+	    .query_timeout_ms = c->database.query_timeout_ms,
+	};
+	enum err rc;
+
+	if (c->database.web_password_file.n > 0) {
+		rc = config_secret_path(c->database.web_password_file, path, sizeof path);
+		if (rc != ERR_OK)
+			return errmsg_set(e, rc, "database.web_password_file: too long");
+		o.password_file = path;
+	}
+	rc = pg_open(w->base, &o, &w->pg, e);
+	if (rc == ERR_OK)
+		pg_on_ready(w->pg, on_pg_ready, w);
+	return rc;
+}
+
+static enum err read_keys(struct worker *w, struct errmsg *e)
+{
+	char path[4096];
+	struct secret *file = NULL;
+	enum err rc = config_secret_path(w->config->web.cookie_keys, path, sizeof path);
+
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "web.cookie_keys: too long");
+	rc = secret_read_file(path, w->config->broker.secret_files, &file, e);
+	if (rc == ERR_OK)
+		rc = cookie_keys_parse(secret_view(file), &w->keys, e);
+	secret_free(&file);
+	return rc;
+}
+
+static enum err make_tables(struct worker *w, struct errmsg *e)
+{
+	enum err rc = route_table_new(w->config, &w->routes, e);
+
+	if (rc == ERR_OK)
+		rc = identity_table_new(w->config, &w->identities);
+	if (rc != ERR_OK)
+		return rc;
+	w->injected = identity_names(w->identities, &w->ninjected);
+	w->cookie_names = calloc(w->config->napps + 3, sizeof *w->cookie_names);
+	if (w->cookie_names == NULL)
+		return errmsg_set(e, ERR_NOMEM, "out of memory");
+	w->ncookie_names = cookie_names(w->config, w->cookie_names);
+	return ERR_OK;
+}
+
+static enum err make_events(struct worker *w, struct errmsg *e)
+{
+	w->ev_reap = evtimer_new(w->base, on_reap, w);
+	w->ev_heartbeat = event_new(w->base, -1, EV_PERSIST, on_heartbeat, w);
+	w->ev_warm_up = evtimer_new(w->base, on_warm_up, w);
+	w->ev_term = evsignal_new(w->base, SIGTERM, on_term, w);
+	w->ev_status = event_new(w->base, CONTRACT_FD_STATUS, EV_READ | EV_PERSIST, on_status, w);
+	w->ev_drain_idle = evtimer_new(w->base, on_drain_idle, w);
+	if (w->ev_reap == NULL || w->ev_heartbeat == NULL || w->ev_warm_up == NULL ||
+	    w->ev_term == NULL || w->ev_status == NULL || w->ev_drain_idle == NULL ||
+	    event_add(w->ev_term, NULL) == -1 || event_add(w->ev_status, NULL) == -1)
+		return errmsg_set(e, ERR_NOMEM, "events: out of memory");
+	arm_ms(w->ev_heartbeat, CONTRACT_HEARTBEAT_MS);
+	arm_ms(w->ev_warm_up, CONTRACT_WARM_UP_MS);
+	return ERR_OK;
+}
+
+static enum err start(struct worker *w, struct errmsg *e)
+{
+	unsigned char digest[CRYPT_SHA256_LEN];
+	enum err rc;
+
+	conns_init(&w->conns);
+	if (w->nlisten != w->config->nlistens)
+		return errmsg_set(e, ERR_CONFIG, "%u listeners came, the configuration has %zu",
+				  w->nlisten, w->config->nlistens);
+	w->base = event_base_new();
+	if (w->base == NULL)
+		return errmsg_set(e, ERR_NOMEM, "event_base_new: out of memory");
+	rc = acceptor_new(w, w->nlisten, &w->acceptor, e);
+	if (rc == ERR_OK)
+		rc = read_keys(w, e);
+	if (rc == ERR_OK)
+		rc = make_tables(w, e);
+	if (rc == ERR_OK)
+		rc = make_events(w, e);
+	if (rc == ERR_OK)
+		rc = open_database(w, e);
+	if (rc != ERR_OK)
+		return rc;
+	rc = config_digest(w->config, digest);
+	if (rc == ERR_OK)
+		rc = broker_client_new(w->base, w->config->broker.socket.p, digest, &w->broker);
+	if (rc == ERR_OK)
+		rc = touch_new(w->base, w->pg, WORKER_SQL_SESSION_TOUCH, &w->touch);
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "start: %s", err_text(rc));
+	broker_client_on_state(w->broker, on_broker_state, w);
+	return ERR_OK;
+}
+
+static void free_event(struct event **ev)
+{
+	if (*ev != NULL)
+		event_free(*ev);
+	*ev = NULL;
+}
+
+static void finish(struct worker *w)
+{
+	conns_close_all(&w->conns);
+	acceptor_free(&w->acceptor);
+	touch_free(&w->touch);
+	broker_client_free(&w->broker);
+	pg_close(&w->pg);
+	free_event(&w->ev_reap);
+	free_event(&w->ev_heartbeat);
+	free_event(&w->ev_warm_up);
+	free_event(&w->ev_term);
+	free_event(&w->ev_status);
+	free_event(&w->ev_drain_idle);
+	free(w->cookie_names);
+	identity_table_free(&w->identities);
+	route_table_free(&w->routes);
+	cookie_keys_free(&w->keys);
+	if (w->base != NULL)
+		event_base_free(w->base);
+	config_free(&w->config);
+}
+
+int worker_run(struct config **config, unsigned nlisten, unsigned generation)
+{
+	struct worker w = {.nlisten = nlisten, .generation = generation};
+	struct errmsg e = {.text = ""};
+	enum err rc;
+
+	w.config = *config;
+	*config = NULL;
+	rc = start(&w, &e);
+	if (rc != ERR_OK) {
+		log_error("start_failed", K("error", e.text));
+		finish(&w);
+		return rc == ERR_CONFIG ? CONTRACT_EXIT_CONFIG : CONTRACT_EXIT_ERROR;
+	}
+	if (event_base_dispatch(w.base) == -1 || !w.draining) {
+		log_error("loop_failed", K("error", strerror(errno)));
+		rc = ERR_IO;
+	}
+	finish(&w);
+	return rc == ERR_OK ? CONTRACT_EXIT_OK : CONTRACT_EXIT_ERROR;
+}

@@ -1,0 +1,58 @@
+/*
+ * worker - one worker process: its loop, listeners, pools, and how it ends
+ *
+ * Ready (CONTRACT_READY) once the database pool and the broker connection had a first outcome,
+ * after CONTRACT_WARM_UP_MS at the latest: starting needs neither. SIGTERM or the end of the status
+ * channel drains: no more accepting, answers carry `Connection: close`, idle connections have
+ * CONTRACT_DRAIN_IDLE_MS for one more request, and the process ends with the last one.
+ */
+#ifndef BFF_WORKER_H
+#define BFF_WORKER_H
+
+#include <event2/event.h>
+
+#include "common/config.h"
+#include "common/contract.h"
+#include "common/pg.h"
+#include "worker/acceptor.h"
+#include "worker/broker_client.h"
+#include "worker/conn.h"
+#include "worker/cookie.h"
+#include "worker/identity.h"
+#include "worker/route.h"
+#include "worker/touch.h"
+
+enum worker_statement {
+#define SQL(name, nparams, text) WORKER_SQL_##name,
+#include "worker/worker_sql.def"
+#undef SQL
+};
+
+struct worker {
+	struct event_base *base;
+	struct config *config;
+	struct pg *pg;
+	struct broker_client *broker;
+	struct cookie_keys *keys;
+	struct route_table *routes;
+	struct identity_table *identities;
+	struct touch *touch;
+	const struct sv *injected; /* identity_names() */
+	size_t ninjected;
+	struct sv *cookie_names; /* of ours, which never go on to a service */
+	size_t ncookie_names;
+	struct conns conns;
+	unsigned nlisten;
+	struct acceptor *acceptor;
+	bool draining, ready, pg_seen, broker_seen;
+	unsigned generation;
+	struct event *ev_reap, *ev_heartbeat, *ev_warm_up, *ev_term, *ev_status, *ev_drain_idle;
+};
+
+/* Runs until drained. Returns an enum contract_exit. Takes *config. */
+int worker_run(struct config **config, unsigned nlisten, unsigned generation);
+
+/* conn.c: a connection is gone; its memory goes at the end of the turn. */
+void worker_conn_closed(struct worker *w);
+
+#endif
