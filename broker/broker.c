@@ -291,7 +291,8 @@ static void free_event(struct event **ev)
 	*ev = NULL;
 }
 
-/* First whoever calls back, then what is called. */
+/* First the providers, whose last callbacks still query; then the queries, whose last callbacks
+ * only clean up. */
 void broker_free(struct broker **bp)
 {
 	struct broker *b = *bp;
@@ -307,10 +308,10 @@ void broker_free(struct broker **bp)
 
 		peer_free(&p);
 	}
-	if (b->pg != NULL)
-		pg_close(&b->pg);
 	for (struct edition *ed = b->editions.newest; ed != NULL; ed = ed->next)
 		edition_stop(ed);
+	if (b->pg != NULL)
+		pg_close(&b->pg);
 	grant_table_free(&b->grants);
 	revocation_free(&b->revocation);
 	sweep_free(&b->sweep);

@@ -5,25 +5,8 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/config_digest.h"
 #include "common/log.h"
-
-static enum err digest_of(const struct config *c, unsigned char out[CRYPT_SHA256_LEN])
-{
-	char *text = NULL;
-	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-	enum err rc;
-
-	if (f == NULL)
-		return ERR_NOMEM;
-	rc = config_dump(c, CONFIG_PRINT_BROKERED, f);
-	if (fclose(f) != 0 && rc == ERR_OK)
-		rc = ERR_NOMEM;
-	if (rc == ERR_OK)
-		rc = crypt_sha256(sv_of(text, n), out);
-	free(text);
-	return rc;
-}
 
 static enum err read_client_secret(const struct config *c, const struct config_provider *p,
 				   struct secret **ret, struct errmsg *msg)
@@ -107,6 +90,16 @@ static void trim(struct editions *e)
 	}
 }
 
+/* The digest is what workers say in their hello: to be compared when they do not agree. */
+static void log_loaded(const struct editions *e, const struct edition *ed)
+{
+	char hex[2 * CRYPT_SHA256_LEN + 1];
+
+	for (size_t i = 0; i < CRYPT_SHA256_LEN; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", ed->digest[i]);
+	log_info("config_loaded", K("path", e->path), K("digest", hex), KU("editions", e->n));
+}
+
 enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg)
 {
 	struct edition *ed = calloc(1, sizeof *ed);
@@ -115,7 +108,7 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	if (ed == NULL)
 		return errmsg_set(msg, ERR_NOMEM, "out of memory");
 	ed->config = *config;
-	rc = digest_of(ed->config, ed->digest);
+	rc = config_digest(ed->config, ed->digest);
 	if (rc != ERR_OK)
 		(void)errmsg_set(msg, rc, "configuration digest: %s", err_text(rc));
 	if (rc == ERR_OK)
@@ -129,6 +122,7 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	e->newest = ed;
 	e->n++;
 	e->read_at_ms = clock_boot_ms();
+	log_loaded(e, ed);
 	trim(e);
 	return ERR_OK;
 }
@@ -173,7 +167,7 @@ struct edition *editions_find(struct editions *e, struct sv digest)
 		not_loaded(&msg);
 		return NULL;
 	}
-	if (digest_of(c, got_digest) != ERR_OK ||
+	if (config_digest(c, got_digest) != ERR_OK ||
 	    !sv_eq(digest, sv_of((char *)got_digest, sizeof got_digest))) {
 		log_warn("config_not_the_workers", K("path", e->path),
 			 K("then", "the file changed since its master read it; reload the master"));
@@ -184,7 +178,6 @@ struct edition *editions_find(struct editions *e, struct sv digest)
 		not_loaded(&msg);
 		return NULL;
 	}
-	log_info("config_loaded", K("path", e->path), KU("editions", e->n));
 	return by_digest(e, digest);
 }
 

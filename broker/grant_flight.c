@@ -280,7 +280,6 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	static const struct token_reply not_sent = {.outcome = TOKEN_NOT_SENT,
 						    .detail = "no_metadata"};
 	struct grant *g = arg;
-	const struct provider_traits *traits = provider_traits(provider_of(g));
 
 	/* Without a reply nothing left; a cancel comes with the end of the process, in mid-flight.
 	 */
@@ -291,7 +290,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	if (e != ERR_OK)
 		reply = &not_sent;
 	secret_free(&g->refresh_token);
-	g->verdict = lease_judge_outcome(reply->outcome, g->lease.attempts, traits->rotates);
+	g->verdict = lease_judge_outcome(reply->outcome, g->lease.attempts,
+					 provider_traits(provider_of(g))->rotates);
 	g->detail = reply->detail;
 	g->retry_after_s = reply->retry_after_s;
 	if (g->verdict.answer == IPC_ERROR_PROVIDER_DOWN && g->retry_after_s == 0)

@@ -1,33 +1,9 @@
 #include "broker/http_client.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <curl/curl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/queue.h>
-#include <sys/socket.h>
 
-#include "common/contract.h"
-
-struct http_flight {
-	LIST_ENTRY(http_flight) link;
-	struct http_client *client;
-	CURL *easy;
-	struct curl_slist *headers;
-	struct buf form, body;
-	size_t head_bytes;
-	char retry_after[HTTP_RETRY_AFTER_MAX];
-	size_t retry_after_n;
-	enum http_policy policy;
-	bool https;
-	bool sent;	    /* the first byte may have left */
-	const char *detail; /* why we broke it off ourselves */
-	bool (*before_send)(void *arg);
-	void *before_arg;
-	http_fn fn;
-	void *arg;
-};
+#include "broker/http_easy.h"
 
 struct http_client {
 	struct event_base *base;
@@ -44,13 +20,9 @@ static void flight_free(struct http_flight *f)
 
 	LIST_REMOVE(f, link);
 	c->nflights--;
-	(void)curl_multi_remove_handle(c->multi, f->easy); /* fails only for a foreign handle */
-	curl_easy_cleanup(f->easy);
-	for (struct curl_slist *h = f->headers; h != NULL; h = h->next)
-		explicit_bzero(h->data, strlen(h->data)); /* one is Authorization */
-	curl_slist_free_all(f->headers);
-	buf_done(&f->form);
-	buf_done(&f->body);
+	/* Fails only for a handle that was not added, or never made. */
+	(void)curl_multi_remove_handle(c->multi, f->easy);
+	http_easy_done(f);
 	free(f);
 }
 
@@ -59,32 +31,6 @@ void http_flight_cancel(struct http_flight **f)
 	if (*f != NULL)
 		flight_free(*f);
 	*f = NULL;
-}
-
-static const char *failure_word(const struct http_flight *f, CURLcode code)
-{
-	if (f->detail != NULL)
-		return f->detail;
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return "resolve";
-	case CURLE_COULDNT_CONNECT:
-		return "connect";
-	case CURLE_OPERATION_TIMEDOUT:
-		return "timeout";
-	case CURLE_PEER_FAILED_VERIFICATION:
-		return "certificate";
-	case CURLE_SSL_CONNECT_ERROR:
-		return "tls";
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-		return "reset";
-	case CURLE_PARTIAL_FILE:
-		return "cut_short";
-	default: /* libcurl's enum, not ours */
-		return "transport";
-	}
 }
 
 static void flight_done(struct http_flight *f, CURLcode code)
@@ -101,7 +47,7 @@ static void flight_done(struct http_flight *f, CURLcode code)
 		r.retry_after = sv_of(f->retry_after, f->retry_after_n);
 	} else {
 		r.outcome = f->sent ? HTTP_UNKNOWN : HTTP_NOT_SENT;
-		r.detail = code == CURLE_OK ? "status" : failure_word(f, code);
+		r.detail = code == CURLE_OK ? "status" : http_easy_failure(f, code);
 	}
 	c->in_callback = true;
 	f->fn(f->arg, &r);
@@ -182,172 +128,6 @@ static int timer_cb(CURLM *multi, long ms, void *arg)
 	return event_add(c->timer, &tv);
 }
 
-static bool loopback_address(const struct curl_sockaddr *a)
-{
-	if (a->family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, &a->addr, sizeof in);
-		return ntohl(in.sin_addr.s_addr) >> 24 == 127;
-	}
-	if (a->family == AF_INET6) {
-		struct sockaddr_in6 in6;
-		const void *from = &a->addr; /* libcurl's buffer is larger than its declared type */
-
-		memcpy(&in6, from, sizeof in6);
-		return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) != 0;
-	}
-	return false;
-}
-
-static curl_socket_t open_cb(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	struct http_flight *f = arg;
-
-	if (purpose != CURLSOCKTYPE_IPCXN || (!f->https && !loopback_address(a))) {
-		f->detail = "address";
-		return CURL_SOCKET_BAD;
-	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-}
-
-/* The connection stands, nothing of the request is written. */
-static int prereq_cb(void *arg, char *ip, char *local_ip, int port, int local_port)
-{
-	struct http_flight *f = arg;
-
-	(void)ip, (void)local_ip, (void)port, (void)local_port;
-	if (f->sent && f->form.n > 0) {
-		f->detail = "repeat"; /* libcurl would send a POST again */
-		return CURL_PREREQFUNC_ABORT;
-	}
-	if (!f->sent && f->before_send != NULL && !f->before_send(f->before_arg)) {
-		f->detail = "withheld";
-		return CURL_PREREQFUNC_ABORT;
-	}
-	f->sent = true;
-	return CURL_PREREQFUNC_OK;
-}
-
-static size_t body_cb(char *p, size_t size, size_t n, void *arg)
-{
-	struct http_flight *f = arg;
-
-	buf_add(&f->body, sv_of(p, size * n));
-	if (buf_ok(&f->body))
-		return size * n;
-	f->detail = "too_large";
-	return 0;
-}
-
-static size_t head_cb(char *p, size_t size, size_t n, void *arg)
-{
-	static const struct sv name = {"retry-after:", 12};
-	struct http_flight *f = arg;
-	struct sv line = sv_of(p, size * n), v;
-
-	f->head_bytes += line.n;
-	if (f->head_bytes > HTTP_HEAD_MAX) {
-		f->detail = "too_large";
-		return 0;
-	}
-	if (line.n > name.n && sv_eq_nocase(sv_cut(line, 0, name.n), name)) {
-		v = sv_cut(line, name.n, line.n);
-		while (v.n > 0 && (v.p[v.n - 1] == '\r' || v.p[v.n - 1] == '\n'))
-			v.n--;
-		v = sv_trim(v);
-		if (v.n > 0 && v.n <= sizeof f->retry_after) {
-			memcpy(f->retry_after, v.p, v.n);
-			f->retry_after_n = v.n;
-		}
-	}
-	return line.n;
-}
-
-/* curl_easy_setopt() for options of ours: after a failure the rest is skipped. */
-#define SET(opt, value)                                                                            \
-	do {                                                                                       \
-		if (rc == CURLE_OK)                                                                \
-			rc = curl_easy_setopt(e, CURLOPT_##opt, value);                            \
-	} while (0)
-
-static enum err set_limits(struct http_flight *f)
-{
-	CURL *e = f->easy;
-	CURLcode rc = CURLE_OK;
-
-	SET(NOSIGNAL, 1L);
-	SET(PROXY, "");
-	SET(NOPROXY, "*");
-	SET(FOLLOWLOCATION, 0L);
-	SET(PROTOCOLS_STR, f->https ? "https" : "http");
-	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(SSL_VERIFYPEER, 1L);
-	SET(SSL_VERIFYHOST, 2L);
-	SET(CONNECTTIMEOUT_MS, (long)TIMEOUT_CONNECT_MS);
-	SET(TIMEOUT_MS, (long)TIMEOUT_IDP_MS);
-	SET(MAXFILESIZE, (long)HTTP_BODY_MAX);
-	SET(USERAGENT, "bff/" BFF_VERSION);
-	SET(NETRC, (long)CURL_NETRC_IGNORED);
-	SET(OPENSOCKETFUNCTION, open_cb);
-	SET(OPENSOCKETDATA, f);
-	SET(PREREQFUNCTION, prereq_cb);
-	SET(PREREQDATA, f);
-	SET(WRITEFUNCTION, body_cb);
-	SET(WRITEDATA, f);
-	SET(HEADERFUNCTION, head_cb);
-	SET(HEADERDATA, f);
-	SET(PRIVATE, f);
-	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
-}
-
-static enum err add_header(struct http_flight *f, struct sv name, struct sv value)
-{
-	struct curl_slist *more;
-	struct buf line;
-	enum err e = ERR_NOMEM;
-
-	buf_init(&line, HTTP_HEAD_MAX);
-	buf_add(&line, name);
-	buf_add(&line, value);
-	buf_add_char(&line, '\0');
-	if (buf_ok(&line) && strlen(line.p) == line.n - 1 && strpbrk(line.p, "\r\n") == NULL) {
-		more = curl_slist_append(f->headers, line.p);
-		if (more != NULL) {
-			f->headers = more;
-			e = ERR_OK;
-		}
-	}
-	buf_done(&line);
-	return e;
-}
-
-static enum err set_request(struct http_flight *f, const struct http_request *r)
-{
-	char url[HTTP_URL_MAX + 1];
-	CURL *e = f->easy;
-	CURLcode rc = CURLE_OK;
-
-	memcpy(url, r->url.p, r->url.n); /* http_url_check() bounded it */
-	url[r->url.n] = '\0';
-	SET(URL, url);
-	if (add_header(f, SV("Accept: application/json"), SV_NONE) != ERR_OK ||
-	    (r->authorization.n > 0 &&
-	     add_header(f, SV("Authorization: "), r->authorization) != ERR_OK) ||
-	    add_header(f, SV("Expect:"), SV_NONE) != ERR_OK)
-		return ERR_NOMEM;
-	SET(HTTPHEADER, f->headers);
-	if (f->form.n > 0) {
-		SET(POST, 1L);
-		SET(POSTFIELDS, f->form.p); /* by pointer, so that we wipe the only copy */
-		SET(POSTFIELDSIZE_LARGE, (curl_off_t)f->form.n);
-		SET(FRESH_CONNECT, 1L);
-		SET(FORBID_REUSE, 1L);
-	}
-	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
-}
-
 static enum err check(const struct http_client *c, const struct http_request *r)
 {
 	enum err e = http_url_check(r->url, r->policy);
@@ -373,21 +153,17 @@ enum err http_client_send(struct http_client *c, const struct http_request *r,
 		return e;
 	}
 	f->client = c;
-	f->policy = r->policy;
-	f->https = sv_starts(r->url, SV("https:"));
 	f->before_send = r->before_send;
 	f->before_arg = r->before_arg;
 	f->fn = r->fn;
 	f->arg = r->arg;
-	buf_init(&f->body, HTTP_BODY_MAX);
 	if (r->form != NULL) {
 		f->form = *r->form;
 		buf_init(r->form, f->form.max);
 	}
 	LIST_INSERT_HEAD(&c->flights, f, link);
 	c->nflights++;
-	f->easy = curl_easy_init();
-	if (f->easy == NULL || set_limits(f) != ERR_OK || set_request(f, r) != ERR_OK ||
+	if (http_easy_init(f, r) != ERR_OK ||
 	    curl_multi_add_handle(c->multi, f->easy) != CURLM_OK) {
 		flight_free(f);
 		return ERR_NOMEM;

@@ -54,6 +54,7 @@ struct http_request {
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */
 	void *before_arg;
+	unsigned deadline_ms; /* of all of it; 0: TIMEOUT_IDP_MS, and never more */
 	http_fn fn;
 	void *arg;
 };

@@ -85,6 +85,34 @@ void notify_close(struct notify *n)
 	n->fd = -1;
 }
 
+enum err notify_give_back(const struct notify *n)
+{
+	char address[sizeof n->to.sun_path + 1], usec[24];
+
+	if (n->fd != -1) {
+		size_t len = n->to_len - offsetof(struct sockaddr_un, sun_path);
+
+		memcpy(address, n->to.sun_path, len);
+		address[len] = '\0';
+		if (address[0] == '\0')
+			address[0] = '@';
+		if (setenv("NOTIFY_SOCKET", address, 1) == -1)
+			return ERR_NOMEM;
+	}
+	if (n->watchdog_ms > 0) {
+		(void)snprintf(usec, sizeof usec, "%lld", (long long)n->watchdog_ms * 1000);
+		if (setenv("WATCHDOG_USEC", usec, 1) == -1)
+			return ERR_NOMEM;
+	}
+	return ERR_OK;
+}
+
+void notify_take_back(void)
+{
+	(void)unsetenv("NOTIFY_SOCKET"); /* valid names */
+	(void)unsetenv("WATCHDOG_USEC");
+}
+
 enum err notify_send(const struct notify *n, const char *fmt, ...)
 {
 	char text[NOTIFY_TEXT_MAX];

@@ -35,6 +35,11 @@ WARN_UNUSED enum err notify_open(struct notify *n, struct errmsg *e);
 /* Closes; accepts a zeroed struct only after notify_open() wrote it. */
 void notify_close(struct notify *n);
 
+/* Before an exec of oneself: puts into the environment again what notify_open() took, except that
+ * the watchdog is bound to no process id. ERR_NOMEM. notify_take_back() undoes it. */
+WARN_UNUSED enum err notify_give_back(const struct notify *n);
+void notify_take_back(void);
+
 /* One message of "KEY=value" lines, such as "READY=1\nSTATUS=serving". ERR_IO when the manager
  * did not get it; most callers have nothing better to do than to go on. */
 __attribute__((format(printf, 2, 3))) enum err notify_send(const struct notify *n, const char *fmt,

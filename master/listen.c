@@ -91,24 +91,32 @@ static enum err set_nonblocking(int fd)
 	return ERR_OK;
 }
 
+enum err listen_adopt(struct listen_table *t, int fd, const char *name, enum listen_owner owner,
+		      struct errmsg *e)
+{
+	struct listener l = {.fd = fd, .inherited = owner == LISTEN_INHERITED};
+
+	if (t->n == LISTEN_TABLE_MAX)
+		return errmsg_set(e, ERR_LIMIT, "too many listening sockets");
+	(void)snprintf(l.name, sizeof l.name, "%s", name); /* as long as NOTIFY_FD_NAME_MAX */
+	l.address.len = sizeof l.address.sa;
+	if (!is_listening_stream(fd) ||
+	    getsockname(fd, (struct sockaddr *)&l.address.sa, &l.address.len) == -1 ||
+	    set_nonblocking(fd) != ERR_OK)
+		return errmsg_set(
+		    e, ERR_UNSUPPORTED,
+		    "inherited descriptor %d (%s): expected a listening stream socket", fd, name);
+	t->v[t->n++] = l;
+	return ERR_OK;
+}
+
 enum err listen_inherit(struct listen_table *t, const struct notify_fds *fds, struct errmsg *e)
 {
-	for (size_t i = 0; i < fds->n; i++) {
-		struct listener l = {.fd = NOTIFY_FDS_FIRST + (int)i, .inherited = true};
+	enum err r = ERR_OK;
 
-		static_assert(sizeof l.name == sizeof fds->name[0], "one limit");
-		memcpy(l.name, fds->name[i], sizeof l.name);
-		l.address.len = sizeof l.address.sa;
-		if (!is_listening_stream(l.fd) ||
-		    getsockname(l.fd, (struct sockaddr *)&l.address.sa, &l.address.len) == -1 ||
-		    set_nonblocking(l.fd) != ERR_OK)
-			return errmsg_set(e, ERR_UNSUPPORTED,
-					  "inherited descriptor %d (%s): expected a listening "
-					  "stream socket",
-					  l.fd, l.name);
-		t->v[t->n++] = l; /* NOTIFY_FDS_MAX < LISTEN_TABLE_MAX */
-	}
-	return ERR_OK;
+	for (size_t i = 0; r == ERR_OK && i < fds->n; i++)
+		r = listen_adopt(t, NOTIFY_FDS_FIRST + (int)i, fds->name[i], LISTEN_INHERITED, e);
+	return r;
 }
 
 static enum err bind_socket(const struct listen_address *a, int *ret)

@@ -47,6 +47,13 @@ struct listen_plan {
 /* "127.0.0.1:7080" or "[::1]:7080"; numbers only, no port 0. ERR_SYNTAX. Pure. */
 WARN_UNUSED enum err listen_parse(struct sv text, struct listen_address *ret);
 
+enum listen_owner { LISTEN_OURS = 1, LISTEN_INHERITED };
+
+/* Takes over one listening stream socket. ERR_UNSUPPORTED with a sentence for anything else,
+ * ERR_LIMIT; the descriptor then stays the caller's. */
+WARN_UNUSED enum err listen_adopt(struct listen_table *t, int fd, const char *name,
+				  enum listen_owner owner, struct errmsg *e);
+
 /* Takes over the manager's sockets. ERR_UNSUPPORTED with a sentence for what is no listening
  * stream socket. */
 WARN_UNUSED enum err listen_inherit(struct listen_table *t, const struct notify_fds *fds,

@@ -1,9 +1,11 @@
 #include "master/reload.h"
 
 #include <assert.h>
+#include <sys/wait.h>
 
 #include "common/contract.h"
 #include "common/log.h"
+#include "master/upgrade.h"
 
 void reload_log_notes(const struct config *c)
 {
@@ -45,6 +47,11 @@ void reload_begin(struct supervisor *s)
 	assert(s->trial == NULL);
 	log_info("reload_started", K("file", s->config_path));
 	(void)notify_reloading(&s->notify, "reloading"); /* a lost message is only a status */
+	if (upgrade_is_due(s)) {
+		if (upgrade_check(s, &e) != ERR_OK)
+			failed(s, e.text);
+		return;
+	}
 	if (begin(s, &e) != ERR_OK) {
 		listen_keep(&s->listeners, &s->current->listen);
 		failed(s, e.text);
@@ -71,6 +78,7 @@ static void commit(struct supervisor *s)
 	drain(s, old);
 	listen_keep(&s->listeners, &s->current->listen);
 	s->is_announced = true;
+	upgrade_release(s);
 	log_info("reload_done", KU("generation", s->current->generation),
 		 KU("workers", s->current->n));
 	(void)notify_send(&s->notify, "READY=1\nSTATUS=generation %u, %zu workers",
@@ -88,6 +96,22 @@ static void abandon(struct supervisor *s)
 		      ? "bff-worker on disk is of another version: restart bffd"
 		      : trial->failure.text);
 	drain(s, trial);
+}
+
+void reload_checked(struct supervisor *s, int wait_status)
+{
+	struct errmsg e;
+
+	s->check_pid = 0;
+	if (s->is_stopping)
+		return;
+	if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != CONTRACT_EXIT_OK) {
+		failed(s, "the new bffd on disk does not accept the configuration");
+		return;
+	}
+	log_info("upgrading", K("program", s->program));
+	(void)upgrade_exec(s, &e); /* returns only on failure */
+	failed(s, e.text);
 }
 
 void reload_judge(struct supervisor *s)

@@ -17,6 +17,9 @@ void reload_log_notes(const struct config *c);
 /* Puts a new generation on trial, or fails. Only without one. */
 void reload_begin(struct supervisor *s);
 
+/* The check that reload_begin() left to another version of this program ended so. */
+void reload_checked(struct supervisor *s, int wait_status);
+
 /* Ends the trial if its outcome is known. */
 void reload_judge(struct supervisor *s);
 

@@ -23,19 +23,27 @@
 
 static_assert(CONTRACT_FD_LISTEN + CONTRACT_LISTEN_MAX <= SPAWN_FD_SCRATCH, "numbers do not meet");
 
-enum err spawn_find_worker(char out[PATH_MAX], struct errmsg *e)
+static const char worker_name[] = "/bff-worker";
+
+enum err spawn_find_self(char out[PATH_MAX], struct errmsg *e)
 {
-	static const char name[] = "/bff-worker";
-	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - sizeof name);
-	char *slash;
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - sizeof worker_name);
 
 	if (n == -1)
 		return errmsg_set(e, ERR_NOT_FOUND, "/proc/self/exe: %s", strerror(errno));
 	out[n] = '\0';
-	slash = strrchr(out, '/');
-	if (slash == NULL)
+	if (out[0] != '/')
 		return errmsg_set(e, ERR_NOT_FOUND, "/proc/self/exe: expected a path: %s", out);
-	memcpy(slash, name, sizeof name);
+	return ERR_OK;
+}
+
+enum err spawn_find_worker(const char *self, char out[PATH_MAX], struct errmsg *e)
+{
+	char *slash;
+
+	(void)snprintf(out, PATH_MAX, "%s", self); /* with room for the name */
+	slash = strrchr(out, '/');
+	memcpy(slash, worker_name, sizeof worker_name);
 	if (access(out, X_OK) == 0)
 		return ERR_OK;
 	if (access(BFF_LIBEXECDIR "/bff-worker", X_OK) == -1)
@@ -153,22 +161,20 @@ static void reset_signals(void)
 }
 
 /* In the child, which shares nothing but memory copies with the master; never returns. */
-static _Noreturn void child(const struct spawn *s, char *const *env, const int *from, size_t n)
+static _Noreturn void child(const struct spawn_image *image)
 {
-	static char name[] = "bff-worker";
-	char *const argv[] = {name, NULL};
-
 	reset_signals();
 	(void)setpgid(0, 0); /* a terminal's Ctrl-C is for the master alone, which lets us drain */
-	if (plan_descriptors(from, n) == ERR_OK)
-		(void)execve(s->worker, argv, env); /* returns only on failure */
-	log_error("worker_exec_failed", K("worker", s->worker), K("error", strerror(errno)));
+	(void)alarm(image->alarm_s); /* survives the exec */
+	if (plan_descriptors(image->from, image->n) == ERR_OK)
+		(void)execve(image->program, image->argv, image->env); /* returns on failure */
+	log_error("exec_failed", K("program", image->program), K("error", strerror(errno)));
 	_exit(CONTRACT_EXIT_ERROR);
 }
 
 /* fork() with every signal held back: a handler of the master's loop must not run in the child,
  * where it would write into the loop's own pipe. */
-static pid_t fork_child(const struct spawn *s, char *const *env, const int *from, size_t n)
+enum err spawn_run(const struct spawn_image *image, pid_t *ret_pid)
 {
 	sigset_t all, before;
 	pid_t pid;
@@ -177,9 +183,12 @@ static pid_t fork_child(const struct spawn *s, char *const *env, const int *from
 	(void)sigprocmask(SIG_SETMASK, &all, &before); /* valid arguments */
 	pid = fork();
 	if (pid == 0)
-		child(s, env, from, n);
+		child(image);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	return pid;
+	if (pid == -1)
+		return ERR_IO;
+	*ret_pid = pid;
+	return ERR_OK;
 }
 
 static void close_fd(int *fd)
@@ -191,11 +200,13 @@ static void close_fd(int *fd)
 
 enum err spawn_worker(const struct spawn *s, pid_t *ret_pid, int *ret_status, struct errmsg *e)
 {
+	static char name[] = "bff-worker";
+	char *const argv[] = {name, NULL};
 	struct environment env = {.n = 0};
 	int from[CONTRACT_FD_LISTEN + CONTRACT_LISTEN_MAX];
 	int null = -1, memfd = -1, pair[2] = {-1, -1};
+	struct spawn_image image = {.program = s->worker, .argv = argv, .env = env.v, .from = from};
 	enum err r = ERR_IO;
-	pid_t pid;
 
 	if (env_build(&env, s) != ERR_OK)
 		return errmsg_set(e, ERR_LIMIT, "the environment of a worker is over %d bytes",
@@ -216,12 +227,11 @@ enum err spawn_worker(const struct spawn *s, pid_t *ret_pid, int *ret_status, st
 	from[CONTRACT_FD_STATUS] = pair[1];
 	for (size_t i = 0; i < s->listen->n; i++)
 		from[CONTRACT_FD_LISTEN + i] = s->listen->fd[i];
-	pid = fork_child(s, env.v, from, CONTRACT_FD_LISTEN + s->listen->n);
-	if (pid == -1) {
+	image.n = CONTRACT_FD_LISTEN + s->listen->n;
+	if (spawn_run(&image, ret_pid) != ERR_OK) {
 		r = errmsg_set(e, ERR_IO, "fork: %s", strerror(errno));
 		goto out;
 	}
-	*ret_pid = pid;
 	*ret_status = pair[0];
 	pair[0] = -1;
 out:

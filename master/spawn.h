@@ -14,9 +14,12 @@
 #include "common/config.h"
 #include "master/listen.h"
 
-/* Where bff-worker is: beside this program, else in BFF_LIBEXECDIR. Asked once, at start, because
- * an upgrade takes the name from the running file. ERR_NOT_FOUND with a sentence. */
-WARN_UNUSED enum err spawn_find_worker(char out[PATH_MAX], struct errmsg *e);
+/* The path of this program. Asked once, at start, because an upgrade takes the name from the
+ * running file. ERR_NOT_FOUND with a sentence. */
+WARN_UNUSED enum err spawn_find_self(char out[PATH_MAX], struct errmsg *e);
+
+/* Where bff-worker is: beside this program, else in BFF_LIBEXECDIR. ERR_NOT_FOUND. */
+WARN_UNUSED enum err spawn_find_worker(const char *self, char out[PATH_MAX], struct errmsg *e);
 
 struct spawn {
 	const char *worker; /* absolute path; resolved anew by each exec */
@@ -30,6 +33,18 @@ struct spawn {
  * exec'ed is a child that exits with CONTRACT_EXIT_ERROR. ERR_IO, ERR_LIMIT with a sentence. */
 WARN_UNUSED enum err spawn_worker(const struct spawn *s, pid_t *ret_pid, int *ret_status,
 				  struct errmsg *e);
+
+/* A program to become, with from[i] as its descriptor i and no other. */
+struct spawn_image {
+	const char *program;
+	char *const *argv, *const *env;
+	const int *from;
+	size_t n;
+	unsigned alarm_s; /* SIGALRM ends it after so long; 0 = never */
+};
+
+/* Forks and execs, with default signal dispositions. ERR_IO. */
+WARN_UNUSED enum err spawn_run(const struct spawn_image *image, pid_t *ret_pid);
 
 /* A sealed memfd, at offset 0, with the whole configuration as `bffd -T` prints it. */
 WARN_UNUSED enum err spawn_config_memfd(const struct config *c, int *ret, struct errmsg *e);

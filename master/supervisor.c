@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "master/reload.h"
 #include "master/spawn.h"
+#include "master/upgrade.h"
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
@@ -83,10 +84,15 @@ enum err supervisor_init(struct supervisor *s, const char *config_path, struct c
 			 struct errmsg *e)
 {
 	struct listen_plan plan;
+	sigset_t none;
 	enum err r;
 
 	*s = (struct supervisor){.config_path = config_path, .notify = {.fd = -1}};
-	r = spawn_find_worker(s->worker, e);
+	r = spawn_find_self(s->program, e);
+	if (r == ERR_OK)
+		r = spawn_find_worker(s->program, s->worker, e);
+	if (r == ERR_OK)
+		r = upgrade_take(s, e);
 	if (r == ERR_OK)
 		r = take_sockets(s, *config, &plan, e);
 	if (r == ERR_OK)
@@ -97,8 +103,11 @@ enum err supervisor_init(struct supervisor *s, const char *config_path, struct c
 		config_free(config);
 		return r;
 	}
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* what upgrade_exec() held back */
 	reload_log_notes(*config);
-	s->generation = 1;
+	s->reap_wanted = true; /* children of the image before us */
+	s->generation++;
 	r = service_new(config, &plan, s->worker, s->generation, s->base, &s->current, e);
 	if (r == ERR_OK)
 		service_start(s->current);
@@ -115,6 +124,7 @@ void supervisor_done(struct supervisor *s)
 		next = v->next;
 		service_free(&v);
 	}
+	upgrade_release(s);
 	listen_keep(&s->listeners, NULL);
 	notify_close(&s->notify);
 	for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
@@ -154,7 +164,7 @@ static void bury(struct supervisor *s, struct slot *slot, int wait_status)
 			service_failed(v, "worker %u exited with status %d", slot->index, code);
 	}
 	/* Nothing serves yet and nothing will: say so to whoever started us. */
-	if (v == s->current && !s->is_announced &&
+	if (v == s->current && !s->is_announced && s->nformer == 0 &&
 	    (code == CONTRACT_EXIT_CONFIG || code == CONTRACT_EXIT_BUILD)) {
 		s->exit_code = code;
 		s->stop_wanted = true;
@@ -171,6 +181,8 @@ static void reap(struct supervisor *s)
 		slot = find_slot(s, pid);
 		if (slot != NULL)
 			bury(s, slot, status);
+		else if (pid == s->check_pid)
+			reload_checked(s, status);
 	}
 }
 
@@ -207,6 +219,7 @@ static void stop(struct supervisor *s)
 static void announce(struct supervisor *s)
 {
 	s->is_announced = true;
+	upgrade_release(s);
 	log_info("serving", KU("generation", s->current->generation), KU("workers", s->current->n));
 	(void)notify_send(&s->notify, "READY=1\nSTATUS=generation %u, %zu workers",
 			  s->current->generation, s->current->n);
@@ -234,7 +247,8 @@ static void step(struct supervisor *s)
 		reload_judge(s);
 	if (!s->is_announced && service_is_ready(s->current))
 		announce(s);
-	if (s->reload_wanted && s->trial == NULL && s->ndraining < SUPERVISOR_DRAINING_MAX) {
+	if (s->reload_wanted && s->trial == NULL && s->check_pid == 0 &&
+	    s->ndraining < SUPERVISOR_DRAINING_MAX) {
 		s->reload_wanted = false;
 		reload_begin(s);
 		if (s->trial != NULL)

@@ -20,17 +20,21 @@
 /* Former generations at a time; a SIGHUP beyond that waits until one is gone. */
 #define SUPERVISOR_DRAINING_MAX 16
 #define SUPERVISOR_SIGNALS 4
+#define SUPERVISOR_FORMER_MAX 256 /* workers that an upgrade leaves to the new image */
 
 struct supervisor {
 	struct event_base *base;
 	struct event *signals[SUPERVISOR_SIGNALS], *watchdog;
 	const char *config_path;
-	char worker[PATH_MAX];
+	char program[PATH_MAX], worker[PATH_MAX];
 	struct notify notify;
 	struct listen_table listeners;
 	struct service *current, *trial, *draining;
 	unsigned ndraining;
-	unsigned generation;			      /* of the newest */
+	int former[SUPERVISOR_FORMER_MAX]; /* status channels of workers of the image before us */
+	size_t nformer;
+	pid_t check_pid;     /* the new program's check of the configuration, or 0 */
+	unsigned generation; /* of the newest */
 	bool reap_wanted, reload_wanted, stop_wanted; /* what signals asked for */
 	bool is_announced;			      /* READY=1 was sent once */
 	bool is_stopping;

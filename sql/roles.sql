@@ -21,19 +21,25 @@ begin
 			execute format('comment on role %I is %L', r.name, r.comment);
 		end if;
 	end loop;
-	-- Whatever a daemon waits for, it gives up long before; a value set by hand stays.
+	-- Shorter than query_timeout: one call that waits for a row must not cost the others on its
+	-- connection. A value set by hand stays.
 	for r in select * from (values
-		('bff_web', 'statement_timeout', '10s'), ('bff_web', 'lock_timeout', '2s'),
-		('bff_web', 'idle_in_transaction_session_timeout', '10s'),
-		('bff_broker', 'statement_timeout', '30s'), ('bff_broker', 'lock_timeout', '5s'),
-		('bff_broker', 'idle_in_transaction_session_timeout', '10s')
+		('bff_web', 'lock_timeout', '300ms'), ('bff_broker', 'lock_timeout', '300ms'),
+		('bff_web', 'statement_timeout', '5s'), ('bff_broker', 'statement_timeout', '10s'),
+		('bff_web', 'idle_in_transaction_session_timeout', '5s'),
+		('bff_broker', 'idle_in_transaction_session_timeout', '5s')
 	) as t (name, setting, value)
 	where not exists (select from pg_db_role_setting d, unnest(d.setconfig) as c
 		where d.setrole = (select oid from pg_roles where rolname = t.name) and c like t.setting || '=%')
 	loop
 		execute format('alter role %I set %I = %L', r.name, r.setting, r.value);
 	end loop;
-	if not pg_has_role(current_user, 'bff_owner', 'member') then
+	-- From 16 on membership alone does not allow SET ROLE.
+	if current_setting('is_superuser') = 'on' then
+		null;
+	elsif current_setting('server_version_num')::int >= 160000 then
+		execute format('grant bff_owner to %I with set true, inherit true', current_user);
+	elsif not pg_has_role(current_user, 'bff_owner', 'member') then
 		execute format('grant bff_owner to %I', current_user);
 	end if;
 end $$;

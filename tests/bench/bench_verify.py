@@ -38,7 +38,7 @@ web {{ workers = 1 cookie_keys = "{d}/cookie" }}
 broker {{ socket = "{d}/broker.sock" peer_user = "{uid}" key_ring = "{d}/ring" }}
 listen "verify" {{ kind = verify address = "127.0.0.1:{port}" edge = traefik trusted_peers = {{"127.0.0.1/32"}} }}
 provider "idp" {{ issuer = "http://127.0.0.1:1" insecure_loopback = yes client_id = "bff" client_auth = client_secret_basic
-	client_secret_file = "{d}/pw" signing_alg = RS256 scopes = {{openid}} keep_claims = {{email, name}} }}
+	client_secret_file = "{d}/pw" signing_alg = RS256 scopes = {{openid}} keep_claims = {{email, name, groups}} }}
 app "bench" {{ provider = "idp" origins = {{"http://app.localhost:8000"}} insecure_loopback = yes }}
 identity "default" {{ header "X-User-ID" {{ claim = "subject" }} header "X-User-Email" {{ claim = "email" }}
 	header "X-User-Name" {{ claim = "name" }} header "X-User-Groups" {{ claim = "groups" }} }}

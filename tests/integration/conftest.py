@@ -32,6 +32,6 @@ def hosts_stack():
     """Two apps on three hosts: `shop` on two sub-domains with one login, `other` apart."""
     with Stack(apps=[
             App("shop", ["a.shop.localhost", "b.shop.localhost"], cookie_domain="shop.localhost",
-                login_host="login.shop.localhost"),
+                login_host="a.shop.localhost"),
             App("other", ["other.localhost"])]) as s:
         yield s

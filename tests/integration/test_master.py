@@ -269,7 +269,7 @@ def test_a_missing_worker_program_is_said_and_retried(stand_in, tmp_path, port):
         master.serving()
         (bindir / "bff-worker").rename(bindir / "away")
         master.signal_worker(master.workers()[0], signal.SIGKILL)
-        master.wait("worker_exec_failed")
+        master.wait("exec_failed")
         (bindir / "away").rename(bindir / "bff-worker")
         master.wait("worker_ready", count=2)
 
@@ -411,6 +411,84 @@ def test_reloads_under_load_lose_nothing(bindir, tmp_path, port):
         assert master.stop() == 0
 
 
+def install(program, target):
+    """As a package does: the new file under the old name."""
+    fresh = target.with_suffix(".new")
+    fresh.write_bytes(program)
+    fresh.chmod(0o755)
+    fresh.rename(target)
+
+
+@pytest.fixture
+def own_bin(stand_in, tmp_path):
+    bindir = tmp_path / "bin"
+    bindir.mkdir()
+    for name in ("bffd", "bff-worker"):
+        install((stand_in / name).read_bytes(), bindir / name)
+    return bindir
+
+
+def test_a_reload_after_an_upgrade_becomes_the_new_program(own_bin, tmp_path, port):
+    notify = NotifySocket(tmp_path / "notify")
+    with listening() as inherited:
+        address = inherited.getsockname()[1]
+        config = write_config(tmp_path, {"own": port, "public": address})
+        with activated(own_bin, config, [inherited], ["bff.socket"], notify=notify) as master:
+            old = master.serving().workers()
+            notify.wait("READY=1")
+            before = master.descriptors() if os.geteuid() == 0 else None
+            with Load(port, 2, 1) as load, Load(address, 2, 1) as other:
+                for generation in (2, 3):
+                    install((own_bin / "bffd").read_bytes(), own_bin / "bffd")
+                    ends = [os.pidfd_open(pid) for pid in old]
+                    master.hup()
+                    notify.wait("RELOADING=1")
+                    assert master.wait("upgraded", count=generation - 1)["former_workers"] == "2"
+                    master.wait("serving", generation=generation)
+                    notify.wait("READY=1")
+                    for fd in ends:
+                        assert wait_readable(fd), "a former worker does not drain"
+                        os.close(fd)
+                    old = master.workers(generation)
+            assert load.failures + other.failures == []
+            write_config(tmp_path, port)  # an ordinary reload: ours goes or stays, theirs stays
+            master.hup()
+            master.serving(4)
+            assert "generation=4" in Client(port).get()[1]
+            master.wait("generation_gone", generation=3)
+            if before is not None:
+                assert len(master.descriptors()) == len(before)
+            assert master.stop() == 0
+            assert len(master.events("upgrading")) == 2
+    notify.close()
+
+
+@pytest.mark.parametrize("program", [b"#!/bin/sh\nexit 78\n", b"not a program"])
+def test_a_new_program_that_refuses_changes_nothing(own_bin, tmp_path, port, program):
+    with Bffd(own_bin, write_config(tmp_path, port)) as master:
+        before = master.serving().workers()
+        install(program, own_bin / "bffd")
+        master.hup()
+        assert "does not accept" in master.wait("reload_failed")["reason"]
+        assert master.workers() == before
+        assert "generation=1" in Client(port).get()[1]
+        assert master.stop() == 0
+
+
+def test_after_an_upgrade_the_old_workers_serve_until_the_new_ones_do(own_bin, tmp_path, port):
+    with Bffd(own_bin, write_config(tmp_path, port)) as master:
+        master.serving()
+        install((own_bin / "bffd").read_bytes(), own_bin / "bffd")
+        write_config(tmp_path, port, mode="config")  # bffd -t cannot know what workers will say
+        master.hup()
+        master.wait("worker_exited", count=2, generation=2, status=78)
+        assert "generation=1" in Client(port).get()[1]
+        write_config(tmp_path, port)
+        master.hup()
+        master.serving(3)
+        assert "generation=3" in Client(port).get()[1]
+
+
 # ---- the service manager -------------------------------------------------------------------------
 
 def test_the_service_manager_hears_of_start_reload_and_stop(stand_in, tmp_path, port):
@@ -456,7 +534,7 @@ def test_the_watchdog_is_not_fed_while_nobody_serves(stand_in, tmp_path, port):
     notify.close()
 
 
-def activated(stand_in, config, sockets, names):
+def activated(stand_in, config, sockets, names, notify=None):
     """As the service manager does: descriptors from 3 on, LISTEN_PID set between fork and exec."""
     fds = [s.fileno() for s in sockets]
     move = " ".join(f"{3 + i}<&{100 + i}" for i in range(len(fds)))
@@ -468,7 +546,7 @@ def activated(stand_in, config, sockets, names):
     wrapper = ["bash", "-c", f'exec {move} {shut}; export LISTEN_PID=$$; exec "$@"', "bash"]
     env = {"LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(names)}
     try:
-        return Bffd(stand_in, config, env=env, wrapper=wrapper, pass_fds=high)
+        return Bffd(stand_in, config, env=env, wrapper=wrapper, notify=notify, pass_fds=high)
     finally:
         for fd in high:
             os.close(fd)

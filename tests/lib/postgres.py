@@ -239,13 +239,18 @@ class Postgres:
     def freeze(self):
         """SIGSTOP to all of it: connections stay open, nothing answers. Undo with thaw()."""
         self.process.send_signal(signal.SIGSTOP)
-        for pid in self._children():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_children(signal.SIGSTOP)
 
     def thaw(self):
-        for pid in self._children():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_children(signal.SIGCONT)
         self.process.send_signal(signal.SIGCONT)
+
+    def _signal_children(self, number):
+        for pid in self._children():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue  # ended meanwhile
 
     def restart(self, mode="fast"):
         self.stop(mode)
@@ -342,18 +347,22 @@ def rows_of(text):
 class PsqlSession:
     """One connection that stays: for transactions that overlap.
 
-    send() does not wait; result() does. run() is both. An error is in the rows as a PsqlError."""
+    send() does not wait; result() does, and raises PsqlError if a statement failed (the others
+    ran all the same). run() is both."""
 
-    _END = "--end-of-statement--"
+    _END = b"--end-of-statement--\n"
 
     def __init__(self, pg, user, dbname):
         self.pg = pg
         command = pg.psql_command(user, dbname)
         command[command.index("ON_ERROR_STOP=1")] = "ON_ERROR_STOP=0"
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, bufsize=0,
-                                        env=client_environment())
-        self.pid = int(self.run("select pg_backend_pid()")[0][0])
+                                        stderr=subprocess.PIPE, bufsize=0, env=client_environment())
+        try:
+            self.pid = int(self.run("select pg_backend_pid()")[0][0])
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
@@ -362,22 +371,28 @@ class PsqlSession:
         self.close()
 
     def send(self, sql):
-        self.process.stdin.write(("%s;\n\\echo %s\n" % (sql, self._END)).encode())
-        self.process.stdin.flush()
+        end = self._END.decode().strip()
+        self.process.stdin.write(("%s;\n\\echo %s\n\\warn %s\n" % (sql, end, end)).encode())
 
     def result(self):
-        end = (self._END + "\n").encode()
-        got = b""
-        while not got.endswith(end):
-            ready, _, _ = select.select([self.process.stdout], [], [], PSQL_TIMEOUT_S)
-            part = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if part == b"":
+        got = {self.process.stdout: b"", self.process.stderr: b""}
+        waiting = set(got)
+        while waiting:
+            ready, _, _ = select.select(list(waiting), [], [], PSQL_TIMEOUT_S)
+            if not ready:
                 raise AssertionError("psql gave no answer: %r" % got)
-            got += part
-        text = got[:-len(end)].decode()
-        if re.search(r"(ERROR|FATAL):\s+[0-9A-Z]{5}:", text):
-            raise PsqlError(text)
-        return rows_of(text)
+            for pipe in ready:
+                part = os.read(pipe.fileno(), 65536)
+                got[pipe] += part
+                if part == b"" or got[pipe].endswith(self._END):
+                    waiting.discard(pipe)
+        errors = got[self.process.stderr].decode()
+        if re.search(r"(ERROR|FATAL):\s", errors):
+            raise PsqlError(errors)
+        text = got[self.process.stdout]
+        if not text.endswith(self._END):
+            raise PsqlError(errors)
+        return rows_of(text[:-len(self._END)].decode())
 
     def run(self, sql):
         self.send(sql)
@@ -400,6 +415,7 @@ class PsqlSession:
                 self.process.kill()
                 self.process.wait()
         self.process.stdout.close()
+        self.process.stderr.close()
 
 
 def serve():

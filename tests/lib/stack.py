@@ -195,8 +195,9 @@ class Stack:
         for name, alg in self.algs.items():
             hosts = [h for a in self.apps if a.provider == name for h in a.login_hosts()]
             homes = [self.url("/", h) for a in self.apps if a.provider == name for h in a.all_hosts()]
+            emitted = alg if isinstance(alg, str) else alg[1]
             yield client("bff-" + name, self.client_secret,
-                         [self.url("/auth/callback", h) for h in hosts], homes, alg)
+                         [self.url("/auth/callback", h) for h in hosts], homes, emitted)
 
     def write_config(self, **changes):
         """Writes bff.conf; `changes` replace parts of it (see _CONFIG), for a reload."""
@@ -205,8 +206,9 @@ class Stack:
                   "profile": self.kind or "traefik", "query_timeout": self.query_timeout, **self.ports}
         text = _CONFIG.format(**{**values, **changes})
         for name, alg in self.algs.items():
+            pinned = alg if isinstance(alg, str) else alg[0]
             text += _PROVIDER.format(name=name, issuer=self.idp.issuer, client_id="bff-" + name,
-                                     secrets=self.secrets, alg=alg, crm=CRM, orders=ORDERS)
+                                     secrets=self.secrets, alg=pinned, crm=CRM, orders=ORDERS)
         for app in self.apps:
             more = app.more and "    %s\n" % app.more
             if app.cookie_domain:

@@ -2,26 +2,7 @@
 
 #include <dirent.h>
 
-#include "tests/unit/broker/server.h"
-
-/* One request and what came of it. */
-struct got {
-	bool done;
-	unsigned calls;
-	enum http_outcome outcome;
-	int status;
-	char body[256], retry_after[64], detail[32];
-	size_t body_n;
-	bool allow;
-	unsigned asked;
-	struct http_flight *flight;
-};
-
-static struct {
-	struct event_base *base;
-	struct server server;
-	struct http_client *http;
-} t;
+#include "tests/unit/broker/http_fixture.h"
 
 static unsigned open_fds(void)
 {
@@ -33,75 +14,6 @@ static unsigned open_fds(void)
 		n++;
 	closedir(d);
 	return n;
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	t.base = event_base_new();
-	server_start(&t.server, t.base);
-	return http_client_new(t.base, &t.http) == ERR_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	http_client_free(&t.http);
-	server_stop(&t.server);
-	event_base_free(t.base);
-	return 0;
-}
-
-static void on_answer(void *arg, const struct http_response *r)
-{
-	struct got *g = arg;
-
-	g->done = true;
-	g->calls++;
-	g->outcome = r->outcome;
-	g->status = r->status;
-	g->body_n = r->body.n;
-	snprintf(g->body, sizeof g->body, SV_FMT, SV_ARG(r->body));
-	snprintf(g->retry_after, sizeof g->retry_after, SV_FMT, SV_ARG(r->retry_after));
-	snprintf(g->detail, sizeof g->detail, "%s", r->detail);
-}
-
-static bool may_send(void *arg)
-{
-	struct got *g = arg;
-
-	g->asked++;
-	return g->allow;
-}
-
-static enum err start(const char *path, const char *form, struct got *g)
-{
-	char url[128];
-	struct buf body;
-	struct http_request r = {.policy = HTTP_LOOPBACK_TOO,
-				 .before_send = may_send,
-				 .before_arg = g,
-				 .fn = on_answer,
-				 .arg = g};
-
-	snprintf(url, sizeof url, "http://127.0.0.1:%u%s", t.server.port, path);
-	r.url = sv_str(url);
-	buf_init(&body, 1000000);
-	if (form != NULL) {
-		buf_add(&body, sv_str(form));
-		r.form = &body;
-		r.authorization = SV("Basic eDp5");
-	}
-	return http_client_send(t.http, &r, &g->flight);
-}
-
-static void run(const char *path, const char *form, struct got *g)
-{
-	*g = (struct got){.allow = true};
-	assert_int_equal(start(path, form, g), ERR_OK);
-	assert_false(g->done); /* never from within the call */
-	loop_until(t.base, &g->done);
-	assert_int_equal(g->calls, 1);
 }
 
 static void an_answer_comes_whole(void **state)
@@ -120,44 +32,6 @@ static void an_answer_comes_whole(void **state)
 	assert_non_null(strstr(t.server.last, "User-Agent: bff/"));
 	assert_null(strcasestr(t.server.last, "cookie"));
 	assert_null(strcasestr(t.server.last, "accept-encoding"));
-}
-
-static void a_form_is_posted_with_authorization(void **state)
-{
-	struct got g;
-
-	(void)state;
-	server_on(&t.server, "POST /token", 400, "{}");
-	run("/token", "a=b&c=d", &g);
-	assert_int_equal(g.status, 400);
-	assert_non_null(strstr(t.server.last, "\r\nAuthorization: Basic eDp5\r\n"));
-	assert_non_null(
-	    strstr(t.server.last, "\r\nContent-Type: application/x-www-form-urlencoded\r\n"));
-	assert_null(strstr(t.server.last, "Expect:"));
-	assert_non_null(strstr(t.server.last, "\r\n\r\na=b&c=d"));
-}
-
-static void redirects_are_not_followed(void **state)
-{
-	struct got g;
-	struct server_row *row = server_on(&t.server, "GET /moved", 302, "");
-
-	(void)state;
-	snprintf(row->headers, sizeof row->headers, "Location: /elsewhere\r\n");
-	run("/moved", NULL, &g);
-	assert_int_equal(g.status, 302);
-}
-
-static void cookies_are_not_kept(void **state)
-{
-	struct got g;
-	struct server_row *row = server_on(&t.server, "GET /c", 200, "{}");
-
-	(void)state;
-	snprintf(row->headers, sizeof row->headers, "Set-Cookie: a=b\r\n");
-	run("/c", NULL, &g);
-	run("/c", NULL, &g);
-	assert_null(strcasestr(t.server.last, "cookie"));
 }
 
 static void gets_reuse_a_connection_and_posts_do_not(void **state)
@@ -220,23 +94,6 @@ static void what_is_withheld_at_the_last_moment_is_not_sent(void **state)
 	assert_int_equal(server_hits(&t.server, "POST /token"), 0);
 }
 
-static void bodies_have_a_limit(void **state)
-{
-	static char big[HTTP_BODY_MAX + 2];
-	struct got g;
-
-	(void)state;
-	memset(big, 'x', sizeof big - 1);
-	server_on(&t.server, "GET /big", 200, big);
-	run("/big", NULL, &g);
-	assert_int_equal(g.outcome, HTTP_UNKNOWN);
-	big[HTTP_BODY_MAX] = '\0';
-	server_on(&t.server, "GET /big", 200, big);
-	run("/big", NULL, &g);
-	assert_int_equal(g.outcome, HTTP_ANSWERED);
-	assert_int_equal(g.body_n, HTTP_BODY_MAX);
-}
-
 static void a_canceled_flight_never_calls(void **state)
 {
 	struct got g = {.allow = true}, other;
@@ -265,42 +122,6 @@ static void flights_have_a_limit_and_end_with_the_client(void **state)
 		assert_int_equal(g[i].calls, 0);
 }
 
-static void foreign_addresses_are_refused(void **state)
-{
-	static const char *const urls[] = {
-	    "http://192.0.2.1/",
-	    "ftp://127.0.0.1/",
-	    "file:///etc/passwd",
-	    "http://user@127.0.0.1/",
-	};
-	struct http_flight *f;
-	struct got g = {.allow = true};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-		struct http_request r = {.url = sv_str(urls[i]),
-					 .policy = HTTP_LOOPBACK_TOO,
-					 .fn = on_answer,
-					 .arg = &g};
-
-		assert_int_not_equal(http_client_send(t.http, &r, &f), ERR_OK);
-	}
-}
-
-static void proxies_of_the_environment_are_ignored(void **state)
-{
-	struct got g;
-
-	(void)state;
-	server_on(&t.server, "GET /a", 200, "{}");
-	setenv("http_proxy", "http://127.0.0.1:1", 1);
-	setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
-	run("/a", NULL, &g);
-	unsetenv("http_proxy");
-	unsetenv("ALL_PROXY");
-	assert_int_equal(g.status, 200);
-}
-
 static void no_descriptor_is_left(void **state)
 {
 	unsigned before = open_fds();
@@ -313,24 +134,16 @@ static void no_descriptor_is_left(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
-#define WITH(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    WITH(an_answer_comes_whole),
-	    WITH(a_form_is_posted_with_authorization),
-	    WITH(redirects_are_not_followed),
-	    WITH(cookies_are_not_kept),
 	    WITH(gets_reuse_a_connection_and_posts_do_not),
 	    WITH(a_request_that_may_have_arrived_is_unknown_and_sent_once),
 	    WITH(what_cannot_connect_is_not_sent),
 	    WITH(what_is_withheld_at_the_last_moment_is_not_sent),
-	    WITH(bodies_have_a_limit),
 	    WITH(a_canceled_flight_never_calls),
 	    WITH(flights_have_a_limit_and_end_with_the_client),
-	    WITH(foreign_addresses_are_refused),
-	    WITH(proxies_of_the_environment_are_ignored),
 	    cmocka_unit_test(no_descriptor_is_left),
 	};
 

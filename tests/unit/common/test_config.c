@@ -55,7 +55,7 @@ static void assert_fixpoint(const struct config *c)
 {
 	struct config *again = NULL;
 	struct errmsg e = {""};
-	size_t want_n, got_n;
+	size_t want_n, got_n, path_n;
 	char *want = dump(c, CONFIG_PRINT_ALL, &want_n), *got;
 
 	if (load_fd(want, want_n, &again, &e) != ERR_OK)
@@ -63,8 +63,15 @@ static void assert_fixpoint(const struct config *c)
 	got = dump(again, CONFIG_PRINT_ALL, &got_n);
 	assert_string_equal(got, want);
 	config_free(&again);
-	free(want);
 	free(got);
+	/* And where variables are expanded: `bffd -T` into a file is a configuration too. */
+	if (config_text_load(want, want_n, &again, &e, &path_n) != ERR_OK)
+		fail_msg("%s", e.text);
+	got = dump(again, CONFIG_PRINT_ALL, &got_n);
+	assert_string_equal(got, want);
+	config_free(&again);
+	free(got);
+	free(want);
 }
 
 static void test_example_is_accepted(void **state)

@@ -274,6 +274,31 @@ static void test_includes_are_sorted(void **state)
 	config_free(&c);
 }
 
+static void test_many_includes_are_sorted(void **state)
+{
+	struct config *c = NULL;
+	struct errmsg e;
+
+	(void)state;
+	put("main.conf", MAIN CONFIG_TEXT_APP "include(\"r*.conf\")\n");
+	/* Written in an order that is neither that of their names nor its reverse. */
+	for (int i = 0; i < 31; i++) {
+		char name[16], text[64];
+		int k = i * 12 % 31;
+
+		(void)snprintf(name, sizeof name, "r%02d.conf", k);
+		(void)snprintf(text, sizeof text, "route \"r%02d\" { app = a path = \"/%d\" }", k,
+			       k);
+		put(name, text);
+	}
+	if (load(&c, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	assert_int_equal(c->nroutes, 31);
+	for (size_t i = 1; i < c->nroutes; i++)
+		assert_true(strcmp(c->routes[i - 1].name.p, c->routes[i].name.p) < 0);
+	config_free(&c);
+}
+
 static void test_places_in_includes(void **state)
 {
 	(void)state;
@@ -317,6 +342,7 @@ int main(void)
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_variables),
 	    cmocka_unit_test_setup_teardown(test_includes_are_sorted, make_dir, remove_dir),
+	    cmocka_unit_test_setup_teardown(test_many_includes_are_sorted, make_dir, remove_dir),
 	    cmocka_unit_test_setup_teardown(test_places_in_includes, make_dir, remove_dir),
 	    cmocka_unit_test_setup_teardown(test_includes_that_fail, make_dir, remove_dir),
 	};

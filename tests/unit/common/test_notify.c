@@ -154,6 +154,29 @@ static void messages_arrive_and_the_variables_are_gone(void **state)
 	(void)close(fd);
 }
 
+static void what_was_taken_can_be_given_back(void **state)
+{
+	struct notify n;
+	struct errmsg e;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const char *want = i == 0 ? "@bff/x" : "/run/bff/x";
+
+		assert_int_equal(setenv("NOTIFY_SOCKET", want, 1), 0);
+		assert_int_equal(setenv("WATCHDOG_USEC", "5000", 1), 0);
+		assert_int_equal(notify_open(&n, &e), ERR_OK);
+		assert_null(getenv("NOTIFY_SOCKET"));
+		assert_int_equal(notify_give_back(&n), ERR_OK);
+		assert_string_equal(getenv("NOTIFY_SOCKET"), want);
+		assert_string_equal(getenv("WATCHDOG_USEC"), "5000");
+		notify_take_back();
+		assert_null(getenv("NOTIFY_SOCKET"));
+		assert_null(getenv("WATCHDOG_USEC"));
+		notify_close(&n);
+	}
+}
+
 static void without_a_manager_nothing_happens(void **state)
 {
 	struct notify n;
@@ -215,6 +238,7 @@ int main(void)
 	    cmocka_unit_test(listen_variables_leave_the_environment),
 	    cmocka_unit_test(a_descriptor_that_is_not_open_is_an_error),
 	    cmocka_unit_test(messages_arrive_and_the_variables_are_gone),
+	    cmocka_unit_test(what_was_taken_can_be_given_back),
 	    cmocka_unit_test(without_a_manager_nothing_happens),
 	    cmocka_unit_test(bad_variables_are_refused),
 	};

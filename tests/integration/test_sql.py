@@ -1,0 +1,1047 @@
+"""The schema: what each role may do, what the functions promise, migrations, verbs, audit."""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+from postgres import Postgres, PsqlError, client_environment, ROOT  # noqa: E402
+
+NOW_MS = "floor(extract(epoch from clock_timestamp()) * 1000)::int8"
+MINUTE_MS = 60000
+
+
+class Kept:
+    """The cluster by connections that stay, one a role: a psql each time would double the time."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.sessions = {}
+
+    def __getattr__(self, name):
+        return getattr(self.cluster, name)
+
+    def psql(self, sql, user="postgres"):
+        if user not in self.sessions:
+            self.sessions[user] = self.cluster.session(user)
+        try:
+            return self.sessions[user].run(sql)
+        finally:
+            self.sessions[user].run("rollback;\ndiscard all")
+
+    def value(self, sql, user="postgres"):
+        (got,), = self.psql(sql, user)
+        return got
+
+    def close(self):
+        for session in self.sessions.values():
+            session.close()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Postgres() as pg:
+        pg.migrate()
+        pg.psql("create role olga login in role bff_operator;"
+                "create role anna login in role bff_auditor;"
+                "create role mona login in role bff_monitor;"
+                "create role stranger login")
+        yield pg
+
+
+@pytest.fixture(scope="module")
+def kept(cluster):
+    kept = Kept(cluster)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def pg(kept):
+    """The cluster with empty tables."""
+    kept.psql(
+        "set session_replication_role = replica;"
+        "delete from bff_private.session; delete from bff_private.session_activity;"
+        "delete from bff_private.grants; delete from bff_private.token; delete from bff_private.login;"
+        "delete from bff_private.ended; delete from bff_private.subject; delete from bff_private.audit;"
+        "delete from bff_private.login_log")
+    return kept
+
+
+def hex_hash(n):
+    return hashlib.sha256(b"secret %d" % n).hexdigest()
+
+
+def sql_hash(n):
+    return "'\\x%s'::bytea" % hex_hash(n)
+
+
+def grant(n):
+    return "'\\x%08x'::bytea" % n
+
+
+def create_sql(n, sub="alice", old=None, max_sessions=0, begun=NOW_MS, app="app", idle=10 * MINUTE_MS,
+               absolute=60 * MINUTE_MS, claims='{"name": "A. Person"}', subject=None, refresh="'\\x01'"):
+    return ("select created, ref from bff_private.session_create(%s, '%s', 'idp', 'https://idp', '%s', 'sid', '%s', "
+            "'%s@example.com', '%s', 'acr', 1700000000, %d, %d, %s, %s, %d, %s, %s, '\\x02', '\\x03', 60000, "
+            "'192.0.2.1', 'browser')"
+            % (sql_hash(n), app, sub, subject or sub, subject or sub, claims, idle, absolute, begun,
+               "null" if old is None else sql_hash(old), max_sessions, grant(n), refresh))
+
+
+def create(pg, n, **more):
+    """A session as the broker makes it; returns its reference, None if refused."""
+    (created, ref), = pg.psql(create_sql(n, **more), user="bff_broker")
+    return ref if created == "t" else None
+
+
+def state(pg, n):
+    return pg.value("select state from bff_private.session_get(%s)" % sql_hash(n), user="bff_web")
+
+
+def refused(pg, sql, user, sqlstate="42501"):
+    with pytest.raises(PsqlError) as e:
+        pg.psql(sql, user=user)
+    assert e.value.sqlstate == sqlstate, e.value.stderr
+    return e.value.stderr
+
+
+def table_of(path):
+    """(name, number of parameters, SQL) of each SQL(...) row."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
+    rows = re.findall(r'SQL\((\w+),\s*(\d+),\s*((?:"[^"]*"\s*)+)\)', text)
+    assert len(rows) == text.count("SQL(")
+    return [(name, int(n), "".join(re.findall(r'"([^"]*)"', sql))) for name, n, sql in rows]
+
+
+# ---- the daemons' statements -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path,role", [("worker/worker_sql.def", "bff_web"),
+                                       ("broker/broker_sql.def", "bff_broker")])
+def test_every_statement_prepares_under_its_role(cluster, path, role):
+    rows = table_of(path)
+    assert rows
+    for name, want_params, sql in rows:
+        got = cluster.psql("prepare s as %s; select cardinality(parameter_types), s.name from pg_prepared_statements s"
+                           % sql, user=role)
+        assert got == [[str(want_params), "s"]], name
+
+
+def result_types(pg, sql, role):
+    """Types of a statement's columns, as psql's \\gdesc has them."""
+    ran = subprocess.run(pg.psql_command(role), input=re.sub(r"\$\d+(::\w+(\[\])?)?",
+                         lambda m: "null" + (m.group(1) or ""), sql) + " \\gdesc\n",
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=client_environment())
+    assert ran.returncode == 0, ran.stderr
+    return [r.split("\x1f")[1] for r in re.split("[\x1e\n]", ran.stdout.strip())]
+
+
+@pytest.mark.parametrize("path,role", [("worker/worker_sql.def", "bff_web"),
+                                       ("broker/broker_sql.def", "bff_broker")])
+def test_results_are_of_types_that_pg_c_reads(cluster, path, role):
+    for name, _, sql in table_of(path):
+        got = set(result_types(cluster, sql, role))
+        assert got <= {"text", "bigint", "integer", "boolean", "bytea"}, name
+
+
+# ---- rights ----------------------------------------------------------------------------------
+
+
+def test_bff_web_executes_three_functions_and_nothing_else(cluster):
+    got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
+                       "where n.nspname in ('bff', 'bff_private', 'public') "
+                       "and has_function_privilege('bff_web', p.oid, 'execute') order by 1")
+    assert [r[0] for r in got] == ["session_end", "session_get", "session_touch"]
+
+
+@pytest.mark.parametrize("sql", [
+    "select * from bff_private.session",
+    "select * from bff_private.grants",
+    "select refresh_sealed from bff_private.grants",
+    "select * from bff_private.token",
+    "select * from bff_private.login",
+    "select * from bff_private.ended",
+    "select * from bff.sessions",
+    "select * from bff.overview",
+    "select * from bff.help()",
+    "delete from bff_private.session",
+    "delete from bff.sessions",
+    "truncate bff_private.session",
+    "copy bff_private.session to stdout",
+    "insert into bff_private.subject (issuer, sub) values ('a', 'b')",
+    "update bff_private.session set absolute_expires_at = 'infinity'",
+    "update bff_private.session_activity set last_seen = 'infinity'",
+    "update bff_private.grants set ended_at = null",
+    create_sql(99),
+    "select * from bff_private.token_session('\\x00', 's')",
+    "select * from bff_private.grant_lease('\\x00', 1, 'o', 'a', 1)",
+    "select * from bff_private.logout('\\x00', 'app', true)",
+    "select * from bff_private.revocation_take('o', 1, 1)",
+    "select bff_private.sweep(1)",
+    "select bff_private.because('x')",
+    "select bff.revoke_session('x', 'y')",
+    "select bff_private.doctor()",
+    "create table bff_private.mine (x int)",
+    "create table public.mine (x int)",
+    "create temp table mine (x int)",
+    "create schema mine",
+    "create function bff_private.session_get(int) returns int language sql as 'select 1'",
+    "set role bff_owner",
+    "set role bff_broker",
+    "alter role bff_web superuser",
+    "begin; lock table bff_private.session",
+])
+def test_bff_web_cannot(pg, sql):
+    ref = create(pg, 1)
+    refused(pg, sql, "bff_web")
+    assert state(pg, 1) == "live"
+    assert pg.value("select count(*) from bff_private.session where ref = '%s'" % ref) == "1"
+
+
+def test_bff_web_cannot_find_sessions_it_has_no_hash_of(pg):
+    create(pg, 1)
+    for sql in ("select state from bff_private.session_get(null)", "select state from bff_private.session_get('\\x')",
+                "select state from bff_private.session_get('%')"):
+        assert pg.value(sql, user="bff_web") == "unknown"
+
+
+def test_bff_broker_has_its_functions_and_no_table(cluster):
+    got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
+                       "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
+    want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
+    assert {r[0] for r in got} == want
+    for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
+                "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
+        refused(cluster, sql, "bff_broker")
+
+
+def test_strangers_cannot_connect(cluster):
+    with pytest.raises(PsqlError, match="permission denied for database"):
+        cluster.psql("select 1", user="stranger")
+
+
+@pytest.mark.parametrize("user,may", [
+    ("olga", {"overview", "doctor", "schema_version", "sessions", "ended", "logins", "audit", "grants"}),
+    ("anna", {"overview", "doctor", "schema_version", "sessions", "ended", "logins", "audit", "grants"}),
+    ("mona", {"overview", "doctor", "schema_version"}),
+])
+def test_people_read_what_their_group_may(cluster, user, may):
+    views = {r[0] for r in cluster.psql("select relname from pg_class where relnamespace = 'bff'::regnamespace "
+                                        "and relkind = 'v'")}
+    assert may <= views
+    for view in views:
+        if view in may:
+            cluster.psql("select * from bff.%s" % view, user=user)
+        else:
+            refused(cluster, "select * from bff.%s" % view, user)
+    assert cluster.psql("select * from bff.help()", user=user)
+    refused(cluster, "select * from bff_private.session", user)
+
+
+def test_only_operators_end_sessions(pg):
+    ref = create(pg, 1)
+    for user in ("anna", "mona"):
+        refused(pg, "delete from bff.sessions where ref = '%s'" % ref, user)
+        refused(pg, "select bff.revoke_session('%s', 'x')" % ref, user)
+        refused(pg, "select bff.revoke_subject('alice', 'x')", user)
+    for sql in ("update bff.sessions set email = 'x'", "insert into bff.sessions (ref) values ('x')",
+                "truncate bff.sessions", "delete from bff.audit", "update bff.ended set reason = 'x'"):
+        with pytest.raises(PsqlError):
+            pg.psql(sql, user="olga")
+    assert state(pg, 1) == "live"
+
+
+def test_no_view_shows_what_is_sealed_or_hashed(cluster):
+    got = cluster.psql("select c.relname, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid "
+                       "where c.relnamespace = 'bff'::regnamespace and a.attnum > 0 and a.atttypid in "
+                       "('bytea'::regtype, 'json'::regtype, 'jsonb'::regtype)")
+    assert got == []
+
+
+# ---- the shape of the schema -------------------------------------------------------------------
+
+
+def test_everything_has_a_comment(cluster):
+    got = cluster.psql("""
+        with ours as (select oid from pg_namespace where nspname in ('bff', 'bff_private'))
+        select 'schema ' || nspname from pg_namespace where oid in (select oid from ours) and obj_description(oid) is null
+        union all select 'relation ' || oid::regclass from pg_class
+            where relnamespace in (select oid from ours) and relkind in ('r', 'v', 'm', 'f', 'p')
+            and obj_description(oid, 'pg_class') is null
+        union all select 'function ' || oid::regprocedure from pg_proc
+            where pronamespace in (select oid from ours) and obj_description(oid, 'pg_proc') is null
+        union all select 'type ' || oid::regtype from pg_type t
+            where typnamespace = 'bff'::regnamespace and obj_description(oid, 'pg_type') is null and typtype = 'c'
+            and exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c')
+        union all select 'column ' || c.oid::regclass || '.' || a.attname
+            from pg_class c join pg_attribute a on a.attrelid = c.oid
+            where c.relnamespace = 'bff'::regnamespace and c.relkind = 'v' and a.attnum > 0 and not a.attisdropped
+            and col_description(c.oid, a.attnum) is null
+        union all select 'role ' || rolname from pg_roles where rolname like 'bff%' and shobj_description(oid, 'pg_authid') is null""")
+    assert got == []
+
+
+def test_security_definer_functions_are_closed(cluster):
+    every = cluster.psql("select p.oid::regprocedure, p.prosecdef, array_to_string(p.proconfig, ';'), "
+                         "has_function_privilege('public', p.oid, 'execute'), pg_get_userbyid(p.proowner) from pg_proc p "
+                         "where p.pronamespace in ('bff'::regnamespace, 'bff_private'::regnamespace)")
+    assert len(every) > 25
+    for name, definer, config, public, owner in every:
+        assert definer == "t", name
+        assert config == "search_path=bff_private, pg_temp", name
+        assert public == "f", name
+        assert owner == "bff_owner", name
+
+
+def test_everything_is_owned_by_bff_owner_and_logged(cluster):
+    got = cluster.psql("select c.oid::regclass from pg_class c where c.relnamespace in ('bff'::regnamespace, "
+                       "'bff_private'::regnamespace) and (pg_get_userbyid(c.relowner) <> 'bff_owner' or c.relpersistence <> 'p')")
+    assert got == []
+
+
+def test_objects_in_a_temp_schema_do_not_mislead(pg):
+    """A role with TEMP that shadows our tables is not read."""
+    ref = create(pg, 1)
+    got = pg.psql("create temp table session (like bff_private.session); create temp table ended (like bff_private.ended);"
+                  "set search_path = pg_temp, public; select state from bff_private.session_get(%s)" % sql_hash(1))
+    assert got == [["live"]] and ref
+
+
+def test_activity_is_hot(pg):
+    for n in range(20):
+        create(pg, n)
+    pg.psql("vacuum full bff_private.session_activity; select pg_stat_reset()")
+    pg.psql("set session_replication_role = replica; update bff_private.session_activity set last_seen = now() - interval '2 min'")
+    before = pg.psql("select pg_stat_get_tuples_updated(c), pg_stat_get_tuples_hot_updated(c) "
+                     "from (select 'bff_private.session_activity'::regclass::oid as c) x")
+    hashes = ",".join(sql_hash(n) for n in range(20))
+    with pg.session("bff_web") as s:
+        assert s.run("select touched from bff_private.session_touch(array[%s])" % hashes) == [["20"]]
+        assert s.run("select touched from bff_private.session_touch(array[%s])" % hashes) == [["0"]]
+    after = pg.psql("select pg_stat_get_tuples_updated(c), pg_stat_get_tuples_hot_updated(c) "
+                    "from (select 'bff_private.session_activity'::regclass::oid as c) x")
+    updated = int(after[0][0]) - int(before[0][0])
+    hot = int(after[0][1]) - int(before[0][1])
+    assert updated == hot
+
+
+# ---- migrations --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_sql(tmp_path):
+    """A copy of sql/ to change; returns (directory, program)."""
+    shutil.copytree(os.path.join(ROOT, "sql"), tmp_path / "sql")
+    return tmp_path / "sql", str(tmp_path / "sql" / "migrate")
+
+
+def content(pg, dbname):
+    """All that migrate makes, as text."""
+    return pg.psql("""
+        select 'f', oid::regprocedure::text, md5(prosrc), proacl::text from pg_proc
+            where pronamespace in ('bff'::regnamespace, 'bff_private'::regnamespace)
+        union all select 'r', oid::regclass::text, relkind::text, relacl::text from pg_class
+            where relnamespace in ('bff'::regnamespace, 'bff_private'::regnamespace)
+        union all select 'v', version::text, sha256, applied_at::text from bff_private.schema_version
+        union all select 'd', datname, '', datacl::text from pg_database where datname = current_database()
+        order by 1, 2""", dbname=dbname)
+
+
+def test_migrate_twice_changes_nothing(cluster):
+    cluster.migrate("twice")
+    first = content(cluster, "twice")
+    ran = cluster.migrate("twice")
+    assert "applying" not in ran.stdout
+    assert content(cluster, "twice") == first
+
+
+def test_migrate_concurrently(cluster):
+    cluster.create_database("crowd")
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(cluster.migrate("crowd", create=False, check=False)))
+               for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [r.returncode for r in done] == [0] * 4, [r.stdout for r in done]
+    assert sum("applying 0001" in r.stdout for r in done) == 1
+    assert cluster.value("select count(*) = max(version) from bff_private.schema_version", dbname="crowd") == "t"
+
+
+def test_migrate_refuses_a_changed_file(cluster, own_sql):
+    directory, program = own_sql
+    cluster.migrate("changed", program=program)
+    before = content(cluster, "changed")
+    with open(directory / "0001_tables.sql", "a", encoding="utf-8") as f:
+        f.write("-- a harmless comment\n")
+    ran = cluster.migrate("changed", program=program, check=False)
+    assert ran.returncode == 1
+    assert "migration 1 (tables) was applied from a file with another content" in ran.stdout
+    assert "HINT" in ran.stdout
+    assert content(cluster, "changed") == before
+
+
+def test_migrate_refuses_a_newer_database(cluster, own_sql):
+    directory, program = own_sql
+    (directory / "0099_future.sql").unlink(missing_ok=True)
+    last = max(int(n[:4]) for n in os.listdir(directory) if re.match(r"\d{4}_", n))
+    future = directory / ("%04d_future.sql" % (last + 1))
+    future.write_text("create table bff_private.future (x int);\ncomment on table bff_private.future is 'x';\n")
+    cluster.migrate("newer", program=program)
+    before = content(cluster, "newer")
+    ran = cluster.migrate("newer", check=False)
+    assert ran.returncode == 1
+    assert "has migration %d (future), which is not known here" % (last + 1) in ran.stdout
+    assert content(cluster, "newer") == before
+
+
+def test_migrate_adds_to_an_older_database(cluster, own_sql):
+    directory, program = own_sql
+    cluster.migrate("older")
+    last = max(int(n[:4]) for n in os.listdir(directory) if re.match(r"\d{4}_", n))
+    (directory / ("%04d_more.sql" % (last + 1))).write_text("create table bff_private.more (x int);\n")
+    ran = cluster.migrate("older", program=program)
+    assert "applying %04d_more.sql" % (last + 1) in ran.stdout and "applying 0001" not in ran.stdout
+    assert cluster.value("select pg_get_userbyid(relowner) from pg_class where oid = 'bff_private.more'::regclass",
+                         dbname="older") == "bff_owner"
+
+
+def test_migrate_that_fails_leaves_nothing(cluster, own_sql):
+    directory, program = own_sql
+    with open(directory / "0002_session.sql", "a", encoding="utf-8") as f:
+        f.write("select 1 / 0;\n")
+    ran = cluster.migrate("broken", program=program, check=False)
+    assert ran.returncode != 0 and "division by zero" in ran.stdout
+    assert cluster.psql("select 1 from pg_namespace where nspname like 'bff%'", dbname="broken") == []
+
+
+def test_migrate_refuses_a_gap_in_the_files(cluster, own_sql):
+    directory, program = own_sql
+    (directory / "0002_session.sql").unlink()
+    ran = cluster.migrate("gap", program=program, check=False)
+    assert ran.returncode == 1 and "expected number 2" in ran.stdout
+
+
+def test_migrate_repairs_rights(cluster):
+    cluster.migrate("rights")
+    before = content(cluster, "rights")
+    cluster.psql("grant select on bff_private.grants to bff_web; grant execute on function bff_private.sweep(int8) to public;"
+                 "grant connect on database rights to public", dbname="rights")
+    assert "fail" in [r[0] for r in cluster.psql("select status from bff.doctor", dbname="rights")]
+    cluster.migrate("rights")
+    assert content(cluster, "rights") == before
+    assert "fail" not in [r[0] for r in cluster.psql("select status from bff.doctor", dbname="rights")]
+
+
+def test_migrate_as_an_owner_who_is_no_superuser():
+    with Postgres() as pg:
+        pg.psql("create role dba login createrole", dbname="postgres")
+        pg.create_database("bff", owner="dba")
+        for _ in range(2):
+            ran = pg.migrate(user="dba", create=False, check=False)
+            assert ran.returncode == 0, ran.stdout
+        assert create(pg, 1)
+        assert state(pg, 1) == "live"
+
+
+def test_migrate_without_a_server_says_so():
+    ran = subprocess.run([os.path.join(ROOT, "sql", "migrate"), "host=/nonexistent"], capture_output=True, text=True,
+                         check=False)
+    assert ran.returncode == 1 and "connection to server" in ran.stderr
+
+
+def test_migrate_says_how_it_is_used():
+    ran = subprocess.run([os.path.join(ROOT, "sql", "migrate")], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and "usage" in ran.stderr
+
+
+# ---- sessions ----------------------------------------------------------------------------------
+
+
+def test_a_session_as_the_worker_sees_it(pg):
+    ref = create(pg, 1)
+    got, = pg.psql("select state, app, ref, subject, claims, acr, auth_time, idle_left_ms, absolute_left_ms, touch_due "
+                   "from bff_private.session_get(%s)" % sql_hash(1), user="bff_web")
+    assert got[:7] == ["live", "app", ref, "alice", '{"name": "A. Person"}', "acr", "1700000000"]
+    assert 9 * MINUTE_MS < int(got[7]) <= 10 * MINUTE_MS
+    assert 59 * MINUTE_MS < int(got[8]) <= 60 * MINUTE_MS
+    assert got[9] == "f"
+    assert re.fullmatch("[a-km-np-z2-9]{10}", ref)
+
+
+LIMITS = [
+    # last seen, absolute limit: seconds from now                          want      touchable
+    ("just used", 0, 3600, "live", False),
+    ("used a minute ago", -61, 3600, "live", True),
+    ("used almost the idle time ago", -595, 3600, "live", True),
+    ("the idle time passed", -600, 3600, "idle", False),
+    ("idle for long", -6000, 3600, "idle", False),
+    ("at the absolute limit", 0, 0, "expired", False),
+    ("past the absolute limit", -61, -1, "expired", False),
+    ("past both", -6000, -1, "expired", False),
+]
+
+
+@pytest.mark.parametrize("name,seen_s,absolute_s,want,touchable", LIMITS, ids=[c[0] for c in LIMITS])
+def test_limits_are_by_the_clock_of_the_database(pg, name, seen_s, absolute_s, want, touchable):
+    create(pg, 1)
+    got = pg.psql("begin; update bff_private.session_activity set last_seen = now() + %d * interval '1 s';"
+                  "update bff_private.session set absolute_expires_at = now() + %d * interval '1 s';"
+                  "select state, touch_due from bff_private.session_get(%s);"
+                  "select touched, null from bff_private.session_touch(array[%s]);"
+                  "select last_seen = now(), null from bff_private.session_activity;"
+                  "select count(*), null from bff.sessions;"
+                  "select state, grant_id from bff_private.token_session(%s, '@session'); commit"
+                  % (seen_s, absolute_s, sql_hash(1), sql_hash(1), sql_hash(1)))
+    assert got[0] == [want, "t" if touchable else "f" if want == "live" else None]
+    assert got[1][0] == ("1" if touchable else "0")
+    assert got[2][0] == ("t" if touchable or seen_s == 0 else "f")
+    assert got[3][0] == ("1" if want == "live" else "0")
+    assert got[4] == [want, "\\x00000001" if want == "live" else None]
+
+
+def test_touch_takes_no_more_than_its_limit(pg):
+    refused(pg, "select touched from bff_private.session_touch(array_fill('\\x00'::bytea, array[1001]))", "bff_web", "BF002")
+
+
+def test_touch_does_not_wait_and_does_not_revive(pg):
+    create(pg, 1)
+    pg.psql("update bff_private.session_activity set last_seen = now() - interval '2 min'")
+    with pg.session() as ending:
+        ending.run("begin")
+        ending.run("delete from bff_private.session")
+        assert pg.value("select touched from bff_private.session_touch(array[%s])" % sql_hash(1), user="bff_web") == "0"
+        ending.run("commit")
+    assert pg.value("select touched from bff_private.session_touch(array[%s])" % sql_hash(1), user="bff_web") == "0"
+    assert state(pg, 1) == "revoked"
+
+
+def test_ending_says_whether_it_was_live(pg):
+    create(pg, 1)
+    end = "select ended from bff_private.session_end(%s)" % sql_hash(1)
+    assert pg.value(end, user="bff_web") == "t"
+    assert pg.value(end, user="bff_web") == "f"
+    assert state(pg, 1) == "logout"
+    create(pg, 2)
+    pg.psql("update bff_private.session_activity set last_seen = now() - interval '1 h'")
+    assert pg.value("select ended from bff_private.session_end(%s)" % sql_hash(2), user="bff_web") == "f"
+    assert state(pg, 2) == "idle"
+
+
+def test_an_ended_session_cannot_be_made_again(pg):
+    create(pg, 1)
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    refused(pg, create_sql(1), "bff_broker", "23505")
+    assert state(pg, 1) == "logout"
+
+
+def test_two_sessions_of_one_hash_or_grant_are_refused(pg):
+    create(pg, 1)
+    refused(pg, create_sql(1), "bff_broker", "23505")
+    refused(pg, create_sql(2).replace(grant(2), grant(1)), "bff_broker", "23505")
+
+
+def test_replacing_takes_only_a_session_of_the_same_app(pg):
+    create(pg, 1)
+    create(pg, 2, app="other")
+    create(pg, 3, old=1)
+    create(pg, 4, old=2)
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["replaced", "live", "live", "live"]
+
+
+def test_the_oldest_go_beyond_max_sessions(pg):
+    for n in range(1, 5):
+        create(pg, n, max_sessions=2)
+    create(pg, 5, sub="bob", max_sessions=1)
+    create(pg, 6, app="other", max_sessions=1)
+    assert [state(pg, n) for n in range(1, 7)] == ["max_sessions", "max_sessions", "live", "live", "live", "live"]
+
+
+@pytest.mark.parametrize("claims", ['[]', '"x"', 'null', '{', ''])
+def test_claims_must_be_an_object(pg, claims):
+    with pytest.raises(PsqlError) as e:
+        create(pg, 1, claims=claims)
+    assert e.value.sqlstate in ("23514", "22P02")
+
+
+@pytest.mark.parametrize("claims,want", [('{"name": "\\u0000"}', ""), ('{"name": "\\ud800"}', ""), ('{"name": ["a"]}', '["a"]'),
+                                         ('{}', ""), ('{"name": "%s"}' % ("x" * 500), "x" * 200)])
+def test_a_strange_name_does_not_break_the_view(pg, claims, want):
+    assert create(pg, 1, claims=claims)
+    assert pg.value("select name from bff.sessions", user="olga") == want
+    assert state(pg, 1) == "live"
+
+
+# ---- the end of a session ------------------------------------------------------------------------
+
+ENDINGS = [
+    ("function of the worker", "bff_web", "select ended from bff_private.session_end({hash})", "logout", "", None),
+    ("logout", "bff_broker", "select ended from bff_private.logout({hash}, 'app', false)", "logout", "", None),
+    ("logout everywhere", "bff_broker", "select ended from bff_private.logout({hash}, 'app', true)", "logout", "everywhere", None),
+    ("verb", "olga", "select * from bff.revoke_session('{ref}', 'lost laptop')", "revoked", "lost laptop", "revoke_session"),
+    ("verb on the subject", "olga", "select * from bff.revoke_subject('alice', 'left')", "revoked", "left", "revoke_subject"),
+    ("delete", "olga", "delete from bff.sessions where ref = '{ref}'", "deleted", "", "delete"),
+    ("delete with forged settings", "olga", "begin; select set_config('bff.reason', 'logout', true), set_config('bff.action', '', true);"
+     "delete from bff.sessions where ref = '{ref}'; commit", "deleted", "", "delete"),
+    ("delete by the superuser", "postgres", "delete from bff_private.session where ref = '{ref}'", "deleted", "", "delete"),
+]
+
+
+@pytest.mark.parametrize("name,user,sql,reason,detail,action", ENDINGS, ids=[e[0] for e in ENDINGS])
+def test_whatever_ends_a_session_ends_all_of_it(pg, name, user, sql, reason, detail, action):
+    ref = create(pg, 1)
+    create(pg, 2, sub="bob")
+    with pg.session() as listener:
+        listener.run("listen bff_revoked")
+        pg.psql(sql.format(hash=sql_hash(1), ref=ref), user=user)
+        heard = listener.run("select 1")
+    assert state(pg, 1) == ("revoked" if reason == "deleted" else reason)
+    assert state(pg, 2) == "live"
+    assert pg.psql("select ref, app, subject, email, reason, detail, by from bff.ended", user="anna") == [
+        [ref, "app", "alice", "alice@example.com", reason, detail, user]]
+    assert pg.psql("select ended_at is not null, due_at <= now() from bff_private.grants order by grant_id") == [
+        ["t", "t"], ["f", None]]
+    assert pg.psql("select grant_id from bff_private.token") == [["\\x00000002"]]
+    assert pg.value("select count(*) from bff_private.session_activity") == "1"
+    assert pg.value("select grant_state from bff_private.grant_lease(%s, 1, 'o', 'a', 1000)" % grant(1),
+                    user="bff_broker") == "ended"
+    audit = pg.psql("select action, ref, by, reason from bff.audit where ref is not null", user="anna")
+    assert audit == ([] if action is None else [[action, ref, user, detail]])
+    assert any('"bff_revoked" with payload "%s"' % hex_hash(1)[:16] in r[0] for r in heard), heard
+
+
+@pytest.mark.parametrize("rows,want", [(64, 64), (65, 1)])
+def test_many_at_once_are_one_notification(pg, rows, want):
+    pg.psql(";".join(create_sql(n, sub="u%d" % n) for n in range(rows)), user="bff_broker")
+    create(pg, 999, sub="stays")
+    with pg.session() as listener:
+        listener.run("listen bff_revoked")
+        assert len(pg.psql("delete from bff.sessions where subject <> 'stays' returning ref", user="olga")) == rows
+        heard = [r[0] for r in listener.run("select 1") if "bff_revoked" in r[0]]
+    assert len(heard) == want
+    assert ("flush" in heard[0]) == (want == 1)
+    assert pg.value("select count(*) from bff.audit where action = 'delete' and by = 'olga'") == str(rows)
+
+
+def test_expired_sessions_are_swept_without_notification(pg):
+    create(pg, 1)
+    create(pg, 2, sub="bob")
+    create(pg, 3, sub="carl")
+    create(pg, 4, sub="dora")
+    pg.psql("update bff_private.session set absolute_expires_at = now() where sub = 'alice';"
+            "update bff_private.session_activity set last_seen = now() - interval '11 min' where id_hash = %s;"
+            "update bff_private.session_activity set check_at = now() - interval '1 s' where id_hash <> %s"
+            % (sql_hash(2), sql_hash(4)))
+    with pg.session() as listener:
+        listener.run("listen bff_revoked")
+        assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "2"
+        assert listener.run("select 1") == [["1"]]
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["expired", "idle", "live", "live"]
+    assert pg.psql("select ended_at is not null from bff_private.grants order by grant_id") == [["t"], ["t"], ["f"], ["f"]]
+    # The one that was used since is looked at again when it can have passed a limit.
+    assert pg.value("select min(check_at) > now() + interval '9 min' from bff_private.session_activity") == "t"
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "0"
+
+
+def test_sweep_is_bounded_and_forgets_what_is_old(pg):
+    pg.psql(";".join(create_sql(n, sub="u%d" % n, refresh="null") for n in range(5)), user="bff_broker")
+    pg.psql("update bff_private.session_activity set last_seen = now() - interval '1 d', check_at = now() - interval '1 d'")
+    got = [int(pg.value("select bff_private.sweep(2)", user="bff_broker")) for _ in range(3)]
+    assert got == [4, 4, 2]  # sessions, and their grants without a refresh token
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+    pg.psql("update bff_private.ended set at = now() - interval '31 days';"
+            "insert into bff_private.login_log (at, app, provider, outcome, detail, subject, correlation, client) "
+            "values (now() - interval '31 days', '', '', '', '', '', '', '');"
+            "update bff_private.subject set used_at = now() - interval '91 days'")
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "11"
+    assert [pg.value("select count(*) from bff_private.%s" % t) for t in ("ended", "login_log", "subject")] == ["0"] * 3
+
+
+def test_truncate_is_refused(pg):
+    create(pg, 1)
+    refused(pg, "truncate bff_private.session", "postgres", "BF001")
+
+
+# ---- verbs ---------------------------------------------------------------------------------------
+
+
+def test_revoke_session_answers_with_what_it_ended(pg):
+    ref = create(pg, 1)
+    assert pg.psql("select * from bff.revoke_session('%s', 'lost laptop')" % ref, user="olga") == [
+        [ref, "app", "alice", "alice@example.com"]]
+    assert pg.psql("select * from bff.revoke_session(ref => '%s', reason => 'again')" % ref, user="olga") == []
+    assert pg.psql("select action, reason, target, ref, by, application from bff.audit order by id", user="anna") == [
+        ["revoke_session", "lost laptop", ref, ref, "olga", "psql"], ["revoke_session", "again", ref, None, "olga", "psql"]]
+
+
+def test_verbs_want_what_they_need(pg):
+    ref = create(pg, 1)
+    for sql, code in [("select bff.revoke_session('%s', '')" % ref, "BF002"), ("select bff.revoke_session('%s', ' ')" % ref, "BF002"),
+                      ("select bff.revoke_session('%s', null)" % ref, "BF002"), ("select bff.revoke_subject('alice', '')", "BF002"),
+                      ("select bff.revoke_subject('', 'x')", "BF002"), ("select bff.revoke_subject(null, 'x')", "BF002"),
+                      ("select bff.revoke_session('nosuchref', 'x')", "BF005"), ("select bff.revoke_session(null, 'x')", "BF005")]:
+        assert "HINT" in refused(pg, sql, "olga", code)
+    assert state(pg, 1) == "live"
+    assert pg.value("select count(*) from bff.audit") == "0"
+
+
+def test_revoke_subject_goes_by_sub_or_subject(pg):
+    create(pg, 1, sub="00u1", subject="alice")
+    create(pg, 2, sub="00u1", subject="alice", app="other")
+    create(pg, 3, sub="00u2", subject="bob")
+    create(pg, 4, sub="alice.smith", subject="carl")
+    assert len(pg.psql("select * from bff.revoke_subject('alice', 'left')", user="olga")) == 2
+    assert [state(pg, n) for n in range(1, 5)] == ["revoked", "revoked", "live", "live"]
+    assert len(pg.psql("select * from bff.revoke_subject('00u2', 'left')", user="olga")) == 1
+    assert pg.psql("select * from bff.revoke_subject('00u2', 'left')", user="olga") == []
+    assert pg.value("select count(*) from bff.audit where ref is null and action = 'revoke_subject'") == "3"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["seen before", "never seen"])
+def test_a_login_that_began_before_is_refused(pg, known):
+    create(pg, 7, sub="somebody")  # the provider is known
+    if known:
+        create(pg, 1)
+    begun = pg.value("select " + NOW_MS)
+    pg.psql("select * from bff.revoke_subject('alice', 'left')", user="olga")
+    assert create(pg, 2, begun=begun) is None
+    assert state(pg, 2) == "unknown"
+    assert pg.value("select count(*) from bff_private.grants where grant_id = %s" % grant(2)) == "0"
+    pg.psql("select pg_sleep(0.002)")  # the beginning is known to the millisecond
+    assert create(pg, 3)
+
+
+def test_deleting_every_session_wants_to_be_confirmed(pg):
+    for n in range(3):
+        create(pg, n, sub="u%d" % n)
+    message = refused(pg, "delete from bff.sessions", "olga", "BF003")
+    assert "set bff.confirm = 'all'" in message
+    assert [state(pg, n) for n in range(3)] == ["live"] * 3
+    assert len(pg.psql("delete from bff.sessions where subject = 'u1' returning *", user="olga")) == 1
+    pg.psql("set bff.confirm = 'all'; delete from bff.sessions", user="olga")
+    assert pg.value("select count(*) from bff.sessions") == "0"
+    assert pg.value("select count(*) from bff.audit where by = 'olga'") == "3"
+
+
+def test_an_act_that_is_rolled_back_leaves_no_trace(pg):
+    ref = create(pg, 1)
+    pg.psql("begin; select bff.revoke_session('%s', 'oops'); rollback" % ref, user="olga")
+    assert state(pg, 1) == "live"
+    assert pg.value("select count(*) from bff.audit") == "0"
+
+
+def test_the_audit_log_is_only_appended_to(pg):
+    create(pg, 1)
+    pg.psql("select bff.revoke_subject('alice', 'x')", user="olga")
+    for sql in ("delete from bff_private.audit", "update bff_private.audit set by = 'nobody'", "truncate bff_private.audit"):
+        refused(pg, sql, "postgres", "BF001")
+
+
+def test_overview_and_doctor(pg):
+    create(pg, 1)
+    pg.psql("select bff_private.login_note('app', 'idp', 'failed', 'nonce', null, 'c1', '192.0.2.1')", user="bff_broker")
+    got, = pg.psql("select sessions, people, logins_1h, failed_logins_1h, revocations_pending from bff.overview", user="mona")
+    assert got == ["1", "1", "0", "1", "0"]
+    assert pg.psql("select outcome, detail, correlation from bff.logins", user="olga") == [["failed", "nonce", "c1"]]
+    checks = {r[0]: r for r in pg.psql("select subject, status, hint from bff.doctor", user="mona")}
+    assert len(checks) >= 10
+    for subject, status, hint in checks.values():
+        assert status in ("ok", "warn", "fail")
+        assert (status == "ok") == (hint is None), subject
+    assert checks["durability"][1] == "warn"  # the cluster of the tests runs without fsync
+    assert all(c[1] == "ok" for c in checks.values() if c[0] not in ("durability", "PostgreSQL version")), checks
+
+
+def test_help_knows_every_view_and_verb(cluster):
+    names = " ".join(r[0] for r in cluster.psql("select name from bff.help()", user="mona"))
+    for word in ("bff.sessions", "bff.ended", "bff.logins", "bff.audit", "bff.revoke_session(", "bff.revoke_subject("):
+        assert word in names
+    assert cluster.psql("select name from bff.help('idle_left')", user="mona") == [["bff.sessions.idle_left"]]
+
+
+def test_psqlrc_works(cluster):
+    env = dict(client_environment(), PSQLRC=os.path.join(ROOT, "etc", "psqlrc"), HOME="/nonexistent")
+    ran = subprocess.run(["psql", "-v", "ON_ERROR_STOP=1", cluster.conninfo(user="olga")], env=env, text=True,
+                         input=":overview\n:sessions\n:ended\n:logins\n:failures\n:audit\n:doctor\n:help\n",
+                         capture_output=True, check=False)
+    assert ran.returncode == 0 and ran.stderr == "", ran.stderr
+    assert "notification queue" in ran.stdout
+
+
+# ---- logins ----------------------------------------------------------------------------------------
+
+
+def begin(pg, n, binding=100, max_open=32, lifetime=600000, app="app"):
+    return pg.value("select bff_private.login_begin(%s, '%s', 'idp', %s, 'https://a/cb', 'https://a/', '\\x05', %d, %d)"
+                    % (sql_hash(n), app, sql_hash(binding), lifetime, max_open), user="bff_broker")
+
+
+def take(pg, n, binding=100, app="app"):
+    return pg.psql("select * from bff_private.login_take(%s, %s, '%s')" % (sql_hash(n), sql_hash(binding), app),
+                   user="bff_broker")[0]
+
+
+def test_a_login_is_taken_once(pg):
+    assert begin(pg, 1) == "t"
+    assert begin(pg, 1) == "f"
+    for wrong in ({"binding": 101}, {"app": "other"}):
+        assert take(pg, 1, **wrong) == ["unknown"] + [None] * 5
+    got = take(pg, 1)
+    assert got[:5] == ["taken", "idp", "https://a/cb", "https://a/", "\\x05"]
+    assert abs(int(got[5]) - int(pg.value("select " + NOW_MS))) < 60000
+    again = take(pg, 1)
+    assert again[:5] == ["used", "idp", "https://a/cb", "https://a/", None]
+    assert pg.value("select sealed is null from bff_private.login") == "t"
+
+
+def test_a_login_expires_and_is_swept(pg):
+    begin(pg, 1, lifetime=0)
+    begin(pg, 2)
+    assert take(pg, 1)[0] == "expired"
+    assert pg.value("select bff_private.sweep(10)", user="bff_broker") == "1"
+    assert [take(pg, n)[0] for n in (1, 2)] == ["unknown", "taken"]
+
+
+def test_the_oldest_open_logins_of_a_browser_go(pg):
+    for n in range(5):
+        begin(pg, n, max_open=3)
+    begin(pg, 7, binding=200, max_open=3)
+    assert [take(pg, n)[0] for n in range(5)] == ["unknown", "unknown", "taken", "taken", "taken"]
+    assert take(pg, 7, binding=200)[0] == "taken"
+
+
+def test_a_login_is_taken_by_one_of_two(pg):
+    begin(pg, 1)
+    sql = "select state from bff_private.login_take(%s, %s, 'app')" % (sql_hash(1), sql_hash(100))
+    with pg.session("bff_broker") as a, pg.session("bff_broker") as b:
+        a.run("begin")
+        assert a.run(sql) == [["taken"]]
+        b.send(sql)
+        b.wait_blocked()
+        a.run("commit")
+        assert b.result() == [["used"]]
+
+
+# ---- grants ----------------------------------------------------------------------------------------
+
+
+def lease(pg, n, generation, owner="o1", attempt="a1", ms=15000):
+    return pg.psql("select * from bff_private.grant_lease(%s, %d, '%s', '%s', %d)" % (grant(n), generation, owner, attempt, ms),
+                   user="bff_broker")[0]
+
+
+def commit_sql(n, generation, owner="o1", attempt="a1", refresh="'\\x11'", token="'\\x22'", service="svc", session=None):
+    return ("select * from bff_private.grant_commit(%s, %d, '%s', '%s', %s, null, %s, '%s', %s, 60000, '\\x33')"
+            % (grant(n), generation, owner, attempt, refresh, sql_hash(n if session is None else session), service, token))
+
+
+def commit(pg, n, generation, **more):
+    return pg.psql(commit_sql(n, generation, **more), user="bff_broker")[0]
+
+
+def token(pg, n, service="svc"):
+    columns = ("state, generation, grant_state, refresh_sealed, attempts, token_sealed, token_generation, token_config, "
+               "refresh_generation, id_token_generation")
+    return pg.psql("select %s from bff_private.token_session(%s, '%s')" % (columns, sql_hash(n), service), user="bff_broker")[0]
+
+
+def test_a_refresh(pg):
+    create(pg, 1)
+    assert token(pg, 1, "@session")[:6] == ["live", "1", "live", "\\x01", "0", "\\x03"]
+    assert token(pg, 1) == ["live", "1", "live", "\\x01", "0", None, "0", None, "1", "1"]
+    got = lease(pg, 1, 1)
+    assert got[:3] == ["t", "1", "1"] and 14000 < int(got[3]) <= 15000 and got[4] == "live"
+    assert commit(pg, 1, 1) == ["t", "2"]
+    assert token(pg, 1) == ["live", "2", "live", "\\x11", "0", "\\x22", "2", "\\x33", "2", "1"]
+    assert pg.psql("select previous_sealed, previous_generation, superseded_at is not null from bff_private.grants") == [
+        ["\\x01", "1", "t"]]
+    assert lease(pg, 1, 2)[0] == "t"
+    assert commit(pg, 1, 2, refresh="null", token="'\\x44'") == ["t", "3"]
+    assert token(pg, 1) == ["live", "3", "live", "\\x11", "0", "\\x44", "3", "\\x33", "2", "1"]
+
+
+def test_a_lease_is_for_one(pg):
+    create(pg, 1)
+    assert lease(pg, 1, 2)[:2] == ["f", "1"]  # not this generation
+    assert lease(pg, 1, 1)[0] == "t"
+    got = lease(pg, 1, 1, owner="o2", attempt="a2")
+    assert got[:3] == ["f", "1", "1"] and int(got[3]) > 0 and got[4] == "live"
+    for wrong in ({"owner": "o2"}, {"attempt": "a2"}):
+        assert commit(pg, 1, 1, **wrong) == ["f", "1"]
+    assert commit(pg, 1, 2) == ["f", "1"]
+    assert lease(pg, 9, 1) == ["f", "0", "0", "0", "none"]
+    assert commit(pg, 9, 1) == ["f", "0"]
+
+
+def test_a_lease_that_ran_out_goes_to_the_next_and_is_counted(pg):
+    create(pg, 1)
+    lease(pg, 1, 1, ms=0)
+    got = lease(pg, 1, 1, owner="o2", attempt="a2")
+    assert got[:3] == ["t", "1", "2"]
+    assert commit(pg, 1, 1) == ["f", "1"]  # the first one is too late
+    assert commit(pg, 1, 1, owner="o2", attempt="a2") == ["t", "2"]
+
+
+def test_a_lease_race_has_one_winner(pg):
+    create(pg, 1)
+    sql = "select leased, attempts from bff_private.grant_lease(%s, 1, '%s', 'a', 15000)"
+    with pg.session("bff_broker") as a, pg.session("bff_broker") as b:
+        a.run("begin")
+        assert a.run(sql % (grant(1), "o1")) == [["t", "1"]]
+        b.send(sql % (grant(1), "o2"))
+        b.wait_blocked()
+        a.run("commit")
+        assert b.result() == [["f", "1"]]
+
+
+def test_giving_a_lease_back(pg):
+    create(pg, 1)
+    release = "select bff_private.grant_release(%s, 1, '%s', 'a1', %%s)" % (grant(1), "o1")
+    lease(pg, 1, 1)
+    assert pg.value(release % "false", user="bff_broker") == "t"
+    assert pg.value(release % "false", user="bff_broker") == "f"
+    assert lease(pg, 1, 1)[2] == "1"
+    assert pg.value(release % "true", user="bff_broker") == "t"
+    assert lease(pg, 1, 1)[2] == "2"
+
+
+def test_a_dead_grant_ends_its_session_unless_it_moved_on(pg):
+    create(pg, 1)
+    dead = "select bff_private.grant_dead(%s, %d, 'o1', 'a1')"
+    lease(pg, 1, 1)
+    commit(pg, 1, 1)
+    assert pg.value(dead % (grant(1), 1), user="bff_broker") == "f"
+    assert state(pg, 1) == "live"
+    lease(pg, 1, 2)
+    assert pg.value(dead % (grant(1), 2), user="bff_broker") == "t"
+    assert state(pg, 1) == "reauthenticate"
+    assert pg.psql("select grant_id from bff_private.revocation_take('r', 1000, 10)", user="bff_broker") == []
+    pg.psql("select bff_private.sweep(10)", user="bff_broker")
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+
+
+def test_a_refresh_in_flight_commits_to_an_ended_grant_and_is_revoked(pg):
+    create(pg, 1)
+    lease(pg, 1, 1)
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    # Nobody revokes the old token while its successor may be on the way.
+    assert pg.psql("select * from bff_private.revocation_take('r', 1000, 10)", user="bff_broker") == []
+    assert commit(pg, 1, 1) == ["t", "2"]
+    assert pg.value("select count(*) from bff_private.token") == "0"
+    assert pg.psql("select * from bff_private.revocation_take('r', 1000, 10)", user="bff_broker") == [
+        ["\\x00000001", "idp", "2", "\\x11", "1"]]
+    assert pg.value("select bff_private.revocation_done(%s, 'other')" % grant(1), user="bff_broker") == "f"
+    assert pg.value("select bff_private.revocation_done(%s, 'r')" % grant(1), user="bff_broker") == "t"
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+
+
+def test_a_token_of_another_session_is_not_stored(pg):
+    create(pg, 1)
+    lease(pg, 1, 1)
+    assert commit(pg, 1, 1, session=2) == ["t", "2"]
+    assert token(pg, 1)[5] is None
+
+
+def test_commit_and_end_cannot_miss_each_other(pg):
+    for first in ("end", "commit"):
+        n = 1 if first == "end" else 2
+        create(pg, n)
+        lease(pg, n, 1)
+        end = "delete from bff_private.session where id_hash = %s" % sql_hash(n)
+        with pg.session() as a, pg.session() as b:
+            a.run("begin")
+            a.run(end if first == "end" else commit_sql(n, 1))
+            b.send(commit_sql(n, 1) if first == "end" else end)
+            b.wait_blocked()
+            a.run("commit")
+            got = b.result()
+        if first == "end":
+            assert got == [["t", "2"]]
+        assert pg.value("select count(*) from bff_private.token where grant_id = %s" % grant(n)) == "0"
+        assert pg.psql("select generation, refresh_sealed, ended_at is not null from bff_private.grants where grant_id = %s"
+                       % grant(n)) == [["2", "\\x11", "t"]]
+
+
+def test_revocations_are_leased_and_given_up_in_the_end(pg):
+    create(pg, 1)
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    take_sql = "select grant_id, tries from bff_private.revocation_take('%s', %d, 10)"
+    assert pg.psql(take_sql % ("r1", 60000), user="bff_broker") == [["\\x00000001", "1"]]
+    assert pg.psql(take_sql % ("r2", 60000), user="bff_broker") == []
+    retry = "select bff_private.revocation_retry(%s, 'r1', %%d)" % grant(1)
+    assert pg.value(retry % 60000, user="bff_broker") == "t"
+    assert pg.psql(take_sql % ("r1", 60000), user="bff_broker") == []  # not due yet
+    pg.psql("update bff_private.grants set due_at = now()")
+    for n in range(2, 12):
+        assert pg.psql(take_sql % ("r1", 60000), user="bff_broker") == [["\\x00000001", str(n)]]
+        assert pg.value(retry % 0, user="bff_broker") == "t"
+    pg.psql(take_sql % ("r1", 60000), user="bff_broker")
+    assert pg.value(retry % 0, user="bff_broker") == "f"
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+    assert pg.psql("select action, app, by from bff.audit") == [["revocation_given_up", "app", "bff_broker"]]
+
+
+# ---- a subject-wide end and a login cannot miss each other -------------------------------------------
+
+
+@pytest.mark.parametrize("everywhere", ["select * from bff.revoke_subject('alice', 'left')",
+                                        "select ended from bff_private.logout(%s, 'app', true)" % sql_hash(1)])
+@pytest.mark.parametrize("first", ["login", "end"])
+def test_subject_wide_end_and_login_in_flight(pg, everywhere, first):
+    create(pg, 1)
+    begun = pg.value("select " + NOW_MS)
+    login = create_sql(2, begun=begun)
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        a.run(login if first == "login" else everywhere)
+        b.send(everywhere if first == "login" else login)
+        b.wait_blocked()
+        a.run("commit")
+        got = b.result()
+    if first == "end":
+        assert got[-1][0] == "f"
+    assert state(pg, 1) != "live"
+    assert state(pg, 2) != "live"
+    assert pg.value("select count(*) from bff.sessions") == "0"
+
+
+def test_logout_everywhere_crosses_apps_and_says_where_to_go(pg):
+    create(pg, 1)
+    create(pg, 2, app="other")
+    create(pg, 3, sub="bob")
+    got = pg.psql("select * from bff_private.logout(%s, 'other', true)" % sql_hash(1), user="bff_broker")
+    assert got == [["0", None, None, None, None]]  # a session of another app is nothing here
+    got = pg.psql("select * from bff_private.logout(%s, 'app', true)" % sql_hash(1), user="bff_broker")
+    assert got == [["2", "idp", "\\x02", "\\x00000001", "1"]]
+    assert [state(pg, n) for n in (1, 2, 3)] == ["logout", "logout", "live"]
+
+
+def test_a_dead_session_cannot_log_out_everywhere(pg):
+    create(pg, 1)
+    create(pg, 2)
+    pg.psql("update bff_private.session set absolute_expires_at = now() where id_hash = %s" % sql_hash(1))
+    pg.psql("select * from bff_private.logout(%s, 'app', true)" % sql_hash(1), user="bff_broker")
+    assert [state(pg, n) for n in (1, 2)] == ["expired", "live"]
+
+
+# ---- a crash ------------------------------------------------------------------------------------------
+
+
+def test_a_crash_forgets_nothing():
+    with Postgres(settings={"fsync": "on"}) as pg:
+        pg.migrate()
+        create(pg, 1)
+        create(pg, 2)
+        pg.psql("select * from bff_private.session_end(%s)" % sql_hash(2), user="bff_web")
+        pg.kill()
+        pg.start()
+        assert [state(pg, n) for n in (1, 2)] == ["live", "logout"]
+        assert token(pg, 1, "@session")[3] == "\\x01"
