@@ -178,7 +178,9 @@ declare
 begin
 	-- The session first: everybody who ends one locks in this order.
 	perform from session s where s.grant_id = p_grant_id for update;
-	update grants x set refresh_sealed = null, lease_owner = null, lease_until = null, attempt = null
+	-- An earlier attempt of unknown outcome may have got a successor that nobody has: asking for the
+	-- revocation of the old one then takes the family. Otherwise there is nothing left to revoke.
+	update grants x set refresh_sealed = case when x.attempts > 1 then x.refresh_sealed end, lease_owner = null, lease_until = null, attempt = null
 	where x.grant_id = p_grant_id and x.generation = p_generation
 	and x.lease_owner = p_owner and x.attempt = p_attempt;
 	if not found then

@@ -930,6 +930,15 @@ def test_a_dead_grant_ends_its_session_unless_it_moved_on(pg):
     assert pg.value("select count(*) from bff_private.grants") == "0"
 
 
+def test_a_grant_given_up_after_an_unknown_outcome_is_still_revoked(pg):
+    create(pg, 1)
+    lease(pg, 1, 1, ms=0)
+    lease(pg, 1, 1)
+    assert pg.value("select bff_private.grant_dead(%s, 1, 'o1', 'a1')" % grant(1), user="bff_broker") == "t"
+    assert state(pg, 1) == "reauthenticate"
+    assert pg.psql("select grant_id from bff_private.revocation_take('r', 1000, 10)", user="bff_broker") == [["\\x00000001"]]
+
+
 def test_a_refresh_in_flight_commits_to_an_ended_grant_and_is_revoked(pg):
     create(pg, 1)
     lease(pg, 1, 1)
