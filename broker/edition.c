@@ -37,16 +37,58 @@ enum err edition_check_secrets(const struct config *c, struct errmsg *msg)
 
 void edition_stop(struct edition *ed)
 {
-	for (size_t i = 0; ed->providers != NULL && i < ed->config->nproviders; i++)
-		provider_free(&ed->providers[i]);
+	for (size_t i = 0; ed->lenders != NULL && i < ed->config->nproviders; i++) {
+		if (ed->lenders[i] == NULL)
+			provider_free(&ed->providers[i]);
+		ed->providers[i] = NULL;
+		edition_unref(&ed->lenders[i]);
+	}
 }
 
 static void edition_free(struct edition *ed)
 {
 	edition_stop(ed);
 	free(ed->providers);
+	free(ed->lenders);
 	config_free(&ed->config);
 	free(ed);
+}
+
+static bool same_list(const struct config_list *a, const struct config_list *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = sv_eq(a->v[i], b->v[i]);
+	return same;
+}
+
+/* Everything but the place in the file. */
+static bool same_provider(const struct config_provider *a, const struct config_provider *b)
+{
+	return sv_eq(a->name, b->name) && a->preset == b->preset && sv_eq(a->issuer, b->issuer) &&
+	       sv_eq(a->client_id, b->client_id) && a->client_auth == b->client_auth &&
+	       sv_eq(a->client_secret_file, b->client_secret_file) &&
+	       sv_eq(a->client_key_file, b->client_key_file) && a->signing_alg == b->signing_alg &&
+	       same_list(&a->scopes, &b->scopes) && sv_eq(a->subject_claim, b->subject_claim) &&
+	       a->claims_from == b->claims_from && same_list(&a->keep_claims, &b->keep_claims) &&
+	       a->insecure_loopback == b->insecure_loopback;
+}
+
+/* From the newest edition, or from whom that has it. */
+static bool borrow_provider(const struct editions *e, struct edition *ed, size_t i)
+{
+	struct edition *from = e->newest;
+
+	for (size_t k = 0; from != NULL && k < from->config->nproviders; k++) {
+		if (!same_provider(&from->config->providers[k], &ed->config->providers[i]))
+			continue;
+		ed->providers[i] = from->providers[k];
+		ed->lenders[i] = from->lenders[k] != NULL ? from->lenders[k] : from;
+		edition_ref(ed->lenders[i]);
+		return true;
+	}
+	return false;
 }
 
 static enum err start_providers(struct editions *e, struct edition *ed, struct errmsg *msg)
@@ -54,12 +96,16 @@ static enum err start_providers(struct editions *e, struct edition *ed, struct e
 	const struct config *c = ed->config;
 
 	ed->providers = calloc(c->nproviders + 1, sizeof(struct provider *));
-	if (ed->providers == NULL)
+	ed->lenders = calloc(c->nproviders + 1, sizeof(struct edition *));
+	if (ed->providers == NULL || ed->lenders == NULL)
 		return errmsg_set(msg, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < c->nproviders; i++) {
 		struct secret *s = NULL;
-		enum err rc = read_client_secret(c, &c->providers[i], &s, msg);
+		enum err rc;
 
+		if (borrow_provider(e, ed, i))
+			continue;
+		rc = read_client_secret(c, &c->providers[i], &s, msg);
 		if (rc != ERR_OK)
 			return rc;
 		rc = provider_new(e->base, e->http, &c->providers[i], &s, &ed->providers[i]);

@@ -7,6 +7,9 @@
  * configuration of before is still understood. A digest that none has makes the file be read
  * once more, at most every EDITION_REREAD_MS.
  *
+ * A provider whose section did not change is shared with the edition before, so that metadata and
+ * keys survive a reload; its client secret is then that of before, too.
+ *
  * Failure: a file that does not load changes nothing.
  */
 #ifndef BFF_EDITION_H
@@ -27,6 +30,7 @@ struct edition {
 	struct config *config;
 	unsigned char digest[CRYPT_SHA256_LEN];
 	struct provider **providers; /* of config->providers, in order */
+	struct edition **lenders;    /* whose providers[i] it is; NULL: our own */
 	struct holdoffs holdoffs;
 };
 

@@ -1,7 +1,4 @@
 /* grant_flight - one refresh: lease, send, check, store or give back; see grant.h for the order. */
-#include <assert.h>
-#include <stdlib.h>
-
 #include "broker/grant.h"
 #include "common/clock.h"
 #include "common/log.h"

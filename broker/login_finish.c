@@ -1,39 +1,14 @@
-/* login_finish - the return from the provider: row, issuer, code, ID token, session; see login.h.
- */
-#include "broker/login.h"
+/* login_finish - the return from the provider: its row, its issuer, its error; see login.h. */
+#include "broker/login_finish.h"
 
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
-#include "broker/login_transaction.h"
 #include "broker/login_url.h"
-#include "broker/token_row.h"
 #include "common/clock.h"
 #include "common/log.h"
 
-#define DAY_S 86400
-#define GRANT_ID_LEN 16
-
-/* Lives from the message to its answer; each step is a callback of the one before. */
-struct finish {
-	struct request *request;
-	const struct config_app *app;
-	struct provider *provider;
-	struct login_transaction transaction;
-	struct secret *transaction_room, *code, *access_token, *refresh_token, *id_token;
-	struct buf text; /* where the views below point to */
-	struct sv origin, iss, error, client, user_agent;
-	struct buf redirect_uri, return_to;
-	unsigned char state_hash[CRYPT_SHA256_LEN], old_hash[CRYPT_SHA256_LEN];
-	bool replaces;
-	int64_t begun_ms, ttl_ms;
-	unsigned char session[IPC_SECRET_LEN];
-	struct buf refresh_sealed, id_token_sealed, access_sealed;
-	char subject[256];
-	size_t subject_len;
-};
-
-static void finish_free(struct finish *f)
+void finish_free(struct finish *f)
 {
 	login_transaction_wipe(&f->transaction);
 	secret_free(&f->transaction_room);
@@ -51,7 +26,7 @@ static void finish_free(struct finish *f)
 	free(f);
 }
 
-static void note(const struct finish *f, const char *outcome, const char *detail)
+void finish_note(const struct finish *f, const char *outcome, const char *detail)
 {
 	const struct login_note n = {.app = f->app->name,
 				     .provider = f->app->provider->name,
@@ -81,200 +56,20 @@ static void revoke_unused(struct finish *f)
 		on_revoked(NULL, ERR_UNAVAILABLE, 0);
 }
 
-static void fail(struct finish *f, enum ipc_error code, const char *detail)
+void finish_fail(struct finish *f, enum ipc_error code, const char *detail)
 {
 	struct request_failure why = {.return_to = buf_sv(&f->return_to), .detail = detail};
+	uint32_t retry_s = 0;
 
 	if (code == IPC_ERROR_PROVIDER_DOWN || code == IPC_ERROR_STORE)
 		why.retry_after_s = 1;
-	note(f, ipc_error_word(code), detail);
+	/* Anybody can make up a state: those are noted at the rate of beginnings. */
+	if (code != IPC_ERROR_BINDING ||
+	    rate_limit_take(f->request->broker->limits, f->client, clock_boot_ms(), &retry_s))
+		finish_note(f, ipc_error_word(code), detail);
 	revoke_unused(f);
 	request_fail(&f->request, code, why);
 	finish_free(f);
-}
-
-/* --- the session --- */
-
-static void on_created(void *arg, enum err e, const struct pg_rows *rows)
-{
-	struct finish *f = arg;
-	struct ipc_login_finished m = {0};
-	struct buf packet;
-	enum err rc;
-
-	if (e != ERR_OK || pg_rows_count(rows) != 1) {
-		fail(f, IPC_ERROR_STORE, err_text(e));
-		return;
-	}
-	if (!pg_rows_bool(rows, 0, 0)) {
-		fail(f, IPC_ERROR_STALE, "revoked_meanwhile");
-		return;
-	}
-	m.session = sv_of((const char *)f->session, sizeof f->session);
-	m.day = (uint32_t)(clock_wall_s() / DAY_S);
-	m.return_to = buf_sv(&f->return_to);
-	m.session_ref = pg_rows_sv(rows, 0, 1);
-	note(f, "ok", NULL);
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_login_finished(&packet, f->request->id, &m);
-	request_answer(&f->request, rc, &packet);
-	finish_free(f);
-}
-
-static enum err seal_tokens(struct finish *f, struct sv grant_id)
-{
-	const struct keyring *ring = f->request->broker->ring;
-	struct vault_label refresh = token_refresh_label(grant_id, 1);
-	struct vault_label id_token = token_id_token_label(grant_id, 1);
-	enum err rc = vault_seal(ring, &id_token, secret_view(f->id_token), &f->id_token_sealed);
-
-	if (rc == ERR_OK && f->refresh_token != NULL)
-		rc = vault_seal(ring, &refresh, secret_view(f->refresh_token), &f->refresh_sealed);
-	if (rc == ERR_OK && f->access_token != NULL)
-		rc = token_seal(ring, grant_id, TOKEN_SESSION_SERVICE, 1,
-				secret_view(f->access_token), f->ttl_ms, &f->access_sealed);
-	return rc;
-}
-
-/* User agents come as browsers like; the database wants UTF-8 and the log no surprises. */
-static struct sv printable(struct sv s, char *room, size_t len)
-{
-	size_t n = s.n < len ? s.n : len;
-
-	for (size_t i = 0; i < n; i++)
-		room[i] = (char)(s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
-	return sv_of(room, n);
-}
-
-static enum err insert_session(struct finish *f, const struct id_token_claims *claims,
-			       struct sv grant_id)
-{
-	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl;
-	unsigned char id_hash[CRYPT_SHA256_LEN];
-	char agent[512];
-	struct sv user_agent = printable(f->user_agent, agent, sizeof agent);
-	enum err rc = crypt_sha256(sv_of((const char *)f->session, sizeof f->session), id_hash);
-
-	if (rc != ERR_OK)
-		return rc;
-	const struct pg_param params[] = {PG_BYTES(id_hash, sizeof id_hash),
-					  PG_SV(f->app->name),
-					  PG_SV(f->app->provider->name),
-					  PG_SV(f->app->provider->issuer),
-					  PG_SV(claims->sub),
-					  PG_SV(claims->sid),
-					  PG_SV(claims->subject),
-					  PG_SV(claims->email),
-					  PG_SV(claims->claims),
-					  PG_SV(claims->acr),
-					  sql_i64(&auth_time, claims->auth_time_s),
-					  sql_i64(&idle, f->app->idle_timeout_ms),
-					  sql_i64(&absolute, f->app->absolute_timeout_ms),
-					  sql_i64(&begun, f->begun_ms),
-					  f->replaces ? PG_BYTES(f->old_hash, sizeof f->old_hash)
-						      : PG_NULL,
-					  sql_i64(&max_sessions, f->app->max_sessions),
-					  PG_BYTES(grant_id.p, grant_id.n),
-					  sql_bytes_or_null(buf_sv(&f->refresh_sealed)),
-					  sql_bytes_or_null(buf_sv(&f->id_token_sealed)),
-					  sql_bytes_or_null(buf_sv(&f->access_sealed)),
-					  sql_i64(&ttl, f->ttl_ms),
-					  PG_SV(f->client),
-					  PG_SV(user_agent)};
-
-	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
-}
-
-static void on_id_token(void *arg, enum err e, const struct id_token_claims *claims,
-			const char *detail)
-{
-	struct finish *f = arg;
-	char id[GRANT_ID_LEN];
-	struct sv grant_id = sv_of(id, sizeof id);
-	enum err rc;
-
-	if (e != ERR_OK) {
-		log_warn("id_token_refused", KS("provider", f->app->provider->name),
-			 K("why", detail), K("code", err_text(e)));
-		fail(f, e == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_PROVIDER,
-		     detail == NULL ? "id_token" : detail);
-		return;
-	}
-	f->subject_len =
-	    claims->subject.n < sizeof f->subject ? claims->subject.n : sizeof f->subject;
-	memcpy(f->subject, claims->subject.p, f->subject_len);
-	broker_random(id, sizeof id);
-	broker_random(f->session, sizeof f->session);
-	rc = seal_tokens(f, grant_id);
-	if (rc == ERR_OK)
-		rc = insert_session(f, claims, grant_id);
-	if (rc == ERR_UNAVAILABLE)
-		fail(f, IPC_ERROR_STORE, err_text(rc));
-	else if (rc != ERR_OK)
-		fail(f, IPC_ERROR_INTERNAL, err_text(rc));
-}
-
-/* --- the code --- */
-
-static enum err keep(struct sv token, struct secret **ret)
-{
-	return token.n == 0 ? ERR_OK : secret_new(token, ret);
-}
-
-static enum ipc_error code_refusal(enum token_outcome outcome)
-{
-	switch (outcome) {
-	case TOKEN_OK:
-		return IPC_ERROR_NONE;
-	case TOKEN_NOT_SENT:
-	case TOKEN_UNKNOWN:
-	case TOKEN_THROTTLED:
-		return IPC_ERROR_PROVIDER_DOWN;
-	case TOKEN_DEAD:
-	case TOKEN_MISCONFIGURED:
-	case TOKEN_INTERACTION:
-	case TOKEN_CLIENT_BROKEN:
-		return IPC_ERROR_PROVIDER;
-	}
-	return IPC_ERROR_PROVIDER;
-}
-
-static void on_code(void *arg, enum err e, const struct token_reply *reply)
-{
-	struct finish *f = arg;
-	struct id_token_expect expect = {0};
-	enum ipc_error refusal;
-	enum err rc;
-
-	secret_free(&f->code);
-	if (e != ERR_OK) {
-		fail(f, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
-		return;
-	}
-	refusal = code_refusal(reply->outcome);
-	if (refusal != IPC_ERROR_NONE) {
-		fail(f, refusal, reply->detail);
-		return;
-	}
-	f->ttl_ms = reply->expires_in_s * 1000;
-	rc = keep(reply->access_token, &f->access_token);
-	if (rc == ERR_OK)
-		rc = keep(reply->refresh_token, &f->refresh_token);
-	if (rc == ERR_OK)
-		rc = keep(reply->id_token, &f->id_token);
-	if (rc != ERR_OK) {
-		fail(f, IPC_ERROR_INTERNAL, err_text(rc));
-		return;
-	}
-	if (f->id_token == NULL) {
-		fail(f, IPC_ERROR_PROVIDER, "no_id_token");
-		return;
-	}
-	expect.nonce = sv_of(f->transaction.nonce, sizeof f->transaction.nonce);
-	expect.access_token = reply->access_token;
-	rc = provider_id_token(f->provider, secret_view(f->id_token), &expect, on_id_token, f);
-	if (rc != ERR_OK)
-		fail(f, IPC_ERROR_INTERNAL, err_text(rc));
 }
 
 /* What the response says before anything is asked of the provider; NONE: exchange the code. */
@@ -305,21 +100,15 @@ static void exchange(struct finish *f)
 {
 	const char *detail = NULL;
 	enum ipc_error refusal = judge_response(f, &detail);
-	enum err rc;
 
 	if (refusal != IPC_ERROR_NONE) {
 		if (f->error.n > 0)
 			log_peer(LOG_WARN, "authorization_error",
 				 KS("provider", f->app->provider->name), KS("error", f->error));
-		fail(f, refusal, detail);
+		finish_fail(f, refusal, detail);
 		return;
 	}
-	rc = provider_code(f->provider, secret_view(f->code), buf_sv(&f->redirect_uri),
-			   sv_of(f->transaction.verifier, sizeof f->transaction.verifier), on_code,
-			   f);
-	if (rc != ERR_OK)
-		fail(f, rc == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_INTERNAL,
-		     err_text(rc));
+	finish_exchange(f);
 }
 
 /* --- the row --- */
@@ -331,23 +120,23 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 	enum err rc;
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
-		fail(f, IPC_ERROR_STORE, err_text(e));
+		finish_fail(f, IPC_ERROR_STORE, err_text(e));
 		return;
 	}
 	state = pg_rows_sv(rows, 0, 0);
 	if (sv_eq(state, SV("unknown"))) {
-		fail(f, IPC_ERROR_BINDING, "unknown_state");
+		finish_fail(f, IPC_ERROR_BINDING, "unknown_state");
 		return;
 	}
 	buf_add(&f->redirect_uri, pg_rows_sv(rows, 0, 2));
 	buf_add(&f->return_to, pg_rows_sv(rows, 0, 3));
 	if (!sv_eq(state, SV("taken"))) {
-		fail(f, IPC_ERROR_STALE, sv_eq(state, SV("used")) ? "used" : "expired");
+		finish_fail(f, IPC_ERROR_STALE, sv_eq(state, SV("used")) ? "used" : "expired");
 		return;
 	}
 	f->begun_ms = pg_rows_i64(rows, 0, 5);
 	if (!sv_eq(pg_rows_sv(rows, 0, 1), f->app->provider->name)) {
-		fail(f, IPC_ERROR_STALE, "other_provider");
+		finish_fail(f, IPC_ERROR_STALE, "other_provider");
 		return;
 	}
 	rc = login_transaction_open(f->request->broker->ring,
@@ -356,7 +145,7 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 	if (rc != ERR_OK || !buf_ok(&f->redirect_uri) || !buf_ok(&f->return_to)) {
 		log_error("login_not_opened", K("why", err_text(rc)),
 			  K("then", "is a key missing in the key ring?"));
-		fail(f, IPC_ERROR_INTERNAL, "not_opened");
+		finish_fail(f, IPC_ERROR_INTERNAL, "not_opened");
 		return;
 	}
 	exchange(f);
@@ -435,7 +224,7 @@ void login_finish(struct request **r, const struct ipc_login_finish *m)
 	if (rc == ERR_OK)
 		rc = take_row(f, m);
 	if (rc == ERR_UNAVAILABLE)
-		fail(f, IPC_ERROR_STORE, err_text(rc));
+		finish_fail(f, IPC_ERROR_STORE, err_text(rc));
 	else if (rc != ERR_OK)
-		fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
 }

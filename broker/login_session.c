@@ -1,0 +1,204 @@
+/* login_session - from the code to the session; see login_finish.h. */
+#include <stdlib.h>
+
+#include "broker/login_finish.h"
+#include "broker/token_row.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#define DAY_S 86400
+#define GRANT_ID_LEN 16
+
+/* --- the session --- */
+
+static void on_created(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct finish *f = arg;
+	struct ipc_login_finished m = {0};
+	struct buf packet;
+	enum err rc;
+
+	if (e != ERR_OK || pg_rows_count(rows) != 1) {
+		finish_fail(f, IPC_ERROR_STORE, err_text(e));
+		return;
+	}
+	if (!pg_rows_bool(rows, 0, 0)) {
+		finish_fail(f, IPC_ERROR_STALE, "revoked_meanwhile");
+		return;
+	}
+	m.session = sv_of((const char *)f->session, sizeof f->session);
+	m.day = (uint32_t)(clock_wall_s() / DAY_S);
+	m.return_to = buf_sv(&f->return_to);
+	m.session_ref = pg_rows_sv(rows, 0, 1);
+	finish_note(f, "ok", NULL);
+	buf_init(&packet, IPC_FRAME_MAX);
+	rc = ipc_encode_login_finished(&packet, f->request->id, &m);
+	request_answer(&f->request, rc, &packet);
+	finish_free(f);
+}
+
+static enum err seal_tokens(struct finish *f, struct sv grant_id)
+{
+	const struct keyring *ring = f->request->broker->ring;
+	struct vault_label refresh = token_refresh_label(grant_id, 1);
+	struct vault_label id_token = token_id_token_label(grant_id, 1);
+	enum err rc = vault_seal(ring, &id_token, secret_view(f->id_token), &f->id_token_sealed);
+
+	if (rc == ERR_OK && f->refresh_token != NULL)
+		rc = vault_seal(ring, &refresh, secret_view(f->refresh_token), &f->refresh_sealed);
+	if (rc == ERR_OK && f->access_token != NULL)
+		rc = token_seal(ring, grant_id, TOKEN_SESSION_SERVICE, 1,
+				secret_view(f->access_token), f->ttl_ms, &f->access_sealed);
+	return rc;
+}
+
+/* User agents come as browsers like; the database wants UTF-8 and the log no surprises. */
+static struct sv printable(struct sv s, char *room, size_t len)
+{
+	size_t n = s.n < len ? s.n : len;
+
+	for (size_t i = 0; i < n; i++)
+		room[i] = (char)(s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
+	return sv_of(room, n);
+}
+
+static enum err insert_session(struct finish *f, const struct id_token_claims *claims,
+			       struct sv grant_id)
+{
+	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl;
+	unsigned char id_hash[CRYPT_SHA256_LEN];
+	char agent[512];
+	struct sv user_agent = printable(f->user_agent, agent, sizeof agent);
+	enum err rc = crypt_sha256(sv_of((const char *)f->session, sizeof f->session), id_hash);
+
+	if (rc != ERR_OK)
+		return rc;
+	const struct pg_param params[] = {PG_BYTES(id_hash, sizeof id_hash),
+					  PG_SV(f->app->name),
+					  PG_SV(f->app->provider->name),
+					  PG_SV(f->app->provider->issuer),
+					  PG_SV(claims->sub),
+					  PG_SV(claims->sid),
+					  PG_SV(claims->subject),
+					  PG_SV(claims->email),
+					  PG_SV(claims->claims),
+					  PG_SV(claims->acr),
+					  sql_i64(&auth_time, claims->auth_time_s),
+					  sql_i64(&idle, f->app->idle_timeout_ms),
+					  sql_i64(&absolute, f->app->absolute_timeout_ms),
+					  sql_i64(&begun, f->begun_ms),
+					  f->replaces ? PG_BYTES(f->old_hash, sizeof f->old_hash)
+						      : PG_NULL,
+					  sql_i64(&max_sessions, f->app->max_sessions),
+					  PG_BYTES(grant_id.p, grant_id.n),
+					  sql_bytes_or_null(buf_sv(&f->refresh_sealed)),
+					  sql_bytes_or_null(buf_sv(&f->id_token_sealed)),
+					  sql_bytes_or_null(buf_sv(&f->access_sealed)),
+					  sql_i64(&ttl, f->ttl_ms),
+					  PG_SV(f->client),
+					  PG_SV(user_agent)};
+
+	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
+}
+
+static void on_id_token(void *arg, enum err e, const struct id_token_claims *claims,
+			const char *detail)
+{
+	struct finish *f = arg;
+	char id[GRANT_ID_LEN];
+	struct sv grant_id = sv_of(id, sizeof id);
+	enum err rc;
+
+	if (e != ERR_OK) {
+		log_warn("id_token_refused", KS("provider", f->app->provider->name),
+			 K("why", detail), K("code", err_text(e)));
+		finish_fail(f, e == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_PROVIDER,
+			    detail == NULL ? "id_token" : detail);
+		return;
+	}
+	f->subject_len =
+	    claims->subject.n < sizeof f->subject ? claims->subject.n : sizeof f->subject;
+	memcpy(f->subject, claims->subject.p, f->subject_len);
+	broker_random(id, sizeof id);
+	broker_random(f->session, sizeof f->session);
+	rc = seal_tokens(f, grant_id);
+	if (rc == ERR_OK)
+		rc = insert_session(f, claims, grant_id);
+	if (rc == ERR_UNAVAILABLE)
+		finish_fail(f, IPC_ERROR_STORE, err_text(rc));
+	else if (rc != ERR_OK)
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+}
+
+/* --- the code --- */
+
+static enum err keep(struct sv token, struct secret **ret)
+{
+	return token.n == 0 ? ERR_OK : secret_new(token, ret);
+}
+
+static enum ipc_error code_refusal(enum token_outcome outcome)
+{
+	switch (outcome) {
+	case TOKEN_OK:
+		return IPC_ERROR_NONE;
+	case TOKEN_NOT_SENT:
+	case TOKEN_UNKNOWN:
+	case TOKEN_THROTTLED:
+		return IPC_ERROR_PROVIDER_DOWN;
+	case TOKEN_DEAD:
+	case TOKEN_MISCONFIGURED:
+	case TOKEN_INTERACTION:
+	case TOKEN_CLIENT_BROKEN:
+		return IPC_ERROR_PROVIDER;
+	}
+	return IPC_ERROR_PROVIDER;
+}
+
+static void on_code(void *arg, enum err e, const struct token_reply *reply)
+{
+	struct finish *f = arg;
+	struct id_token_expect expect = {0};
+	enum ipc_error refusal;
+	enum err rc;
+
+	secret_free(&f->code);
+	if (e != ERR_OK) {
+		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
+		return;
+	}
+	refusal = code_refusal(reply->outcome);
+	if (refusal != IPC_ERROR_NONE) {
+		finish_fail(f, refusal, reply->detail);
+		return;
+	}
+	f->ttl_ms = reply->expires_in_s * 1000;
+	rc = keep(reply->access_token, &f->access_token);
+	if (rc == ERR_OK)
+		rc = keep(reply->refresh_token, &f->refresh_token);
+	if (rc == ERR_OK)
+		rc = keep(reply->id_token, &f->id_token);
+	if (rc != ERR_OK) {
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+		return;
+	}
+	if (f->id_token == NULL) {
+		finish_fail(f, IPC_ERROR_PROVIDER, "no_id_token");
+		return;
+	}
+	expect.nonce = sv_of(f->transaction.nonce, sizeof f->transaction.nonce);
+	expect.access_token = reply->access_token;
+	rc = provider_id_token(f->provider, secret_view(f->id_token), &expect, on_id_token, f);
+	if (rc != ERR_OK)
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+}
+
+void finish_exchange(struct finish *f)
+{
+	enum err rc = provider_code(f->provider, secret_view(f->code), buf_sv(&f->redirect_uri),
+				    sv_of(f->transaction.verifier, sizeof f->transaction.verifier),
+				    on_code, f);
+	if (rc != ERR_OK)
+		finish_fail(f, rc == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_INTERNAL,
+			    err_text(rc));
+}

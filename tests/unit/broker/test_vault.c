@@ -1,0 +1,150 @@
+#include "broker/vault.h"
+
+#include "tests/unit/unit.h"
+
+#define RING_1 "1 primary AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+#define RING_2                                                                                     \
+	"2 primary BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA\n"                                  \
+	"1 decrypt-only AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+#define RING_3 "2 primary BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA\n"
+
+static struct keyring *ring_of(struct sv text)
+{
+	struct keyring *k = NULL;
+	struct errmsg e;
+
+	assert_int_equal(keyring_parse(text, "ring", &k, &e), ERR_OK);
+	return k;
+}
+
+static const struct vault_label label = {
+    .purpose = {"refresh", 7}, .object = {"grant-1", 7}, .generation = 3};
+
+static struct buf sealed_with(const struct keyring *k, struct sv plain)
+{
+	struct buf b;
+
+	buf_init(&b, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
+	assert_int_equal(vault_seal(k, &label, plain, &b), ERR_OK);
+	assert_int_equal(b.n, plain.n + VAULT_OVERHEAD);
+	return b;
+}
+
+static void what_was_sealed_opens(void **state)
+{
+	static char big[VAULT_PLAIN_MAX];
+	const struct sv plains[] = {SV(""), SV("x"), SV("a refresh token"), {big, sizeof big}};
+	struct keyring *k = ring_of(SV(RING_1));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(plains); i++) {
+		struct buf b = sealed_with(k, plains[i]);
+		struct secret *got = NULL;
+
+		assert_int_equal(vault_open(k, &label, buf_sv(&b), &got), ERR_OK);
+		assert_true(sv_eq(secret_view(got), plains[i]));
+		secret_free(&got);
+		buf_done(&b);
+	}
+	keyring_free(&k);
+}
+
+static void another_label_does_not_open(void **state)
+{
+	const struct vault_label labels[] = {
+	    {SV("refresh"), SV("grant-1"), 4},	{SV("refresh"), SV("grant-2"), 3},
+	    {SV("id_token"), SV("grant-1"), 3}, {SV("refreshg"), SV("rant-1"), 3},
+	    {SV("refres"), SV("hgrant-1"), 3},	{SV("refresh"), SV("grant-1"), -3},
+	};
+	struct keyring *k = ring_of(SV(RING_1));
+	struct buf b = sealed_with(k, SV("token"));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
+		struct secret *got = NULL;
+
+		assert_int_equal(vault_open(k, &labels[i], buf_sv(&b), &got), ERR_CRYPTO);
+		assert_null(got);
+	}
+	buf_done(&b);
+	keyring_free(&k);
+}
+
+static void every_changed_byte_and_every_truncation_is_refused(void **state)
+{
+	struct keyring *k = ring_of(SV(RING_1));
+	struct buf b = sealed_with(k, SV("token"));
+	struct secret *got = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < b.n; i++) {
+		b.p[i] = (char)(b.p[i] ^ 1);
+		assert_int_not_equal(vault_open(k, &label, buf_sv(&b), &got), ERR_OK);
+		b.p[i] = (char)(b.p[i] ^ 1);
+		assert_int_not_equal(vault_open(k, &label, sv_cut(buf_sv(&b), 0, i), &got), ERR_OK);
+	}
+	assert_null(got);
+	buf_done(&b);
+	keyring_free(&k);
+}
+
+static void two_seals_of_one_value_differ(void **state)
+{
+	struct keyring *k = ring_of(SV(RING_1));
+	struct buf one = sealed_with(k, SV("token")), two = sealed_with(k, SV("token"));
+
+	(void)state;
+	assert_false(sv_eq(buf_sv(&one), buf_sv(&two)));
+	buf_done(&one);
+	buf_done(&two);
+	keyring_free(&k);
+}
+
+static void a_rotated_ring_opens_the_old_and_a_retired_key_says_so(void **state)
+{
+	struct keyring *old = ring_of(SV(RING_1)), *rotated = ring_of(SV(RING_2)),
+		       *retired = ring_of(SV(RING_3));
+	struct buf b = sealed_with(old, SV("token"));
+	struct secret *got = NULL;
+
+	(void)state;
+	assert_int_equal(vault_open(rotated, &label, buf_sv(&b), &got), ERR_OK);
+	secret_free(&got);
+	assert_int_equal(vault_open(retired, &label, buf_sv(&b), &got), ERR_NOT_FOUND);
+	b.p[0] = 2;
+	assert_int_equal(vault_open(old, &label, buf_sv(&b), &got), ERR_UNSUPPORTED);
+	buf_done(&b);
+	keyring_free(&old);
+	keyring_free(&rotated);
+	keyring_free(&retired);
+}
+
+static void what_is_too_long_or_without_a_place_is_not_sealed(void **state)
+{
+	static char big[VAULT_PLAIN_MAX + 1];
+	const struct vault_label nowhere = {.purpose = SV("refresh")};
+	struct keyring *k = ring_of(SV(RING_1));
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 2 * VAULT_PLAIN_MAX);
+	assert_int_equal(vault_seal(k, &label, sv_of(big, sizeof big), &b), ERR_LIMIT);
+	assert_int_equal(vault_seal(k, &nowhere, SV("x"), &b), ERR_RANGE);
+	assert_int_equal(b.n, 0);
+	buf_done(&b);
+	keyring_free(&k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_was_sealed_opens),
+	    cmocka_unit_test(another_label_does_not_open),
+	    cmocka_unit_test(every_changed_byte_and_every_truncation_is_refused),
+	    cmocka_unit_test(two_seals_of_one_value_differ),
+	    cmocka_unit_test(a_rotated_ring_opens_the_old_and_a_retired_key_says_so),
+	    cmocka_unit_test(what_is_too_long_or_without_a_place_is_not_sealed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
