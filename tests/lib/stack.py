@@ -114,9 +114,9 @@ route "{name}-page"    {{ app = "{name}" path = "/" session = none csrf = off }}
 
 class Stack:
     def __init__(self, edge="nginx", apps=None, algs=None, workers=2, access_token_ttl=300, idp_up=True,
-                 page=None, port=None, extra="", query_timeout="2s"):
+                 page=None, port=None, extra="", query_timeout="2s", say=lambda what: None):
         self.kind, self.workers, self.page_folder, self.extra = edge, workers, page, extra
-        self.query_timeout = query_timeout
+        self.query_timeout, self.say = query_timeout, say
         self.apps = apps or [App()]
         self.algs = algs or {"idp": "RS256"}
         self.port = port or free_port()
@@ -226,11 +226,13 @@ class Stack:
 
     def start(self):
         os.chmod(self.directory, 0o711)
+        self.say("PostgreSQL")
         self.pg = Postgres(tcp=True)
         self.pg.init()
         self.pg.start()
         self.pg.migrate()
         self._secrets()
+        self.say("OpenID provider")
         self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,
                        log=os.path.join(self.directory, "idp.log"))
         if self.idp_up:
@@ -238,9 +240,11 @@ class Stack:
         self.write_config()
         self.services = {name: Service(name, page=self.page_folder if name == "page" else None)
                          for name in ("crm", "orders", "page")}
+        self.say("bff-broker, bffd")
         self.start_broker()
         self.start_bffd()
         if self.kind:
+            self.say(self.kind)
             self.edge = Edge(self.kind, os.path.join(self.directory, "edge"), self.port, self.hosts(),
                              self.ports["verify"], self.ports["public"],
                              [self.services[n].port for n in ("crm", "orders", "page")]).start()
