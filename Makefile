@@ -155,6 +155,21 @@ install: programs
 	install -m 644 master/*.8 worker/*.8 broker/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
 
+test: deps
+	@tests/lib/run.py
+
+check: deps
+	@tests/lib/run.py quick
+
+lint: all
+	@for l in tests/lint/*; do $$l || exit 1; done
+
+# Figures, each next to the thing it is compared with in the same run; not part of make test.
+BENCH ?= verify
+bench: all
+	@command -v wrk >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get install -y -qq wrk; }
+	@tests/bench/bench_$(BENCH).py
+
 clean:
 	rm -rf build
 

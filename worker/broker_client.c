@@ -26,7 +26,6 @@ struct broker_client {
 	const char *path;
 	unsigned char digest[CRYPT_SHA256_LEN];
 	enum broker_state state;
-	bool skew;
 	struct ipc_socket *socket;
 	struct event *timer; /* retry, or hello's deadline */
 	int64_t retry_ms;
@@ -112,15 +111,6 @@ static void on_close(void *arg, enum err why)
 
 static enum err take_welcome(struct broker_client *b, const struct ipc_message *m)
 {
-	if (m->number == IPC_FAILURE) {
-		const char *word = ipc_error_word(m->u.failure.code);
-
-		b->skew = m->u.failure.code == IPC_ERROR_CONFIG_SKEW;
-		log_error(b->skew ? "config_skew" : "broker_refused",
-			  K("reason", word == NULL ? "?" : word),
-			  K("then", "503 until the broker knows this configuration"));
-		return ERR_DENIED;
-	}
 	if (m->number != IPC_WELCOME)
 		return ERR_PROTOCOL;
 	if (m->u.welcome.fingerprint != ipc_fingerprint()) {
@@ -129,7 +119,6 @@ static enum err take_welcome(struct broker_client *b, const struct ipc_message *
 		return ERR_PROTOCOL;
 	}
 	(void)evtimer_del(b->timer);
-	b->skew = false;
 	b->retry_ms = BROKER_RETRY_MIN_MS;
 	log_info("broker_up", KS("build", m->u.welcome.build));
 	set_state(b, BROKER_OPEN);
@@ -149,9 +138,6 @@ static enum err on_packet(void *arg, struct sv packet)
 		return ERR_PROTOCOL;
 	if (b->state == BROKER_HELLO)
 		return take_welcome(b, &m);
-	if (b->state == BROKER_OPEN && m.number == IPC_FAILURE && m.id == 0 &&
-	    m.u.failure.code == IPC_ERROR_CONFIG_SKEW)
-		return take_welcome(b, &m) == ERR_OK ? ERR_OK : ERR_DENIED;
 	c = b->calls[m.id % BROKER_PENDING_MAX];
 	if (b->state != BROKER_OPEN || c == NULL || c->id != m.id ||
 	    (m.number != c->answer && m.number != IPC_FAILURE))
@@ -282,7 +268,7 @@ enum err broker_send(struct broker_client *b, uint32_t id, enum ipc_number answe
 	enum err e;
 
 	if (b->state != BROKER_OPEN)
-		return b->skew ? ERR_CONFIG : ERR_UNAVAILABLE;
+		return ERR_UNAVAILABLE;
 	if (b->calls[id % BROKER_PENDING_MAX] != NULL)
 		return ERR_LIMIT;
 	c = calloc(1, sizeof *c);

@@ -2,10 +2,10 @@
  * broker_client - the worker's one connection to the broker
  *
  * Connects by itself, says hello with the digest of what the broker acts by, reconnects with
- * back-off and jitter. While it is down, or the broker does not know our configuration
- * (config_skew), a request fails at once: nobody waits for a reconnect. Requests are matched to
- * answers by id; each has a deadline. An answer nobody asked for, or of the wrong kind, drops the
- * connection: all that wait on it get ERR_UNAVAILABLE.
+ * back-off and jitter. While it is down a request fails at once: nobody waits for a reconnect. A
+ * broker that does not know our configuration answers each request with CONFIG_SKEW. Requests are
+ * matched to answers by id; each has a deadline. An answer nobody asked for, or of the wrong kind,
+ * drops the connection: all that wait on it get ERR_UNAVAILABLE.
  *
  * A callback is called exactly once, from the loop, never from within broker_send(); not after
  * broker_cancel(). SECURITY: messages carry session secrets and tokens; packets are wiped.
@@ -44,8 +44,7 @@ bool broker_client_up(const struct broker_client *b);
 /* The id for the next request; encode the message with it, then send it. */
 uint32_t broker_next_id(struct broker_client *b);
 
-/* Sends one encoded request. ERR_UNAVAILABLE (down), ERR_CONFIG (config_skew), ERR_LIMIT,
- * ERR_NOMEM. */
+/* Sends one encoded request. ERR_UNAVAILABLE (down), ERR_LIMIT, ERR_NOMEM. */
 WARN_UNUSED enum err broker_send(struct broker_client *b, uint32_t id, enum ipc_number answer,
 				 struct sv packet, int64_t timeout_ms, broker_fn fn, void *arg,
 				 struct broker_call **ret);

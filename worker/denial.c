@@ -168,8 +168,6 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 
 enum reason reason_of_broker(const struct request *r)
 {
-	if (r->waited == ERR_CONFIG)
-		return REASON_CONFIG_SKEW;
 	if (r->waited == ERR_TIMEOUT)
 		return REASON_TOKEN_WAIT;
 	if (r->waited != ERR_OK)

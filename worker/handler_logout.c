@@ -4,6 +4,7 @@
 #include "worker/form.h"
 #include "worker/handlers.h"
 #include "worker/pages.h"
+#include "worker/return_to.h"
 #include "worker/session.h"
 #include "worker/worker.h"
 
@@ -33,9 +34,10 @@ static enum step goodbye(struct request *r, struct sv url)
 	buf_init(&csrf, 1024);
 	buf_init(&target, IPC_URL_MAX + FORWARDED_ORIGIN_MAX);
 	buf_init(&body, 2 * IPC_URL_MAX);
-	buf_add(&target, url.n > 0 ? url : r->origin->text);
-	if (url.n == 0)
-		buf_add_char(&target, '/');
+	if (url.n > 0)
+		buf_add(&target, url);
+	else
+		(void)return_to_judge(r->app, r->origin, SV_NONE, &target); /* the default */
 	cookie_clear_session(&session, r->app, r->origin);
 	cookie_clear_csrf(&csrf, r->app, r->origin);
 	request_reply(r, r->wants_json ? 200 : 303);

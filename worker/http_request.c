@@ -99,7 +99,11 @@ static const char *check_fields(const struct http_request *q)
 			return "field_name";
 		hosts += http_name_eq(name, SV("Host"));
 		lengths += http_name_eq(name, SV("Content-Length"));
-		encodings += http_name_eq(name, SV("Transfer-Encoding"));
+		if (http_name_eq(name, SV("Transfer-Encoding"))) {
+			encodings++;
+			if (!sv_eq_nocase(q->fields.v[i].value, SV("chunked")))
+				return "body_framing";
+		}
 	}
 	if (hosts > 1 || (hosts == 0 && q->minor == 1))
 		return "host_count";

@@ -822,6 +822,7 @@ def test_a_login_is_taken_by_one_of_two(pg):
     begin(pg, 1)
     sql = "select state from bff_private.login_take(%s, %s, 'app')" % (sql_hash(1), sql_hash(100))
     with pg.session("bff_broker") as a, pg.session("bff_broker") as b:
+        b.run("set lock_timeout = '60s'")
         a.run("begin")
         assert a.run(sql) == [["taken"]]
         b.send(sql)
@@ -894,6 +895,7 @@ def test_a_lease_race_has_one_winner(pg):
     create(pg, 1)
     sql = "select leased, attempts from bff_private.grant_lease(%s, 1, '%s', 'a', 15000)"
     with pg.session("bff_broker") as a, pg.session("bff_broker") as b:
+        b.run("set lock_timeout = '60s'")
         a.run("begin")
         assert a.run(sql % (grant(1), "o1")) == [["t", "1"]]
         b.send(sql % (grant(1), "o2"))

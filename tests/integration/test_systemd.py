@@ -118,6 +118,12 @@ def test_the_managers_deadlines_are_outside_the_masters():
     assert float(values("bff.service", "WatchdogSec")[0]) > contract("CONTRACT_LOST_MS")
 
 
+def test_a_watchdog_is_asked_of_those_alone_who_feed_it():
+    for name, directory in (("bff.service", "master"), ("bff-broker.service", "broker")):
+        feeds = any("WATCHDOG=1" in p.read_text() for p in (ROOT / directory).glob("*.c"))
+        assert feeds == bool(values(name, "WatchdogSec")), name
+
+
 def test_a_reload_checks_the_file_first():
     check, signal = values("bff.service", "ExecReload")
     (start,) = values("bff.service", "ExecStart")

@@ -28,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 PSQL_TIMEOUT_S = 60
+PORT_TRIES = 5
 FIELD = "\x1f"
 RECORD = "\x1e"
 NULL = "\x1d"
@@ -82,6 +83,7 @@ class Postgres:
     def __init__(self, tcp=False, port=None, settings=None, directory=None):
         self.account = _account()
         self.port = port or (free_port() if tcp else 5432)
+        self.any_port = tcp and port is None
         self.tcp = tcp or port is not None
         self.settings = settings or {}
         self.process = None
@@ -138,7 +140,6 @@ class Postgres:
             f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         settings = {
             "listen_addresses": "127.0.0.1" if self.tcp else "",
-            "port": self.port,
             "unix_socket_directories": self.sockets,
             "fsync": "off",
             "max_connections": 100,
@@ -153,6 +154,17 @@ class Postgres:
 
     def start(self):
         """Returns once the server takes connections (it says so itself, by sd_notify)."""
+        for _ in range(PORT_TRIES - 1):
+            seen = len(self.log_text())
+            try:
+                return self._start_once()
+            except RuntimeError:
+                if not self.any_port or "Address already in use" not in self.log_text()[seen:]:
+                    raise
+                self.port = free_port()  # someone took it since we looked
+        return self._start_once()
+
+    def _start_once(self):
         path = os.path.join(self.directory, "notify")
         if os.path.exists(path):
             os.unlink(path)
@@ -161,7 +173,7 @@ class Postgres:
             self._own(path, 0o600)
             with open(self.log, "ab") as log:
                 self.process = subprocess.Popen(
-                    [os.path.join(bindir(), "postgres"), "-D", self.data], cwd="/", stdout=log,
+                    [os.path.join(bindir(), "postgres"), "-D", self.data, "-p", str(self.port)], cwd="/", stdout=log,
                     stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
                     preexec_fn=_die_with_parent,
                     env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "NOTIFY_SOCKET": path},

@@ -88,7 +88,7 @@ static int stop_server(void **state)
 
 /* ---- a pool, and answers as they come -------------------------------------------------------- */
 
-enum { TYPES, ECHO, RAISE, SLEEP, LATE, XID };
+enum { TYPES, ECHO, RAISE, SLEEP, LATE, XID, LENGTH };
 static const struct pg_statement STATEMENTS[] = {
     [TYPES] = {"types", "select $1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text", 5},
     [ECHO] = {"echo", "select $1::int8", 1},
@@ -96,6 +96,7 @@ static const struct pg_statement STATEMENTS[] = {
     [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1},
     [LATE] = {"late", "insert into late values (1) returning x", 0},
     [XID] = {"xid", "select pg_current_xact_id()::text", 0},
+    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1},
 };
 
 struct fixture {
@@ -267,6 +268,35 @@ static void test_calls_over_the_limit_are_refused(void **state)
 	assert_int_equal(ask_i64(&f, ECHO, 0, &a), ERR_OK);
 	close_pool(&f);
 	assert_int_equal(a.e, ERR_CANCELED);
+}
+
+#define LARGE (1024 * 1024)
+
+/* More than the socket takes at once, so that the rest waits for it to be writable. */
+static void test_large_parameters(void **state)
+{
+	char *large = calloc(1, LARGE);
+	struct answer a[16] = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		struct pg_param p = PG_BYTES(large, LARGE - i);
+
+		assert_int_equal(pg_query(f.pg, LENGTH, &p, on_answer, &a[i], NULL), ERR_OK);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		RUN_UNTIL(&f, a[i].calls > 0);
+		assert_int_equal(a[i].i64, LARGE - i);
+	}
+	memset(large, 'x', LARGE);
+	assert_int_equal(pg_query(f.pg, RAISE, &(struct pg_param){.p = large, .n = LARGE},
+				  on_answer, &a[0], NULL),
+			 ERR_LIMIT);
+	close_pool(&f);
+	free(large);
 }
 
 static void test_errors_of_the_server(void **state)
@@ -573,6 +603,7 @@ int main(void)
 	    cmocka_unit_test(test_types_go_both_ways),
 	    cmocka_unit_test(test_ten_thousand_in_a_pipeline),
 	    cmocka_unit_test(test_calls_over_the_limit_are_refused),
+	    cmocka_unit_test(test_large_parameters),
 	    cmocka_unit_test(test_errors_of_the_server),
 	    cmocka_unit_test(test_failure_at_commit_is_a_failure),
 	    cmocka_unit_test(test_canceled_call_is_not_answered),

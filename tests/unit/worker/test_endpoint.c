@@ -1,0 +1,76 @@
+#include "worker/endpoint.h"
+
+#include "tests/unit/unit.h"
+
+static void paths_by_table(void **state)
+{
+	static const struct {
+		const char *path;
+		enum endpoint at_public, at_verify, at_metrics;
+	} cases[] = {
+	    {"/auth/login", ENDPOINT_LOGIN, 0, 0},
+	    {"/auth/callback", ENDPOINT_CALLBACK, 0, 0},
+	    {"/auth/logout", ENDPOINT_LOGOUT, 0, 0},
+	    {"/auth/session", ENDPOINT_SESSION, 0, 0},
+	    {"/api/auth/session", ENDPOINT_SESSION, 0, 0},
+	    {"/api/auth/logout", 0, 0, 0},
+	    {"/auth/health", ENDPOINT_HEALTH, 0, 0},
+	    {"/auth/verify", 0, ENDPOINT_VERIFY, 0},
+	    {"/auth/forward", 0, ENDPOINT_VERIFY, 0},
+	    {"/auth/verify/", 0, 0, 0},
+	    {"/auth/Login", 0, 0, 0},
+	    {"/auth/login/", 0, 0, 0},
+	    {"/authlogin", 0, 0, 0},
+	    {"/auth", 0, 0, 0},
+	    {"/", 0, 0, 0},
+	    {"", 0, 0, 0},
+	    {"/livez", 0, 0, ENDPOINT_LIVEZ},
+	    {"/readyz", 0, 0, ENDPOINT_READYZ},
+	    {"/metrics", 0, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct sv path = sv_str(cases[i].path);
+
+		assert_int_equal(endpoint_public(path, SV("/auth")), cases[i].at_public);
+		assert_int_equal(endpoint_verify(path), cases[i].at_verify);
+		assert_int_equal(endpoint_metrics(path), cases[i].at_metrics);
+	}
+	assert_int_equal(endpoint_public(SV("/x/login"), SV("/x")), ENDPOINT_LOGIN);
+	assert_int_equal(endpoint_public(SV("/auth/login"), SV("/x")), ENDPOINT_NONE);
+}
+
+static void methods_by_table(void **state)
+{
+	static const struct {
+		enum endpoint endpoint;
+		bool get, head, post;
+	} cases[] = {
+	    {ENDPOINT_LOGIN, true, false, false}, {ENDPOINT_CALLBACK, true, false, false},
+	    {ENDPOINT_LOGOUT, true, false, true}, {ENDPOINT_SESSION, true, true, false},
+	    {ENDPOINT_HEALTH, true, true, false}, {ENDPOINT_VERIFY, true, true, true},
+	    {ENDPOINT_LIVEZ, true, true, false},  {ENDPOINT_READYZ, true, true, false},
+	    {ENDPOINT_NONE, false, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		enum endpoint e = cases[i].endpoint;
+
+		assert_int_equal(endpoint_takes(e, SV("GET")), cases[i].get);
+		assert_int_equal(endpoint_takes(e, SV("HEAD")), cases[i].head);
+		assert_int_equal(endpoint_takes(e, SV("POST")), cases[i].post);
+		assert_int_equal(endpoint_takes(e, SV("get")), e == ENDPOINT_VERIFY);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(paths_by_table),
+	    cmocka_unit_test(methods_by_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
