@@ -161,6 +161,10 @@ test: deps
 check: deps
 	@tests/lib/run.py quick
 
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) programs
+	@exec /usr/bin/python3 tests/demo/run.py
+
 lint: all
 	@for l in tests/lint/*; do $$l || exit 1; done
 

@@ -260,7 +260,7 @@ def test_postgresql_stopped_in_mid_run(stack):
     finally:
         stack.pg.start()
         stack.await_health()  # recovery without a restart
-    assert b.fetch(stack.url("/api/crm/")).status == 200
+    eventually(lambda: b.fetch(stack.url("/api/crm/")).status == 200, what="recovery of the broker")
     stack.login("bob")
 
 

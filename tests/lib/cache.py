@@ -156,12 +156,23 @@ def _build_traefik(source, folder):
     shutil.rmtree(work)
 
 
+def _traefik_entry():
+    source = os.path.join(HERE, "traefik")
+    files = (os.path.join(source, f) for f in ("go.mod", "go.sum", "dns/dns.go"))
+    return source, "traefik-" + _digest(*files)
+
+
+def traefik_at_hand():
+    """Its path if nothing must be built for it, else None."""
+    built = os.path.join(directory(), _traefik_entry()[1], "traefik")
+    return shutil.which("traefik") or (built if os.path.exists(built) else None)
+
+
 def traefik():
     found = shutil.which("traefik")
     if found:
         return found
-    source = os.path.join(HERE, "traefik")
-    name = "traefik-" + _digest(*(os.path.join(source, f) for f in ("go.mod", "go.sum", "dns/dns.go")))
+    source, name = _traefik_entry()
     made = _made(name, lambda folder: _build_traefik(source, folder))
     return os.path.join(made, "traefik")
 

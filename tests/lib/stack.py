@@ -93,8 +93,8 @@ provider "{name}" {{
     keep_claims        = {{name, email, email_verified, groups}}
     insecure_loopback  = yes
 }}
-service "crm-{name}"    {{ provider = "{name}" grant = resource resource = "{crm}" }}
-service "orders-{name}" {{ provider = "{name}" grant = resource resource = "{orders}" }}
+service "crm{suffix}"    {{ provider = "{name}" grant = resource resource = "{crm}" }}
+service "orders{suffix}" {{ provider = "{name}" grant = resource resource = "{orders}" }}
 """
 _APP = """
 app "{name}" {{
@@ -104,19 +104,23 @@ app "{name}" {{
     page_claims       = {{name, email, groups}}
     insecure_loopback = yes
 {more}}}
-route "{name}-crm"     {{ app = "{name}" path = "/api/crm/" service = "crm-{provider}" }}
-route "{name}-orders"  {{ app = "{name}" path = "/api/orders/" service = "orders-{provider}" }}
+route "{name}-crm"     {{ app = "{name}" path = "/api/crm/" service = "crm{suffix}" }}
+route "{name}-orders"  {{ app = "{name}" path = "/api/orders/" service = "orders{suffix}" }}
 route "{name}-private" {{ app = "{name}" path = "/private/" }}
 route "{name}-read"    {{ app = "{name}" path = "/read/" methods = {{GET, HEAD}} }}
 route "{name}-page"    {{ app = "{name}" path = "/" session = none csrf = off }}
 """
 
 
+def _suffix(provider):
+    return "" if provider == "idp" else "-" + provider
+
+
 class Stack:
     def __init__(self, edge="nginx", apps=None, algs=None, workers=2, access_token_ttl=300, idp_up=True,
-                 page=None, port=None, extra="", query_timeout="2s"):
+                 page=None, port=None, extra="", query_timeout="2s", say=lambda what: None):
         self.kind, self.workers, self.page_folder, self.extra = edge, workers, page, extra
-        self.query_timeout = query_timeout
+        self.query_timeout, self.say = query_timeout, say
         self.apps = apps or [App()]
         self.algs = algs or {"idp": "RS256"}
         self.port = port or free_port()
@@ -210,14 +214,15 @@ class Stack:
         for name, alg in self.algs.items():
             pinned = alg if isinstance(alg, str) else alg[0]
             text += _PROVIDER.format(name=name, issuer=self.idp.issuer, client_id="bff-" + name,
-                                     secrets=self.secrets, alg=pinned, crm=CRM, orders=ORDERS)
+                                     secrets=self.secrets, alg=pinned, suffix=_suffix(name),
+                                     crm=CRM, orders=ORDERS)
         for app in self.apps:
             more = app.more and "    %s\n" % app.more
             if app.cookie_domain:
                 more += '    cookie_domain     = "%s"\n    login_origin      = "%s"\n' % (
                     app.cookie_domain, self.origin(app.login_host))
             origins = ", ".join('"%s"' % self.origin(h) for h in app.all_hosts())
-            text += _APP.format(name=app.name, provider=app.provider, origins=origins,
+            text += _APP.format(name=app.name, provider=app.provider, suffix=_suffix(app.provider), origins=origins,
                                 home=self.url("/", app.hosts[0]), more=more)
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(text + self.extra)
@@ -226,11 +231,13 @@ class Stack:
 
     def start(self):
         os.chmod(self.directory, 0o711)
+        self.say("PostgreSQL")
         self.pg = Postgres(tcp=True)
         self.pg.init()
         self.pg.start()
         self.pg.migrate()
         self._secrets()
+        self.say("OpenID provider")
         self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,
                        log=os.path.join(self.directory, "idp.log"))
         if self.idp_up:
@@ -238,9 +245,11 @@ class Stack:
         self.write_config()
         self.services = {name: Service(name, page=self.page_folder if name == "page" else None)
                          for name in ("crm", "orders", "page")}
+        self.say("bff-broker, bffd")
         self.start_broker()
         self.start_bffd()
         if self.kind:
+            self.say(self.kind)
             self.edge = Edge(self.kind, os.path.join(self.directory, "edge"), self.port, self.hosts(),
                              self.ports["verify"], self.ports["public"],
                              [self.services[n].port for n in ("crm", "orders", "page")]).start()

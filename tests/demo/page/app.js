@@ -1,0 +1,97 @@
+// The whole client side of a BFF: ask who one is, call services with the cookie, send the CSRF token
+// with whatever changes something.
+
+const $ = (id) => document.getElementById(id);
+
+const cookie = (name) => document.cookie.split('; ')
+  .map((c) => c.split('='))
+  .find(([key]) => key === name)?.[1] ?? '';
+
+function fill(list, rows) {
+  list.replaceChildren(...Object.entries(rows).flatMap(([key, value]) => {
+    const dt = document.createElement('dt');
+    const dd = document.createElement('dd');
+    dt.textContent = key;
+    dd.textContent = value;
+    return [dt, dd];
+  }));
+}
+
+function show(title, good, rows) {
+  const article = $('answer').content.firstElementChild.cloneNode(true);
+  article.className = good ? 'good' : 'bad';
+  article.querySelector('h3').textContent = title;
+  fill(article.querySelector('dl'), rows);
+  $('answers').prepend(article);
+}
+
+function whatTheScriptSees() {
+  fill($('seen'), {
+    'document.cookie': document.cookie || 'nothing',
+    localStorage: `${localStorage.length} entries`,
+    sessionStorage: `${sessionStorage.length} entries`,
+  });
+}
+
+async function whoAmI() {
+  const answer = await fetch('/auth/session');
+  const session = await answer.json();
+  $('anonymous').hidden = session.authenticated;
+  $('known').hidden = !session.authenticated;
+  if (session.authenticated) {
+    const { name, email, groups } = session.claims;
+    $('name').textContent = name;
+    fill($('who'), {
+      subject: session.subject,
+      email,
+      groups: (groups ?? []).join(', '),
+      'logged in until': new Date(session.expires_at * 1000).toLocaleTimeString(),
+      services: session.services.join(', '),
+    });
+  }
+  whatTheScriptSees();
+  document.body.dataset.state = session.authenticated ? 'known' : 'anonymous';
+}
+
+async function ask(path, options = {}) {
+  const method = options.method ?? 'GET';
+  const answer = await fetch(path, { ...options, headers: { Accept: 'application/json', ...options.headers } });
+  const type = answer.headers.get('content-type') ?? '';
+  const body = type.includes('json') ? await answer.json() : {};
+  const title = `${method} ${path} → ${answer.status}`;
+  if (!answer.ok) {
+    show(title, false, { error: body.error ?? answer.statusText });
+    if (answer.status === 401) await whoAmI();
+    return;
+  }
+  const header = (name) => body.headers.find(([key]) => key.toLowerCase() === name)?.[1] || '–';
+  show(title, true, {
+    'the service is': body.service,
+    'X-User-ID': header('x-user-id'),
+    'X-User-Email': header('x-user-email'),
+    'X-User-Groups': header('x-user-groups'),
+    'token is for': body.token?.aud ?? '–',
+    'token is of': body.token?.sub ?? '–',
+    Cookie: header('cookie'),
+  });
+}
+
+const csrf = () => ({ 'X-CSRF-Token': cookie('bff_csrf') });
+const order = { method: 'POST', body: JSON.stringify({ item: 'a book' }) };
+
+async function logout(everywhere) {
+  const answer = await fetch(`/auth/logout?everywhere=${everywhere}`, {
+    method: 'POST',
+    headers: { Accept: 'application/json', ...csrf() },
+  });
+  if (answer.ok) window.location.assign((await answer.json()).redirect_url);
+  else await whoAmI();
+}
+
+$('call-crm').onclick = () => ask('/api/crm/customers');
+$('call-orders').onclick = () => ask('/api/orders/latest');
+$('create').onclick = () => ask('/api/orders/new', { ...order, headers: csrf() });
+$('create-forged').onclick = () => ask('/api/orders/new', order);
+$('logout').onclick = () => logout(false);
+$('logout-everywhere').onclick = () => logout(true);
+await whoAmI();

@@ -1,0 +1,5 @@
+"""Fixtures: see tests/lib."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))

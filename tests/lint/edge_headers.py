@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+"""edge_headers - the samples in etc/edge name exactly the headers that a 200 of verify carries
+
+The list is the default identity of etc/bff.conf and the fixed names in worker/identity.c. An edge that misses
+one lets a client's own header of that name through to the services.
+"""
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return re.sub(r"^\s*#.*$", "", f.read(), flags=re.M)
+
+
+def contract():
+    identity = re.search(r'identity "default" \{(.*?)^\}', read("etc", "bff.conf"), re.S | re.M).group(1)
+    configured = re.findall(r'header "([^"]+)"', identity)
+    fixed = re.findall(r'SV_INIT\("(X-[A-Za-z-]+|Authorization|Cookie)"\)', read("worker", "identity.c"))
+    if not configured or len(set(fixed)) < 6:
+        raise SystemExit("edge_headers: cannot find the header list: %r %r" % (configured, fixed))
+    return set(configured) | set(fixed)
+
+
+def samples():
+    """(where, the names there, what is theirs by another way)."""
+    traefik = read("etc", "edge", "traefik", "bff.yml")
+    listed = re.search(r"authResponseHeaders:\n((?:\s+- \S+\n)+)", traefik).group(1)
+    yield "traefik/bff.yml: authResponseHeaders", re.findall(r"- (\S+)", listed), ()
+    caddy = read("etc", "edge", "caddy", "Caddyfile")
+    yield "caddy/Caddyfile: copy_headers", re.search(r"copy_headers (.*)", caddy).group(1).split(), ()
+    stripped = [n for n in re.findall(r"request_header -(\S+)", caddy) if "*" not in n]
+    # bff reads these two; copy_headers replaces them, and bff always answers both.
+    yield "caddy/Caddyfile: request_header -", [n for n in stripped if "Forwarded" not in n], ("Authorization", "Cookie")
+    nginx = read("etc", "edge", "nginx", "bff.conf")
+    server = re.split(r"^\s+location ", nginx, maxsplit=1, flags=re.M)[0]
+    taken = dict(re.findall(r"auth_request_set \$(\w+)\s+\$upstream_http_(\w+);", server))
+    names = re.findall(r"proxy_set_header (\S+)\s+\$(bff_\w+);", server)
+    yield "nginx/bff.conf: proxy_set_header", [n for n, v in names
+                                               if taken.get(v) == n.lower().replace("-", "_")], ()
+    readme = read("README.md")
+    paragraph = re.search(r"On a 200 these headers(.*?)A service must", readme, re.S)
+    if paragraph:
+        yield "README.md", re.findall(r"`([A-Z][\w-]+)`", paragraph.group(1)), ()
+
+
+def main():
+    want, bad = contract(), 0
+    for where, names, elsewhere in samples():
+        got = set(names) | set(elsewhere)
+        for name in sorted(want - got):
+            print("edge_headers: %s: %s is missing" % (where, name))
+            bad = 1
+        for name in sorted(got - want):
+            print("edge_headers: %s: %s is none of ours" % (where, name))
+            bad = 1
+        if len(names) != len(set(names)):
+            print("edge_headers: %s: a name comes twice" % where)
+            bad = 1
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())
