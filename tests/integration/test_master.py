@@ -205,7 +205,8 @@ def test_a_worker_gets_exactly_what_the_contract_says(bindir, tmp_path):
         assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"bff-worker\0"
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^SigBlk:\t0+$", status, re.M)
-        assert re.search(r"^SigIgn:\t0+$", status, re.M)
+        ignored = int(re.search(r"^SigIgn:\t([0-9a-f]+)$", status, re.M).group(1), 16)
+        assert ignored & ~0x180000000 == 0  # 32 and 33 are the C library's own; make passes them on ignored
 
 
 def bound_port(link):

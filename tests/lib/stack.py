@@ -70,7 +70,7 @@ broker {{
     peer_user = "{uid}"
     key_ring  = "{secrets}/key-ring"
 }}
-listen "public" {{ kind = public address = "127.0.0.1:{public}" trusted_peers = {{"127.0.0.1/32"}} }}
+listen "public" {{ kind = public address = "127.0.0.1:{public}" trusted_peers = {{"127.0.0.0/8"}} }}
 listen "verify" {{ kind = verify address = "127.0.0.1:{verify}" edge = {profile} trusted_peers = {{"127.0.0.1/32"}} }}
 listen "metrics" {{ kind = metrics address = "127.0.0.1:{metrics}" trusted_peers = {{"127.0.0.1/32"}} }}
 
