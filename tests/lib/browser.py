@@ -12,6 +12,7 @@ __Host- and __Secure-; Secure counts as met on names under localhost, as in Chro
 import http.client
 import json
 import re
+import secrets
 import urllib.parse
 from html import unescape
 
@@ -66,10 +67,10 @@ def _parse_cookie(line):
     return cookie
 
 
-def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S):
+def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S, source="127.0.0.1"):
     """One request on a connection of its own. headers: a list of pairs (names may repeat), sent as
     they are; Host among them."""
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
     try:
         c.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for k, v in headers:
@@ -85,6 +86,8 @@ def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S):
 
 class Browser:
     def __init__(self):
+        # An address of its own, since beginnings of logins are limited per address prefix.
+        self.source = "127.%d.%d.1" % (secrets.randbelow(254) + 1, secrets.randbelow(254) + 1)
         self.jar = {}  # (domain, host_only, path, name) -> value
         self.history = []
 
@@ -138,7 +141,7 @@ class Browser:
         if cookie and "Cookie" not in sent:
             sent["Cookie"] = cookie
         target = (at.path or "/") + ("?" + at.query if at.query else "")
-        answer = raw(at.port or 80, method, target, list(sent.items()), body)
+        answer = raw(at.port or 80, method, target, list(sent.items()), body, source=self.source)
         answer.url = url
         for line in answer.all("Set-Cookie"):
             self._store(at.hostname, line)
