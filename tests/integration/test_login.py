@@ -279,6 +279,17 @@ def test_id_token_algorithms(algs_stack, name):
     assert got["subject"] == "alice"
 
 
+def test_a_stranger_on_the_public_listener_says_nothing_about_itself(algs_stack):
+    """Its X-Forwarded-* are dropped, not believed and not fatal; the edge's are believed."""
+    host = "rs.localhost:%d" % algs_stack.port
+    forged = [("Host", host), ("X-Forwarded-Host", "es.localhost:%d" % algs_stack.port),
+              ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "192.0.2.1")]
+    stranger = browser.raw(algs_stack.port, "GET", "/auth/login", forged, source="127.9.9.1")
+    assert stranger.status == 302 and "client_id=bff-rs&" in stranger.location
+    session = browser.raw(algs_stack.port, "GET", "/auth/session", forged, source="127.9.9.1")
+    assert session.status == 401 and session.json()["authenticated"] is False
+
+
 def test_another_algorithm_than_the_pinned_one_is_refused(algs_stack):
     b = browser.Browser()
     answer = b.open(algs_stack.url("/auth/login?login_hint=alice", "bad.localhost"))
