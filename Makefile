@@ -24,6 +24,9 @@ OPT_gcc := -O2 -D_FORTIFY_SOURCE=2
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2
 OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan := -fsanitize=address,undefined
+CC_fuzz := clang
+OPT_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
 CC := $(CC_$(VARIANT))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
@@ -127,9 +130,6 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libworker.
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $< $(B)/tests/fuzz/replay.o $(FUZZ_LIBS)
 
-CC_fuzz := clang
-OPT_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
-LINK_fuzz := -fsanitize=fuzzer,address,undefined
 build/fuzz/target/%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libworker.a build/fuzz/libbroker.a build/fuzz/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $< $(FUZZ_LIBS)

@@ -55,6 +55,7 @@ static void start_request(struct conn *c)
 	    .worker = c->w,
 	    .listen = c->listen,
 	    .peer = c->peer,
+	    .fields = c->fields,
 	    .head = &c->head,
 	    .body = sv_of(c->in.p + c->head_len, c->body_len),
 	    .out = &c->out,

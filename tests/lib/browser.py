@@ -11,8 +11,8 @@ __Host- and __Secure-; Secure counts as met on names under localhost, as in Chro
 """
 import http.client
 import json
-import random
 import re
+import secrets
 import urllib.parse
 from html import unescape
 
@@ -67,10 +67,10 @@ def _parse_cookie(line):
     return cookie
 
 
-def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S, source=None):
+def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S, source="127.0.0.1"):
     """One request on a connection of its own. headers: a list of pairs (names may repeat), sent as
-    they are; Host among them. source: the address to come from."""
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=source and (source, 0))
+    they are; Host among them."""
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
     try:
         c.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for k, v in headers:
@@ -86,8 +86,8 @@ def raw(port, method, target, headers, body=None, timeout=TIMEOUT_S, source=None
 
 class Browser:
     def __init__(self):
-        # Each browser lives in a network of its own: beginnings of logins are limited by that.
-        self.address = "127.%d.%d.1" % (random.randrange(1, 255), random.randrange(256))
+        # An address of its own, since beginnings of logins are limited per address prefix.
+        self.source = "127.%d.%d.1" % (secrets.randbelow(254) + 1, secrets.randbelow(254) + 1)
         self.jar = {}  # (domain, host_only, path, name) -> value
         self.history = []
 
@@ -129,7 +129,7 @@ class Browser:
 
     def copy(self):
         other = Browser()
-        other.jar, other.address = dict(self.jar), self.address
+        other.jar = dict(self.jar)
         return other
 
     # ---- requests -----------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class Browser:
         if cookie and "Cookie" not in sent:
             sent["Cookie"] = cookie
         target = (at.path or "/") + ("?" + at.query if at.query else "")
-        answer = raw(at.port or 80, method, target, list(sent.items()), body, source=self.address)
+        answer = raw(at.port or 80, method, target, list(sent.items()), body, source=self.source)
         answer.url = url
         for line in answer.all("Set-Cookie"):
             self._store(at.hostname, line)

@@ -9,6 +9,7 @@ of the example. A string that the sample no longer holds is an error.
 import os
 import re
 import shutil
+import time
 
 import browser
 import cache
@@ -17,7 +18,6 @@ from process import Process, READY_TIMEOUT_S
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(ROOT, "etc", "edge")
 KINDS = ("traefik", "caddy", "nginx")
-_SETTLE_STEPS = 600
 
 
 def substitute(text, pairs):
@@ -115,7 +115,8 @@ class Edge:
 
     def _await_routes(self):
         """Traefik listens before it has read the file provider: asks until a route answers."""
-        for _ in range(_SETTLE_STEPS):
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
             answer = browser.raw(self.port, "GET", "/auth/health", [("Host", self.hosts[0])],
                                  timeout=READY_TIMEOUT_S)
             if answer.status != 404 or answer.header("Content-Type") != "text/plain; charset=utf-8":

@@ -129,13 +129,19 @@ class Postgres:
         for path, mode in ((self.data, 0o700), (self.sockets, 0o755)):
             os.makedirs(path, exist_ok=True)
             self._own(path, mode)
-        made = subprocess.run(
+        made = subprocess.Popen(
             [os.path.join(bindir(), "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust",
              "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-            cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")}, **self._as_account())
+        try:
+            said, _ = made.communicate()
+        except BaseException:  # interrupted: it and the servers it runs write no more
+            os.killpg(made.pid, signal.SIGKILL)
+            made.communicate()
+            raise
         if made.returncode != 0:
-            raise RuntimeError("initdb failed:\n" + made.stdout)
+            raise RuntimeError("initdb failed:\n" + said)
         with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="ascii") as f:
             f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         settings = {

@@ -295,7 +295,8 @@ class Stack:
         self.stop_bffd()
         self.stop_broker()
         if self.idp is not None and self.idp.process is not None:
-            self.canaries += self.idp.canaries()
+            if self.idp.control is not None:
+                self.canaries += self.idp.canaries()
             self.idp.stop()
         for service in self.services.values():
             service.stop()
