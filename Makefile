@@ -1,4 +1,5 @@
-# bff - see README.md. Everything is built under build/; nothing else is written.
+# bff - see README.md. Everything is built under build/; the tests keep what they download and build of others (Node.js,
+# the OpenID provider, Traefik) in $XDG_CACHE_HOME/bff, default ~/.cache/bff.
 #
 #	make            the three programs                 make test   everything, in one line at the end
 #	make demo       the whole thing on this machine    make bench  figures (not part of test)
@@ -139,13 +140,15 @@ fuzz: deps
 	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
 		build/fuzz/target/$$f -max_total_time=$(FUZZ_SECONDS) build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
 
-# What a package would hold. DESTDIR and PREFIX as usual.
-PREFIX ?= /usr
+# What a package would hold, under DESTDIR. The units name /usr, so there is no other prefix.
+PREFIX := /usr
+DOC := $(DESTDIR)$(PREFIX)/share/doc/bff
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/bff $(DESTDIR)$(PREFIX)/lib/systemd/system \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/bff/sql \
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/etc/bff/conf.d
-	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin/
+	install $(B)/bffd $(B)/bff-broker $(DESTDIR)$(PREFIX)/sbin/
+	install $(B)/bff-worker $(DESTDIR)$(PREFIX)/lib/bff/
 	install -m 644 etc/systemd/*.service etc/systemd/*.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 644 etc/sysusers.d/* $(DESTDIR)$(PREFIX)/lib/sysusers.d/
 	install -m 644 etc/tmpfiles.d/* $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
@@ -153,6 +156,10 @@ install: programs
 	install sql/migrate $(DESTDIR)$(PREFIX)/share/bff/sql/
 	install -m 644 etc/psqlrc $(DESTDIR)$(PREFIX)/share/bff/
 	install -m 644 master/*.8 worker/*.8 broker/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -d $(DOC)/systemd $(DOC)/edge
+	install -m 644 README.md LICENSE $(DOC)/
+	cp -r etc/systemd/examples/. $(DOC)/systemd/
+	cp -r etc/edge/. $(DOC)/edge/
 	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
 
 test: deps

@@ -101,9 +101,9 @@ static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
 	const struct ended_grant *g = &r->batch[r->at];
 	struct sv provider = sv_of(g->provider, g->provider_len);
 
-	if (e == ERR_CANCELED)
+	if (e == ERR_CANCELED && r->broker->stopping)
 		return;
-	if (e != ERR_OK)
+	if (e != ERR_OK) /* canceled, too: its provider left the configuration meanwhile */
 		log_warn("revocation_failed", KS("provider", provider), K("why", err_text(e)),
 			 KI("tries", g->tries), K("then", "put off"));
 	else

@@ -95,6 +95,17 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	free(c);
 }
 
+/* Which services an app may use is what its routes say. SECURITY: a taken-over worker gets no
+ * other's. */
+static bool app_uses(const struct config *c, const struct config_app *app,
+		     const struct config_service *s)
+{
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (c->routes[i].app == app && c->routes[i].service == s)
+			return true;
+	return false;
+}
+
 /* Refusals that need no row. */
 static enum ipc_error refuse_early(const struct request *r, const struct ipc_token_get *m,
 				   const struct config_service **ret, const char **ret_detail)
@@ -108,6 +119,9 @@ static enum ipc_error refuse_early(const struct request *r, const struct ipc_tok
 		return IPC_ERROR_FORBIDDEN;
 	*ret_detail = "service_of_another_provider";
 	if (s->provider != app->provider)
+		return IPC_ERROR_FORBIDDEN;
+	*ret_detail = "service_of_no_route";
+	if (!app_uses(c, app, s))
 		return IPC_ERROR_FORBIDDEN;
 	*ret_detail = "session_secret";
 	if (m->session.n != IPC_SECRET_LEN)

@@ -221,7 +221,6 @@ enum err config_dump(const struct config *c, enum config_print what, FILE *out)
 	if (all)
 		print_repeated(out, CONFIG_SECTION_identity, c->identities, c->nidentities);
 	print_repeated(out, CONFIG_SECTION_service, c->services, c->nservices);
-	if (all)
-		print_repeated(out, CONFIG_SECTION_route, c->routes, c->nroutes);
+	print_repeated(out, CONFIG_SECTION_route, c->routes, c->nroutes);
 	return ferror(out) != 0 || fflush(out) == EOF ? ERR_IO : ERR_OK;
 }

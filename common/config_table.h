@@ -1,7 +1,7 @@
 /*
  * config_table - config.def as data
  *
- * For the files of config and for the generator of the manual. Pure and constant.
+ * For the files of config. Pure and constant.
  */
 #ifndef BFF_CONFIG_TABLE_H
 #define BFF_CONFIG_TABLE_H

@@ -18,7 +18,7 @@
 #define IPC_NAME_MAX 64
 #define IPC_SECRET_LEN 32 /* raw bytes of a session secret or a binding secret */
 
-/* digest: SHA-256 over the provider, service and app sections as config_dump() prints them. */
+/* digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them. */
 #define IPC_FIELDS_hello(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX) F(str, digest, 32)
 #define IPC_FIELDS_welcome(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX)
 /* code: enum ipc_error; retry_after_s: 0 = none; return_to: where a stale callback came from,

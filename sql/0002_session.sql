@@ -51,7 +51,8 @@ begin
 
 	if is_act then
 		insert into audit (action, reason, target, ref, app, subject, email)
-		select action, detail, coalesce(nullif(current_setting('bff.target', true), ''), ref), ref, app, subject, email
+		select action, detail, case when tg_argv[0] = 'person' then ref
+			else coalesce(nullif(current_setting('bff.target', true), ''), ref) end, ref, app, subject, email
 		from gone order by created_at;
 	end if;
 	delete from session_activity a using gone where a.id_hash = gone.id_hash;

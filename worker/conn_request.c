@@ -136,6 +136,20 @@ static void scan_head(struct conn *c)
 	take_head(c);
 }
 
+/* The buffer may have moved while the body came, and every view of the head points into it: the
+ * same bytes, parsed where they stand now. */
+static void start_with_body(struct conn *c)
+{
+	const char *word = "memory";
+	unsigned status = http_request_parse(sv_of(c->in.p, c->head_len), c->fields,
+					     c->w->config->web.max_headers, &c->head, &word);
+
+	if (status != 0)
+		conn_refuse(c, status, word);
+	else
+		start_request(c);
+}
+
 /* As far as the bytes in the buffer go. Never nested: what is pipelined is a loop, no recursion. */
 void conn_run(struct conn *c)
 {
@@ -150,7 +164,7 @@ void conn_run(struct conn *c)
 		if (c->state == CONN_HEAD)
 			scan_head(c);
 		else if (c->state == CONN_BODY && c->in.n >= c->head_len + c->body_len)
-			start_request(c);
+			start_with_body(c);
 	}
 	c->running = false;
 	if (c->eof && (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY))

@@ -16,15 +16,20 @@ enum { STATE, CODE, ISS, ERROR, NPARAMS };
 /* Judged when the login began; judged again, because a configuration may have changed since. */
 static enum step land(struct request *r, struct sv add, struct sv session, struct sv csrf)
 {
-	struct buf url;
+	struct buf url, target;
+	size_t hash;
 	enum step step;
 
 	buf_init(&url, IPC_URL_MAX);
-	(void)return_to_judge(r->app, r->origin, buf_sv(&r->target), &url); /* or the default */
+	buf_init(&target, IPC_URL_MAX);
+	(void)return_to_judge(r->app, r->origin, buf_sv(&r->target), &target); /* or the default */
+	hash = sv_find(buf_sv(&target), '#');
+	buf_add(&url, sv_cut(buf_sv(&target), 0, hash));
 	if (add.n > 0) {
 		buf_add_char(&url, sv_find(buf_sv(&url), '?') == url.n ? '?' : '&');
 		buf_add(&url, add);
 	}
+	buf_add(&url, sv_cut(buf_sv(&target), hash, target.n));
 	request_reply(r, 303);
 	http_reply_header(&r->reply, SV("Location"), buf_sv(&url));
 	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
@@ -32,8 +37,9 @@ static enum step land(struct request *r, struct sv add, struct sv session, struc
 		http_reply_header(&r->reply, SV("Set-Cookie"), session);
 	if (csrf.n > 0)
 		http_reply_header(&r->reply, SV("Set-Cookie"), csrf);
-	r->reply.bad = r->reply.bad || !buf_ok(&url);
+	r->reply.bad = r->reply.bad || !buf_ok(&url) || !buf_ok(&target);
 	step = request_end(r, SV_NONE, SV_NONE);
+	buf_done(&target);
 	buf_done(&url);
 	return step;
 }

@@ -150,6 +150,8 @@ enum step logout_check(struct request *r)
 	session_cookie(r);
 	if (r->session_why == REASON_STORE)
 		return refuse(r, REASON_INTERNAL);
+	if (r->cookie_found == COOKIE_AMBIGUOUS)
+		return refuse(r, REASON_AMBIGUOUS); /* two sessions: neither was ended */
 	if (r->cookie_found != COOKIE_OK)
 		return goodbye(r, local_target(r)); /* nobody there to be logged out */
 	if (!post && params[CSRF].value.n == 0)

@@ -198,6 +198,7 @@ def test_beginnings_are_limited_by_prefix(worker):
     ({"session": b""}, "no_session"),
     ({"app": "other"}, "forbidden"),
     ({"service": "other"}, "forbidden"),
+    ({"service": "spare"}, "forbidden"),  # no route of the app uses it
     ({"service": "swap"}, "upstream"),
 ])
 def test_token_refusals(worker, ask, word):

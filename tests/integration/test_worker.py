@@ -54,6 +54,7 @@ route "page"    { app = "demo" path = "/" methods = {GET, HEAD} }
 route "data"    { app = "demo" path = "/api/data/" }
 route "orders"  { app = "demo" path = "/api/orders/" service = "orders" }
 route "live"    { app = "demo" path = "/api/live" exact = yes methods = {GET} upgrade = websocket }
+route "open"    { app = "demo" path = "/api/open" exact = yes upgrade = websocket csrf = off }
 route "hooks"   { app = "demo" path = "/api/hooks/" methods = {POST} session = none authorization = pass csrf = off }
 route "files"   { app = "demo" path = "/api/files/" session = optional authorization = pass encoded_slash = allow }
 route "pre"     { app = "demo" path = "/api/pre/" methods = {GET, PUT} preflight = pass }
@@ -411,6 +412,14 @@ def test_cors_on_denials_for_listed_origins_alone(world):
     assert got["access-control-allow-origin"] == "https://friend.example"
     got = world.verify("/api/data/1", more=["Origin: https://evil.example"])
     assert not got.all("access-control-allow-origin")
+
+
+def test_a_handshake_from_elsewhere_is_refused_even_without_csrf(world, alice):
+    key = "Sec-WebSocket-Key: AAAA"
+    own = world.verify("/api/open", alice, more=[key, "Origin: http://" + HOST])
+    assert own.status == 200
+    for more in ([key, "Origin: http://evil.localhost:8080"], [key]):
+        assert world.verify("/api/open", alice, more=more).status == 403
 
 
 def test_websocket(world, alice):
@@ -786,6 +795,23 @@ def test_logout(world, alice):
                        more=["X-CSRF-Token: " + csrf_of(alice), "Origin: https://evil.example"])
     assert got.status == 403
     assert world.public("POST /auth/logout").status == 303
+
+
+def test_a_body_that_comes_after_its_head(world, alice):
+    """The first read ends within the body, and the buffer moves at the next: the head's views move along."""
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1])
+    form = ("csrf=%s&everywhere=true" % csrf_of(alice)).encode()
+    head = ("POST /auth/logout HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: http\r\n"
+            "Cookie: bff_session=%s\r\nContent-Length: %d\r\nX-Pad: %%s\r\n\r\n" % (HOST, cookie_value(alice), len(form)))
+    for first_read in (4092, 4096, 8190):  # bytes of the head; a connection reads 4096 at a time
+        got = world.ask((head % ("x" * (first_read - len(head) + 2))).encode() + form, "public")
+        assert (got.status, got["location"]) == (303, "https://idp.example/end")
+
+
+def test_logout_with_two_sessions_ends_neither_and_says_so(world, alice):
+    twice = "bff_session=%s; bff_session=%s" % (cookie_value(alice), cookie_value(world.session()[0]))
+    got = world.public("POST /auth/logout", cookie=twice, more=["X-CSRF-Token: " + csrf_of(alice)])
+    assert got.status == 401
 
 
 def test_logout_without_the_broker_ends_the_session(world):

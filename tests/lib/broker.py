@@ -21,7 +21,7 @@ from ipc import Worker
 from process import Process
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BINDIR = os.environ.get("BFF_BINDIR", os.path.join(ROOT, "build", "gcc"))
+BINDIR = os.environ.get("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
 ORIGIN = "http://app.localhost:8080"
 CALLBACK = ORIGIN + "/auth/callback"
 CLIENT_SECRET = "a secret with & and +"
@@ -54,11 +54,13 @@ service "orders" {{ provider = "idp" grant = resource resource = "https://orders
 service "own"    {{ provider = "idp" grant = session }}
 service "idt"    {{ provider = "idp" grant = id_token }}
 service "swap"   {{ provider = "idp" grant = exchange audience = "other" }}
+service "spare"  {{ provider = "idp" grant = session }}
 {extra}
 route "page" {{ app = "demo" path = "/" }}
 route "crm" {{ app = "demo" path = "/crm/" service = "crm" }}
 route "orders" {{ app = "demo" path = "/orders/" service = "orders" }}
 route "own" {{ app = "demo" path = "/own/" service = "own" }}
+route "swap" {{ app = "demo" path = "/swap/" service = "swap" }}
 route "idt" {{ app = "demo" path = "/idt/" service = "idt" }}
 """
 

@@ -365,9 +365,3 @@ class Stack:
         if b is not None and b.cookie_header(url):
             sent.append(("Cookie", b.cookie_header(url)))
         return browser.raw(self.ports["verify"], "GET", "/auth/verify", sent + list(headers))
-
-    def run_program(self, program, *arguments):
-        """For -t, -T, -V: (status, stdout + stderr)."""
-        ran = subprocess.run([os.path.join(binaries(), program), "-c", self.config, *arguments],
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        return ran.returncode, ran.stdout

@@ -190,7 +190,7 @@ static void test_brokered_sections(void **state)
 	assert_ptr_equal(strstr(text, "provider \"entra\" {\n"), text);
 	assert_non_null(strstr(text, "\napp \"company\" {\n"));
 	assert_non_null(strstr(text, "\nservice \"search\" {\n"));
-	assert_null(strstr(text, "\nroute "));
+	assert_non_null(strstr(text, "\nroute "));
 	assert_null(strstr(text, "\nlisten "));
 	assert_null(strstr(text, "\nidentity "));
 	assert_null(strstr(text, "database"));
