@@ -169,10 +169,15 @@ class World:
     def config(self):
         return CONFIG % {"sockets": self.pg.sockets, "pgport": self.pg.port, "dir": self.dir}
 
-    def start(self, **more):
+    def start(self, change=None, **more):
+        """Another worker; change: (old, new) of the configuration's text."""
         directory = os.path.join(self.dir, "w%d" % time.monotonic_ns())
         os.mkdir(directory)
-        return LoneWorker(self.config(), ["public", "verify", "nginx", "strange", "metrics"], directory,
+        config = self.config()
+        if change:
+            assert config.count(change[0]) == 1, change
+            config = config.replace(*change)
+        return LoneWorker(config, ["public", "verify", "nginx", "strange", "metrics"], directory,
                           **more).ready()
 
     def script(self, number, fields):
@@ -855,6 +860,42 @@ def test_out_of_descriptors_it_waits_and_goes_on(world, alice):
         c.close()
     c = Client(worker.ports["verify"])
     assert c.send(verify_head("/", cookie="bff_session=" + cookie_value(alice))).reply().status == 200
+    assert worker.stop() == 0
+
+
+def test_no_more_than_max_connections_at_a_time(world, alice):
+    worker = world.start(("max_connections = 200", "max_connections = 3"))
+    head = verify_head("/", cookie="bff_session=" + cookie_value(alice))
+    taken = [Client(worker.ports["verify"]) for _ in range(3)]
+    for c in taken:
+        assert c.send(head).reply().status == 200
+    worker.await_log("event=accept_paused reason=max_connections")
+    waiting = Client(worker.ports["verify"]).send(head)
+    end = time.monotonic() + 1  # several of the acceptor's own attempts
+    while time.monotonic() < end:
+        for c in taken:
+            assert c.send(head).reply().status == 200
+        assert not select.select([waiting.s], [], [], 0)[0], "a fourth connection was taken"
+    taken.pop().close()
+    assert waiting.reply().status == 200
+    for c in taken:
+        assert c.send(head).reply().status == 200
+    assert worker.stop() == 0
+
+
+def test_idle_timeout_between_two_requests(world, alice):
+    worker = world.start(('idle_timeout = "30s"', 'idle_timeout = "300ms"'))
+    head = verify_head("/", cookie="bff_session=" + cookie_value(alice))
+    c = Client(worker.ports["verify"])
+    began = time.monotonic()
+    while time.monotonic() < began + 1:  # each request begins it anew
+        sent = time.monotonic()
+        got = c.send(head).reply()
+        assert got is not None and got.status == 200
+    assert c.reply() is None and c.at_end()
+    assert 0.25 < time.monotonic() - sent < 8
+    c = Client(worker.ports["verify"])
+    assert c.send(head).reply().status == 200
     assert worker.stop() == 0
 
 
