@@ -15,6 +15,7 @@
 #include "common/contract.h"
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "master/spawn.h"
 #include "master/supervisor.h"
 
 #define DEFAULT_CONFIG "/etc/bff/bff.conf"
@@ -53,8 +54,17 @@ static int flush_stdout(void)
 	return CONTRACT_EXIT_OK;
 }
 
+/* Also what an upgrade asks of the new program before it becomes it: without a worker beside it, it
+ * could not serve, and the old one still does. */
 static int check(const struct config *c)
 {
+	char self[PATH_MAX], worker[PATH_MAX];
+	struct errmsg e;
+
+	if (spawn_find_self(self, &e) != ERR_OK || spawn_find_worker(self, worker, &e) != ERR_OK) {
+		(void)fprintf(stderr, "bffd: %s\n", e.text);
+		return CONTRACT_EXIT_ERROR;
+	}
 	for (size_t i = 0; i < c->notes.n; i++)
 		(void)printf(SV_FMT "\n", SV_ARG(c->notes.v[i])); /* judged by flush_stdout() */
 	(void)puts("configuration ok");

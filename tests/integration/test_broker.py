@@ -457,7 +457,8 @@ def test_unknown_configuration_is_config_skew_until_the_file_has_it(pg, idp):
             with Worker(b.socket, b"?" * 32) as w:
                 assert token(w, session).word == "config_skew"
             # A changed file: another broker tells us its digest; ours reads it when a worker says so.
-            more = 'service "crm2" { provider = "idp" grant = resource resource = "%s" }' % CRM
+            more = 'service "crm2" { provider = "idp" grant = resource resource = "%s" }\n' \
+                'route "crm2" { app = "demo" path = "/crm2/" service = "crm2" }' % CRM
             other = Broker(pg, idp.issuer, share=b, extra=more)
             other.write_config(dir=b.directory)
             with other:

@@ -477,6 +477,23 @@ def test_a_new_program_that_refuses_changes_nothing(own_bin, tmp_path, port, pro
         assert master.stop() == 0
 
 
+def test_half_an_upgrade_changes_nothing(own_bin, tmp_path, port):
+    """A new bffd without its worker: the old one goes on, and says why."""
+    config = write_config(tmp_path, port)
+    with Bffd(own_bin, config) as master:
+        workers = master.serving().workers()
+        install((own_bin / "bffd").read_bytes(), own_bin / "bffd")
+        (own_bin / "bff-worker").rename(own_bin / "not-yet")
+        master.hup()
+        master.wait("reload_failed")
+        assert master.workers() == workers
+        (own_bin / "not-yet").rename(own_bin / "bff-worker")
+        master.hup()
+        assert master.wait("upgraded")["former_workers"] == str(len(workers))
+        master.wait("serving", generation=2)
+        assert master.stop() == 0
+
+
 def test_after_an_upgrade_the_old_workers_serve_until_the_new_ones_do(own_bin, tmp_path, port):
     with Bffd(own_bin, write_config(tmp_path, port)) as master:
         master.serving()
