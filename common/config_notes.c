@@ -128,7 +128,6 @@ enum err config_notes(struct config_build *b)
 		note(&x, CONFIG_OPT_web_session_cache, 0,
 		     "is not built yet: sessions are read from the database each time");
 	note_listens(&x);
-	note_listens(&x);
 	note_providers(&x);
 	note_apps(&x);
 	note_services(&x);

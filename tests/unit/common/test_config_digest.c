@@ -32,9 +32,11 @@ static void test_covers_what_is_brokered(void **state)
 
 	(void)state;
 	digest(TEXT("2", "c", "/x"), want);
-	digest(TEXT("3", "c", "/y"), got);
+	digest(TEXT("3", "c", "/x"), got);
 	assert_memory_equal(got, want, sizeof want);
 	digest(TEXT("2", "d", "/x"), got);
+	assert_memory_not_equal(got, want, sizeof want);
+	digest(TEXT("2", "c", "/y"), got);
 	assert_memory_not_equal(got, want, sizeof want);
 }
 
