@@ -72,7 +72,7 @@ def test_no_session_by_fetch_is_401(edge_stack):
     got = browser.Browser().fetch(edge_stack.url("/api/crm/"))
     assert got.status == 401
     assert got.location is None
-    assert "error" in got.json()
+    assert got.json()["error"] == "unauthenticated"
     assert not edge_stack.services["crm"].requests or edge_stack.services["crm"].last().one("X-User-ID")
 
 

@@ -36,8 +36,7 @@ def stand_in(tmp_path_factory):
 def bindir(request, stand_in):
     if request.param == "stand-in":
         return stand_in
-    if not (lib.BIN / "bff-worker").exists():
-        pytest.skip("no bff-worker in BFF_BIN")
+    assert (lib.BIN / "bff-worker").exists(), "no bff-worker in BFF_BIN"
     return lib.BIN
 
 
