@@ -25,7 +25,7 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .token_sealed = pg_rows_sv(rows, 0, 9),
 	    .token_left_ms = pg_rows_i64(rows, 0, 10),
 	    .token_generation = pg_rows_i64(rows, 0, 11),
-	    .subject = pg_rows_sv(rows, 0, 12),
+	    .sub = pg_rows_sv(rows, 0, 12),
 	    .issuer = pg_rows_sv(rows, 0, 13),
 	    .id_token_sealed = pg_rows_sv(rows, 0, 14),
 	    .token_config = pg_rows_sv(rows, 0, 15),

@@ -25,7 +25,7 @@
 
 /* A row; views are valid as long as the pg_rows are. */
 struct token_row {
-	struct sv state, app, provider, issuer, subject;
+	struct sv state, app, provider, issuer, sub;
 	struct sv grant_id;
 	int64_t generation, attempts, lease_left_ms;
 	bool grant_live;

@@ -57,7 +57,7 @@ comment on function bff_private.ms_left(timestamptz) is 'Milliseconds from now u
 create function bff_private.token_session(p_hash bytea, p_service text)
 returns table (state text, app text, provider text, grant_id bytea, generation int8, grant_state text,
 	refresh_sealed bytea, attempts int8, lease_left_ms int8, token_sealed bytea, token_left_ms int8,
-	token_generation int8, subject text, issuer text, id_token_sealed bytea, token_config bytea,
+	token_generation int8, sub text, issuer text, id_token_sealed bytea, token_config bytea,
 	absolute_left_ms int8, refresh_generation int8, id_token_generation int8)
 language plpgsql stable security definer rows 1 set search_path = bff_private, pg_temp as $$
 declare
@@ -76,7 +76,7 @@ begin
 	select * into t from token x where x.grant_id = s.grant_id and x.service = p_service;
 	app := s.app;
 	provider := s.provider;
-	subject := s.subject;
+	sub := s.sub;
 	issuer := s.issuer;
 	grant_id := s.grant_id;
 	generation := coalesce(g.generation, 0);

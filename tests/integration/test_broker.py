@@ -245,6 +245,18 @@ def test_login_on_one_host_and_callback_on_the_other(broker, pg, idp):
             assert token(one, done.session).name == "token"
 
 
+def test_a_refreshed_id_token_is_of_the_same_sub(worker, pg):
+    """OIDC Core 12.2: it is the sub that must not change; the subject_claim may."""
+    session = login(worker).session
+    ref = hashlib.sha256(session).hexdigest()
+    pg.psql("update bff_private.session set subject = 'renamed' where id_hash = '\\x%s'" % ref)
+    expire_tokens(pg)
+    assert token(worker, session, "own").name == "token"
+    pg.psql("update bff_private.session set sub = 'another' where id_hash = '\\x%s'" % ref)
+    expire_tokens(pg)
+    assert token(worker, session, "own").word == "upstream"
+
+
 def test_renewed_ahead_while_the_old_one_still_serves(worker, idp, pg):
     idp.knobs(access_token_ttl=60)
     session = login(worker).session

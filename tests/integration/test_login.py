@@ -94,6 +94,13 @@ def test_tabs_begun_before_a_login_land_on_their_own_targets(stack):
         assert b.get(callbacks[n]).location == stack.url("/private/%d" % n)
 
 
+def test_what_a_link_adds_to_login_is_not_asked_of_the_provider(stack):
+    answer = browser.Browser().get(stack.url("/auth/login?scope=admin&acr_values=weak&claims=x&redirect_uri=//evil.example"))
+    assert answer.status == 302
+    for word in ("admin", "acr_values", "claims", "evil"):
+        assert word not in answer.location
+
+
 def test_login_makes_a_new_id_and_ends_the_old_one(stack):
     b = stack.login("alice")
     old = b.copy()

@@ -452,6 +452,8 @@ def test_preflight(world):
     ask = ["Origin: " + ORIGIN, "Access-Control-Request-Method: PUT"]
     got = world.verify("/api/pre/a", method="OPTIONS", more=ask)
     assert (got.status, got["x-user-id"], got["authorization"]) == (200, "", "")
+    forged = world.verify("/api/pre/a", method="OPTIONS", more=ask + ["X-User-ID: mallory", "Authorization: Bearer x"])
+    assert (forged.status, forged["x-user-id"], forged["authorization"]) == (200, "", "")
     assert world.verify("/api/data/a", method="OPTIONS", more=ask).status == 401
     assert world.verify("/api/pre/a", method="OPTIONS").status == 403
 
@@ -459,6 +461,20 @@ def test_preflight(world):
 def test_what_is_not_built_refuses(world, alice):
     assert world.verify("/api/strong/a", alice).status == 403
     assert "reason=not_built" in world.logged().splitlines()[-1]
+
+
+def test_a_health_checker_is_nobody_special(world):
+    assert world.verify("/api/data/", more=["User-Agent: GoogleHC/1.0"]).status == 401
+
+
+def test_logout_leads_nowhere_else(world, alice):
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1])
+    for wish in ("rd=//evil.example", "return_to=//evil.example", "redirect_uri=https://evil.example/"):
+        cookie = "bff_session=" + cookie_value(alice)
+        got = world.public("POST /auth/logout?" + wish, cookie=cookie, more=["X-CSRF-Token: " + csrf_of(alice)])
+        assert (got.status, got["location"]) == (303, "https://idp.example/end")
+        got = world.public("POST /auth/logout?" + wish)
+        assert got.status == 303 and "evil" not in got["location"]
 
 
 # ---- the nginx dialect ----------------------------------------------------------------------------
