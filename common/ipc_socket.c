@@ -148,7 +148,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* ERR_UNAVAILABLE: the peer is gone; ERR_CONFLICT: the kernel takes no more for now. */
+/* ERR_UNAVAILABLE: the peer is gone; ERR_CONFLICT: the kernel's buffer is full. */
 static enum err send_one(int fd, struct sv packet)
 {
 	ssize_t n;
