@@ -82,8 +82,8 @@ struct grant {
 	struct lease_verdict verdict;
 	const char *detail;
 	uint32_t retry_after_s;
-	int64_t ttl_ms;	   /* of the access token */
-	char sub[512]; /* of the session, to compare an ID token with */
+	int64_t ttl_ms; /* of the access token */
+	char sub[512];	/* of the session, to compare an ID token with */
 	size_t sub_len;
 	struct buf refresh_sealed, id_token_sealed, token_sealed; /* for generation + 1 */
 	struct secret *refresh_token;

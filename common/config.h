@@ -259,8 +259,8 @@ WARN_UNUSED enum err config_load_fd(int fd, const char *path, struct config **re
 void config_free(struct config **c);
 
 /* Prints the effective configuration; parsing that gives the same configuration and the same
- * dump (a fixpoint). CONFIG_PRINT_BROKERED: only provider, app, service and route sections, which is what
- * the hello digest covers. ERR_IO. */
+ * dump (a fixpoint). CONFIG_PRINT_BROKERED: only provider, app, service and route sections, which
+ * is what the hello digest covers. ERR_IO. */
 enum config_print { CONFIG_PRINT_ALL = 1, CONFIG_PRINT_BROKERED };
 WARN_UNUSED enum err config_dump(const struct config *c, enum config_print what, FILE *out);
 

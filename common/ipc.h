@@ -18,7 +18,8 @@
 #define IPC_NAME_MAX 64
 #define IPC_SECRET_LEN 32 /* raw bytes of a session secret or a binding secret */
 
-/* digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them. */
+/* digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them.
+ */
 #define IPC_FIELDS_hello(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX) F(str, digest, 32)
 #define IPC_FIELDS_welcome(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX)
 /* code: enum ipc_error; retry_after_s: 0 = none; return_to: where a stale callback came from,
@@ -31,18 +32,18 @@
  * client: the address prefix that beginnings are limited by. */
 #define IPC_FIELDS_login_begin(F)                                                                  \
 	F(str, app, IPC_NAME_MAX)                                                                  \
-	F(str, origin, 300) F(str, return_to, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)      \
-	    F(str, client, 64) F(str, correlation, IPC_NAME_MAX) F(str, prompt, 16)                \
-		F(str, login_hint, 256)
+	F(str, origin, 300)                                                                        \
+	F(str, return_to, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN) F(str, client, 64)       \
+	    F(str, correlation, IPC_NAME_MAX) F(str, prompt, 16) F(str, login_hint, 256)
 #define IPC_FIELDS_login_begun(F) F(str, location, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)
 /* Of the authorization response (RFC 6749 4.1.2, RFC 9207): each at most once, else empty;
  * old_session: 32 bytes of the session cookie that came along, or empty: it is ended. */
 #define IPC_FIELDS_login_finish(F)                                                                 \
 	F(str, app, IPC_NAME_MAX)                                                                  \
-	F(str, origin, 300) F(secret, binding, IPC_SECRET_LEN) F(secret, state, 256)               \
-	    F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)                             \
-		F(secret, old_session, IPC_SECRET_LEN) F(str, correlation, IPC_NAME_MAX)           \
-		    F(str, client, 64) F(str, user_agent, 512)
+	F(str, origin, 300)                                                                        \
+	F(secret, binding, IPC_SECRET_LEN) F(secret, state, 256) F(secret, code, 4096)             \
+	    F(str, iss, 2048) F(str, error, 256) F(secret, old_session, IPC_SECRET_LEN)            \
+		F(str, correlation, IPC_NAME_MAX) F(str, client, 64) F(str, user_agent, 512)
 /* session: the new secret; day: days since 1970-01-01 UTC for the cookie (creation). */
 #define IPC_FIELDS_login_finished(F)                                                               \
 	F(secret, session, IPC_SECRET_LEN)                                                         \
@@ -54,8 +55,8 @@
 /* everywhere: 1 = all of the user's sessions. */
 #define IPC_FIELDS_logout(F)                                                                       \
 	F(secret, session, IPC_SECRET_LEN)                                                         \
-	F(str, app, IPC_NAME_MAX) F(str, origin, 300) F(u32, everywhere, 0)                        \
-	    F(str, correlation, IPC_NAME_MAX)
+	F(str, app, IPC_NAME_MAX)                                                                  \
+	F(str, origin, 300) F(u32, everywhere, 0) F(str, correlation, IPC_NAME_MAX)
 /* redirect_url: the provider's end_session with its parameters, or the local target. */
 #define IPC_FIELDS_logged_out(F) F(str, redirect_url, IPC_URL_MAX) F(u32, sessions, 0)
 

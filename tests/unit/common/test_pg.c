@@ -1,7 +1,7 @@
 /* pg against a real PostgreSQL, which tests/lib/postgres.py runs at our command. Run from the top.
  *
- * Rule Zero: over 400 lines, because every case needs the same server, pool and recorder, and a second file would
- * start a second cluster. */
+ * Rule Zero: over 400 lines, because every case needs the same server, pool and recorder, and a
+ * second file would start a second cluster. */
 #ifdef NDEBUG
 #error "tests need assertions"
 #endif
