@@ -12,6 +12,7 @@
 
 #include <event2/event.h>
 
+#include "common/buf.h"
 #include "common/config.h"
 #include "common/secret.h"
 
@@ -22,8 +23,9 @@ struct provider;
  * endpoint the provider does not have has n == 0. */
 struct provider_metadata {
 	struct sv issuer, authorization_endpoint, token_endpoint, jwks_uri, end_session_endpoint,
-	    revocation_endpoint, userinfo_endpoint;
+	    revocation_endpoint, userinfo_endpoint, pushed_authorization_request_endpoint;
 	bool iss_parameter_supported; /* RFC 9207 */
+	bool require_pushed;	      /* RFC 9126 5 */
 };
 
 /* Starts discovery. Takes *client_secret (may be NULL). `config` outlives it. */
@@ -88,6 +90,27 @@ WARN_UNUSED enum err provider_refresh(struct provider *p, struct sv refresh_toke
 				      bool (*before_send)(void *arg), provider_token_fn fn,
 				      void *arg);
 
+/* Another token from an access token of the same login: RFC 8693 token exchange, or Entra's
+ * on-behalf-of (RFC 7523 2.1), as service->grant says (GRANT_EXCHANGE, GRANT_OBO). Consumes
+ * nothing: no refresh token is involved. ERR_UNSUPPORTED: another grant. */
+WARN_UNUSED enum err provider_exchange(struct provider *p, struct sv subject_token,
+				       const struct config_service *service, provider_token_fn fn,
+				       void *arg);
+
+/* RFC 6749 4.4: the service's own token, no user. */
+WARN_UNUSED enum err provider_client_credentials(struct provider *p,
+						 const struct config_service *service,
+						 provider_token_fn fn, void *arg);
+
+/* RFC 9126: pushes an authorization request. `form` holds its parameters, form-encoded and without
+ * the client's authentication; its content is taken. e == ERR_OK: request_uri is valid during the
+ * callback; ERR_DENIED: refused (4xx); ERR_UNAVAILABLE: out of reach, throttled or no such answer.
+ * detail: constant word for the log. Only where metadata has pushed_authorization_request_endpoint.
+ */
+typedef void (*provider_push_fn)(void *arg, enum err e, struct sv request_uri, const char *detail);
+WARN_UNUSED enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn,
+				   void *arg);
+
 /* RFC 7009, hint refresh_token. ERR_OK: done, or the provider has no such endpoint. ERR_DENIED: it
  * refuses (4xx): asking again will not help. ERR_UNAVAILABLE: later. */
 typedef void (*provider_revoke_fn)(void *arg, enum err e, uint32_t retry_after_s);
@@ -116,6 +139,13 @@ typedef void (*provider_id_token_fn)(void *arg, enum err e, const struct id_toke
  * Copies what it needs. e: ERR_CRYPTO (refused), ERR_UNAVAILABLE (no keys to be had). */
 WARN_UNUSED enum err provider_id_token(struct provider *p, struct sv jwt,
 				       const struct id_token_expect *expect,
+				       provider_id_token_fn fn, void *arg);
+
+/* UserInfo (OIDC Core 5.3) with the access token of the login, JSON or signed (5.3.2); its sub must
+ * be `sub`, the ID token's. e: ERR_CRYPTO (refused: the whole answer is not believed), ERR_DENIED
+ * (401, 403: the access token is no longer good), ERR_UNAVAILABLE. Of claims only what UserInfo
+ * carries is set (sub, subject, email, claims); the caller merges. */
+WARN_UNUSED enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv sub,
 				       provider_id_token_fn fn, void *arg);
 
 #endif
