@@ -1,5 +1,6 @@
 #include "broker/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
@@ -159,10 +160,10 @@ static void on_pushed(void *arg, enum err e, struct sv request_uri, const char *
 	struct buf parameters;
 
 	if (e != ERR_OK) {
-		log_warn("push_failed", KS("provider", g->app->provider->name),
-			 K("why", err_text(e)), K("detail", detail));
-		begin_fail(g, e == ERR_DENIED ? IPC_ERROR_PROVIDER : IPC_ERROR_PROVIDER_DOWN,
-			   e == ERR_DENIED ? "push_refused" : "push_unavailable");
+		char why[IPC_NAME_MAX];
+
+		(void)snprintf(why, sizeof why, "push_%s", *detail == '\0' ? "failed" : detail);
+		begin_fail(g, e == ERR_DENIED ? IPC_ERROR_PROVIDER : IPC_ERROR_PROVIDER_DOWN, why);
 		return;
 	}
 	buf_init(&parameters, IPC_URL_MAX);
@@ -178,8 +179,6 @@ static void send_request(struct begin *g)
 
 	if (meta->pushed_authorization_request_endpoint.n > 0)
 		rc = provider_push(g->provider, &g->parameters, on_pushed, g);
-	else if (meta->require_pushed)
-		begin_fail(g, IPC_ERROR_PROVIDER, "push_endpoint_missing");
 	else
 		send_off(g, &g->parameters);
 	if (rc == ERR_UNAVAILABLE)
@@ -211,19 +210,19 @@ static enum err compose(struct begin *g, const struct ipc_login_begin *m)
 		    g->request->broker->ring,
 		    sv_of((const char *)g->state_hash, sizeof g->state_hash), &t, &g->sealed);
 	if (rc == ERR_OK) {
-		const struct login_request q = {
-		    .provider = g->app->provider,
-		    .config = g->request->edition->config,
-		    .consent_for_offline = provider_traits(g->provider)->consent_for_offline,
-		    .redirect_uri = g->redirect_uri,
-		    .state = sv_of(state, sizeof state),
-		    .nonce = sv_of(t.nonce, sizeof t.nonce),
-		    .code_challenge = sv_of(challenge, sizeof challenge),
-		    .prompt = m->prompt,
-		    .login_hint = m->login_hint,
-		    .acr_values = m->acr_values,
-		    .has_max_age = m->has_max_age != 0,
-		    .max_age_s = m->max_age_s};
+		const struct login_request q = {.provider = g->app->provider,
+						.config = g->request->edition->config,
+						.traits = provider_traits(g->provider),
+						.redirect_uri = g->redirect_uri,
+						.state = sv_of(state, sizeof state),
+						.nonce = sv_of(t.nonce, sizeof t.nonce),
+						.code_challenge =
+						    sv_of(challenge, sizeof challenge),
+						.prompt = m->prompt,
+						.login_hint = m->login_hint,
+						.acr_values = m->acr_values,
+						.has_max_age = m->has_max_age != 0,
+						.max_age_s = m->max_age_s};
 
 		login_request_compose(&g->parameters, &q);
 		rc = buf_ok(&g->parameters) ? ERR_OK : ERR_LIMIT;

@@ -2,25 +2,11 @@
 
 #include "broker/token_request.h"
 
+#define OFFLINE SV("offline_access")
+
 static void add(struct buf *b, const char *name, struct sv value)
 {
 	form_add(b, sv_str(name), value);
-}
-
-static void add_list(struct buf *b, const char *name, const struct config_list *l)
-{
-	struct buf joined;
-
-	buf_init(&joined, LOGIN_SCOPES_MAX);
-	for (size_t i = 0; i < l->n; i++) {
-		if (i > 0)
-			buf_add_char(&joined, ' ');
-		buf_add(&joined, l->v[i]);
-	}
-	if (!buf_ok(&joined))
-		b->failed = true;
-	add(b, name, buf_sv(&joined));
-	buf_done(&joined);
 }
 
 static bool has(const struct config_list *l, struct sv s)
@@ -29,6 +15,26 @@ static bool has(const struct config_list *l, struct sv s)
 		if (sv_eq(l->v[i], s))
 			return true;
 	return false;
+}
+
+/* Who wants access_type=offline does not know the scope, and may refuse it. */
+static void add_scope(struct buf *b, const struct login_request *u)
+{
+	const struct config_list *l = &u->provider->scopes;
+	struct buf joined;
+
+	buf_init(&joined, LOGIN_SCOPES_MAX);
+	for (size_t i = 0; i < l->n; i++) {
+		if (u->traits->access_type_offline && sv_eq(l->v[i], OFFLINE))
+			continue;
+		if (joined.n > 0)
+			buf_add_char(&joined, ' ');
+		buf_add(&joined, l->v[i]);
+	}
+	if (!buf_ok(&joined))
+		b->failed = true;
+	add(b, "scope", buf_sv(&joined));
+	buf_done(&joined);
 }
 
 static bool wants_resource(const struct config_service *s, const struct config_provider *p)
@@ -56,7 +62,7 @@ static void add_resources(struct buf *b, const struct config *c, const struct co
 /* Core 11: offline_access without consent is ignored by some; prompt=none stands alone. */
 static void add_prompt(struct buf *b, const struct login_request *u)
 {
-	bool consent = u->consent_for_offline && has(&u->provider->scopes, SV("offline_access"));
+	bool consent = u->traits->consent_for_offline && has(&u->provider->scopes, OFFLINE);
 
 	if (sv_eq(u->prompt, SV("none")) || sv_eq(u->prompt, SV("consent")))
 		add(b, "prompt", u->prompt);
@@ -87,7 +93,7 @@ void login_request_compose(struct buf *b, const struct login_request *u)
 	add(b, "response_type", SV("code"));
 	add(b, "client_id", u->provider->client_id);
 	add(b, "redirect_uri", u->redirect_uri);
-	add_list(b, "scope", &u->provider->scopes);
+	add_scope(b, u);
 	add(b, "state", u->state);
 	add(b, "nonce", u->nonce);
 	add(b, "code_challenge", u->code_challenge);
@@ -96,6 +102,8 @@ void login_request_compose(struct buf *b, const struct login_request *u)
 		add(b, "response_mode", SV("form_post"));
 	add_resources(b, u->config, u->provider);
 	add_prompt(b, u);
+	if (u->traits->access_type_offline && has(&u->provider->scopes, OFFLINE))
+		add(b, "access_type", SV("offline"));
 	if (u->login_hint.n > 0)
 		add(b, "login_hint", u->login_hint);
 	if (u->acr_values.n > 0)

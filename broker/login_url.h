@@ -7,8 +7,7 @@
 #ifndef BFF_LOGIN_URL_H
 #define BFF_LOGIN_URL_H
 
-#include "common/buf.h"
-#include "common/config.h"
+#include "broker/provider.h"
 #include "common/ipc.h"
 
 #define LOGIN_SCOPES_MAX 4096
@@ -16,7 +15,7 @@
 struct login_request {
 	const struct config_provider *provider;
 	const struct config *config; /* its services name the resources asked for */
-	bool consent_for_offline;    /* provider_traits */
+	const struct provider_traits *traits;
 	struct sv redirect_uri, state, nonce, code_challenge;
 	struct sv prompt, login_hint, acr_values; /* may be empty */
 	bool has_max_age;
