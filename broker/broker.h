@@ -24,6 +24,8 @@
 
 struct peer;
 struct grant_table;
+struct key_watch;
+struct reseal;
 struct revocation;
 struct sweep;
 
@@ -37,6 +39,8 @@ struct broker {
 	struct grant_table *grants;
 	struct revocation *revocation;
 	struct sweep *sweep;
+	struct reseal *reseal;
+	struct key_watch *keys;
 	unsigned char owner[BROKER_OWNER_LEN]; /* this process, in leases */
 	uid_t peer_uid;
 	struct peer *peers;

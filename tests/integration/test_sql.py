@@ -228,9 +228,9 @@ def test_strangers_cannot_connect(cluster):
 
 
 @pytest.mark.parametrize("user,may", [
-    ("olga", {"overview", "doctor", "schema_version", "sessions", "ended", "logins", "audit", "grants"}),
-    ("anna", {"overview", "doctor", "schema_version", "sessions", "ended", "logins", "audit", "grants"}),
-    ("mona", {"overview", "doctor", "schema_version"}),
+    ("olga", {"overview", "doctor", "schema_version", "keys", "hosts", "sessions", "ended", "logins", "audit", "grants"}),
+    ("anna", {"overview", "doctor", "schema_version", "keys", "hosts", "sessions", "ended", "logins", "audit", "grants"}),
+    ("mona", {"overview", "doctor", "schema_version", "keys", "hosts"}),
 ])
 def test_people_read_what_their_group_may(cluster, user, may):
     views = {r[0] for r in cluster.psql("select relname from pg_class where relnamespace = 'bff'::regnamespace "

@@ -153,7 +153,7 @@ class World:
         self.dir = str(directory)
         os.chmod(self.dir, 0o755)
         for name, content in (("cookie-keys", b64(KEY)), ("client-secret", "secret"),
-                              ("key-ring", "1 primary " + b64(KEY))):
+                              ("key-ring", "1 " + b64(KEY))):
             path = os.path.join(self.dir, name)
             with open(path, "w", encoding="ascii") as f:
                 f.write(content + "\n")

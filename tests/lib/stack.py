@@ -191,7 +191,7 @@ class Stack:
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
         self._secret("cookie-keys", key + "\n")
         ring = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
-        self._secret("key-ring", "1 primary %s\n" % ring)
+        self._secret("key-ring", "1 %s\n" % ring)
         self.canaries.append(ring)
         self._secret("client-secret", self.client_secret + "\n")
         for role in ("web", "broker"):

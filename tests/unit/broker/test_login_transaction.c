@@ -1,21 +1,10 @@
 #include "broker/login_transaction.h"
 
-#include "tests/unit/unit.h"
-
-#define RING "1 primary AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
-
-static struct keyring *ring_new(void)
-{
-	struct keyring *k = NULL;
-	struct errmsg e;
-
-	assert_int_equal(keyring_parse(SV(RING), "ring", &k, &e), ERR_OK);
-	return k;
-}
+#include "tests/unit/broker/ring.h"
 
 static void what_was_begun_is_what_is_finished(void **state)
 {
-	struct keyring *ring = ring_new();
+	struct keyring *ring = ring_of(RING_ONE);
 	struct login_transaction want = {.issuer = SV("https://idp.example"), .silent = true}, got;
 	struct secret *room = NULL;
 	struct buf sealed;
