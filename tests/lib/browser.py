@@ -177,7 +177,8 @@ class Browser:
             foreign_post=urllib.parse.urlsplit(origin).hostname != urllib.parse.urlsplit(url).hostname)
 
     def follow(self, answer, until=None):
-        """Redirects, and pages that submit themselves; stops before a URL that starts with `until`."""
+        """Redirects, and pages that submit themselves; stops before a URL that starts with `until`, which a page
+        that posts to it comes to as well: form() reads that."""
         for _ in range(REDIRECTS_MAX):
             if answer.status in (301, 302, 303, 307) and answer.location:
                 url = urllib.parse.urljoin(answer.url, answer.location)
@@ -185,21 +186,18 @@ class Browser:
                     return answer
                 answer = self.get(url)
                 continue
-            form = _self_submitting(answer)
-            if form is None:
+            page = form(answer)
+            if page is None or (until and page[0].startswith(until)):
                 return answer
-            action, fields = form
-            at = urllib.parse.urlsplit(answer.url)
-            answer = self.post_form(urllib.parse.urljoin(answer.url, action), fields,
-                                    "%s://%s" % (at.scheme, at.netloc))
+            answer = self.post_form(*page)
         raise AssertionError("redirected too often: %r" % self.history[-REDIRECTS_MAX:])
 
     def open(self, url, until=None):
         return self.follow(self.get(url), until)
 
 
-def _self_submitting(answer):
-    """(action, fields) of a page whose script submits its only form (the provider's: logout, form_post)."""
+def form(answer):
+    """(URL, fields, origin of the page) of a page whose script submits its only form (the provider's: logout, form_post)."""
     text = answer.body.decode("utf-8", "replace")
     if answer.status not in (200, 400) or not re.search(r"(form|document\.forms\[0\])\.submit\(\)", text):
         return None
@@ -212,4 +210,5 @@ def _self_submitting(answer):
             fields[unescape(name.group(1))] = unescape(value.group(1)) if value else ""
     if "logout" in text:
         fields["logout"] = "yes"
-    return action, fields
+    at = urllib.parse.urlsplit(answer.url)
+    return urllib.parse.urljoin(answer.url, action), fields, "%s://%s" % (at.scheme, at.netloc)

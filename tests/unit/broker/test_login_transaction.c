@@ -31,7 +31,7 @@ static void what_was_begun_is_what_is_finished(void **state)
 /* Seals, opens, compares; *ret_n is the size of the sealed form. */
 static void round_trip(const struct login_transaction *want, size_t *ret_n)
 {
-	struct keyring *ring = ring_new();
+	struct keyring *ring = ring_of(RING_ONE);
 	struct login_transaction got;
 	struct secret *room = NULL;
 	struct buf sealed;
