@@ -67,9 +67,12 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 {
 	/* A configured string is also NUL-terminated (config.h). */
 	const char *name = r->subject_claim.n == 0 ? "sub" : r->subject_claim.p;
-	struct sv s;
+	struct sv s = SV_NONE;
+	enum err e = json_get_string(o, name, ID_TOKEN_SUB_MAX, &s);
 
-	if (json_get_string(o, name, ID_TOKEN_SUB_MAX, &s) != ERR_OK || !no_controls(s))
+	if (e == ERR_NOT_FOUND && r->userinfo_follows)
+		return JWT_NONE;
+	if (e != ERR_OK || !no_controls(s))
 		return JWT_SUBJECT_CLAIM;
 	t->claims.subject = s;
 	return JWT_NONE;
@@ -295,8 +298,8 @@ enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *
 enum jwt_refusal userinfo_check_signed(struct sv payload, const struct id_token_rules *rules,
 				       struct id_token *ret)
 {
-	static const check_fn checks[] = {
-	    check_typ, check_for_us, check_sub, check_subject_if_named, keep, find_email, NULL};
+	static const check_fn checks[] = {check_typ, check_for_us, check_sub, check_subject,
+					  keep,	     find_email,   NULL};
 
 	return run(checks, payload, rules, ret);
 }
