@@ -1,0 +1,63 @@
+/*
+ * loop - a libevent loop in a test: turns, and timers that need no waiting
+ *
+ * Every timer is due in the next turn, whatever was asked for, and loop_asked_ms() says what that
+ * was: so no test waits for a time-out. Code that compares with the clock sees the one that the
+ * test sets. LOOP_UNTIL() waits for what another process or the kernel does.
+ */
+#ifndef BFF_TESTS_LOOP_H
+#define BFF_TESTS_LOOP_H
+
+#include <event2/event.h>
+#include <poll.h>
+
+#include "tests/unit/unit.h"
+
+#define LOOP_PATIENCE 3000 /* turns of up to LOOP_TURN_MS without what is waited for */
+#define LOOP_TURN_MS 10
+
+static struct {
+	int64_t asked_ms; /* of the last timer */
+	bool held;	  /* timers wait for ever */
+} loop_state;
+
+int __real_event_add(struct event *ev, const struct timeval *tv);
+int __wrap_event_add(struct event *ev, const struct timeval *tv);
+
+int __wrap_event_add(struct event *ev, const struct timeval *tv)
+{
+	static const struct timeval now = {0}, never = {.tv_sec = 86400};
+
+	if (tv == NULL)
+		return __real_event_add(ev, NULL);
+	loop_state.asked_ms = (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
+	return __real_event_add(ev, loop_state.held ? &never : &now);
+}
+
+static inline int64_t loop_asked_ms(void)
+{
+	return loop_state.asked_ms;
+}
+
+/* What is ready now, and the timers of before. */
+static inline void loop_turn(struct event_base *base)
+{
+	assert_int_not_equal(event_base_loop(base, EVLOOP_NONBLOCK), -1);
+}
+
+static inline void loop_turns(struct event_base *base, unsigned n)
+{
+	while (n-- > 0)
+		loop_turn(base);
+}
+
+#define LOOP_UNTIL(base, condition)                                                                \
+	for (unsigned turns_ = 0; !(condition); turns_++) {                                        \
+		if (turns_ == LOOP_PATIENCE)                                                       \
+			fail_msg("never: %s", #condition);                                         \
+		if (turns_ > 10)                                                                   \
+			(void)poll(NULL, 0, LOOP_TURN_MS);                                         \
+		loop_turn(base);                                                                   \
+	}
+
+#endif
