@@ -22,32 +22,30 @@
 #define STAND_WALL_S 1700000000
 
 /* App a: two origins, no login_origin. App c: one cookie_domain, login elsewhere. */
-#define STAND_CONFIG                                                                               \
-	CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER CONFIG_TEXT_PROVIDER               \
-	    "listen \"public\" { kind = public address = \"127.0.0.1:1\" "                         \
-	    "trusted_peers = {\"127.0.0.1/32\"} }\n"                                               \
-	    "listen \"verify\" { kind = verify address = \"127.0.0.1:2\" edge = traefik "          \
-	    "trusted_peers = {\"127.0.0.1/32\", \"10.1.2.0/28\"} }\n"                              \
-	    "listen \"metrics\" { kind = metrics address = \"127.0.0.1:3\" }\n"                    \
-	    "app \"a\" { provider = p origins = {\"https://a.example.com\", "                      \
-	    "\"https://b.example.com\"} page_claims = {name, groups} "                             \
-	    "after_logout = {\"https://a.example.com/bye\"} }\n"                                   \
-	    "app \"c\" { provider = p origins = {\"https://c.example.org\"} cookie_name = "        \
-	    "c_session "                                                                           \
-	    "login_origin = \"https://login.example.org\" cookie_domain = \"example.org\" "        \
-	    "}\n" CONFIG_TEXT_IDENTITY CONFIG_TEXT_SERVICE                                         \
-	    "service \"t\" { provider = p grant = resource resource = \"urn:t\" }\n"               \
-	    "route \"r\" { app = a path = \"/api/\" service = s upgrade = websocket }\n"           \
-	    "route \"t\" { app = a path = \"/t/\" service = t csrf = off "                         \
-	    "upgrade = websocket }\n"                                                              \
-	    "route \"t2\" { app = a path = \"/t2/\" service = t on_no_login = 401 }\n"             \
-	    "route \"plain\" { app = a path = \"/plain/\" preflight = pass }\n"                    \
-	    "route \"optional\" { app = a path = \"/optional/\" session = optional "               \
-	    "authorization = pass }\n"                                                             \
-	    "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"             \
-	    "route \"acr\" { app = a path = \"/acr/\" acr = {gold} }\n"                            \
-	    "route \"post\" { app = a path = \"/post/\" methods = {POST} }\n"                      \
-	    "route \"c\" { app = c path = \"/\" }\n"
+static const char stand_config[] =
+    CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER CONFIG_TEXT_PROVIDER
+    "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
+    "	trusted_peers = {\"127.0.0.1/32\"} }\n"
+    "listen \"verify\" { kind = verify address = \"127.0.0.1:2\" edge = traefik\n"
+    "	trusted_peers = {\"127.0.0.1/32\", \"10.1.2.0/28\"} }\n"
+    "listen \"metrics\" { kind = metrics address = \"127.0.0.1:3\" }\n"
+    "app \"a\" { provider = p page_claims = {name, groups}\n"
+    "	origins = {\"https://a.example.com\", \"https://b.example.com\"}\n"
+    "	after_logout = {\"https://a.example.com/bye\"} }\n"
+    "app \"c\" { provider = p origins = {\"https://c.example.org\"} cookie_name = c_session\n"
+    "	login_origin = \"https://login.example.org\" cookie_domain = \"example.org\" "
+    "}\n" CONFIG_TEXT_IDENTITY CONFIG_TEXT_SERVICE
+    "service \"t\" { provider = p grant = resource resource = \"urn:t\" }\n"
+    "route \"r\" { app = a path = \"/api/\" service = s upgrade = websocket }\n"
+    "route \"t\" { app = a path = \"/t/\" service = t csrf = off upgrade = websocket }\n"
+    "route \"plain\" { app = a path = \"/plain/\" preflight = pass }\n"
+    "route \"either\" { app = a path = \"/either/\" session = optional service = s }\n"
+    "route \"optional\" { app = a path = \"/optional/\" session = optional\n"
+    "	authorization = pass }\n"
+    "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"
+    "route \"acr\" { app = a path = \"/acr/\" acr = {gold} }\n"
+    "route \"post\" { app = a path = \"/post/\" methods = {POST} }\n"
+    "route \"c\" { app = c path = \"/\" }\n";
 
 /* ---- the database ---------------------------------------------------------- */
 
@@ -245,7 +243,7 @@ static inline int stand_open_with(const char *text)
 static inline int stand_open(void **state)
 {
 	(void)state;
-	return stand_open_with(STAND_CONFIG);
+	return stand_open_with(stand_config);
 }
 
 /* The request is over: the next one may come. */

@@ -62,6 +62,9 @@ static void a_service_is_asked_for_only_with_a_session(void **state)
 	stand_verify("GET", A, "/open/", "Authorization: Basic own\r\n");
 	assert_answer(200);
 	assert_lacks("Basic own");
+	stand_verify("GET", A, "/either/", "");
+	assert_answer(200);
+	assert_has("\r\nAuthorization: \r\n");
 	assert_int_equal(stand.broker.sent, 0);
 }
 
@@ -176,8 +179,12 @@ static void websockets_are_judged_by_origin(void **state)
 
 static void preflights_pass_only_where_the_route_says_so(void **state)
 {
+	char both[512];
+
 	(void)state;
-	stand_verify("OPTIONS", A, "/plain/", PREFLIGHT);
+	(void)snprintf(both, sizeof both, PREFLIGHT "Cookie: %s\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_verify("OPTIONS", A, "/plain/", both); /* nobody looks at the cookie */
 	assert_answer(200);
 	assert_has("\r\nX-User-ID: \r\n");
 	assert_has("\r\nAuthorization: \r\n");
