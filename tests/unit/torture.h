@@ -62,7 +62,7 @@ TORTURE_WRAP(char *, strdup, (const char *s), s)
 TORTURE_WRAP(char *, strndup, (const char *s, size_t n), s, n)
 TORTURE_WRAP(FILE *, open_memstream, (char **p, size_t *n), p, n)
 
-#ifdef EVENT_VERSION
+#ifdef EVLOOP_ONCE
 static inline void torture_libevent(void)
 {
 	event_set_mem_functions(__wrap_malloc, __wrap_realloc, free);
