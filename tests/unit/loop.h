@@ -2,8 +2,9 @@
  * loop - a libevent loop in a test: turns, and timers that need no waiting
  *
  * Every timer is due in the next turn, whatever was asked for, and loop_asked_ms() says what that
- * was: so no test waits for a time-out. Code that compares with the clock sees the one that the
- * test sets. LOOP_UNTIL() waits for what another process or the kernel does.
+ * was: so no test waits for a time-out. Between loop_hold() and loop_release() none is due but by
+ * loop_fire(), which lets the last one come. Code that compares with the clock sees the one that
+ * the test sets. LOOP_UNTIL() waits for what another process or the kernel does.
  */
 #ifndef BFF_TESTS_LOOP_H
 #define BFF_TESTS_LOOP_H
@@ -18,7 +19,8 @@
 
 static struct {
 	int64_t asked_ms; /* of the last timer */
-	bool held;	  /* timers wait for ever */
+	struct event *last;
+	bool held;
 } loop_state;
 
 int __real_event_add(struct event *ev, const struct timeval *tv);
@@ -31,6 +33,7 @@ int __wrap_event_add(struct event *ev, const struct timeval *tv)
 	if (tv == NULL)
 		return __real_event_add(ev, NULL);
 	loop_state.asked_ms = (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
+	loop_state.last = ev;
 	return __real_event_add(ev, loop_state.held ? &never : &now);
 }
 
@@ -39,16 +42,32 @@ static inline int64_t loop_asked_ms(void)
 	return loop_state.asked_ms;
 }
 
+static inline void loop_hold(void)
+{
+	loop_state.held = true;
+}
+
+static inline void loop_release(void)
+{
+	loop_state.held = false;
+}
+
 /* What is ready now, and the timers of before. */
 static inline void loop_turn(struct event_base *base)
 {
-	assert_int_not_equal(event_base_loop(base, EVLOOP_NONBLOCK), -1);
+	assert_int_not_equal(event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK), -1);
 }
 
 static inline void loop_turns(struct event_base *base, unsigned n)
 {
 	while (n-- > 0)
 		loop_turn(base);
+}
+
+static inline void loop_fire(struct event_base *base)
+{
+	event_active(loop_state.last, EV_TIMEOUT, 0);
+	loop_turn(base);
 }
 
 #define LOOP_UNTIL(base, condition)                                                                \

@@ -101,14 +101,14 @@ static void a_second_is_one_query_and_each_session_once(void **state)
 static void a_full_batch_goes_at_once(void **state)
 {
 	(void)state;
-	loop_state.held = true;
+	loop_hold();
 	for (unsigned i = 0; i < TOUCH_MAX; i++)
 		add(i);
 	assert_int_equal(f.queries, 0);
 	add(TOUCH_MAX);
 	assert_int_equal(f.queries, 1);
 	assert_int_equal(elements(), TOUCH_MAX);
-	loop_state.held = false;
+	loop_release();
 	touch_free(&f.t);
 	assert_int_equal(f.queries, 2);
 	assert_int_equal(elements(), 1);
