@@ -366,6 +366,11 @@ static void a_broker_that_goes_is_told_from_the_loop(void **state)
 	assert_int_equal(a.e, ERR_UNAVAILABLE);
 	assert_int_equal(b.answers, 0);
 	assert_false(broker_client_up(f.b));
+	/* What the old connection owed, the new one does not. */
+	go_up();
+	SAY(token, a.id, .access_token = SV("t"));
+	assert_false(broker_client_up(f.b));
+	assert_int_equal(a.answers, 1);
 }
 
 static void so_many_may_wait(void **state)
