@@ -88,7 +88,8 @@ static inline void fixture_compose(const struct request *r)
 		buf_addf(r->from.out, "<%u>", fx.started);
 	for (size_t i = 0; i < fx.answer_n; i++)
 		buf_add_char(r->from.out, (char)('a' + i % 26));
-	assert_true(buf_ok(r->from.out));
+	if (!buf_ok(r->from.out))
+		buf_done(r->from.out); /* without memory there is no answer */
 }
 
 enum request_state __wrap_request_run(struct request *r)

@@ -74,6 +74,24 @@ static void a_request_that_never_ends_is_ended(void **state)
 	assert_false(client_reads());
 }
 
+/* One timer, which is moved forward when it fires early, and back at once. */
+static void a_nearer_deadline_moves_the_timer(void **state)
+{
+	(void)state;
+	fixture_turn();
+	loop_hold();
+	fixture_turn();
+	client_says(GET);
+	loop_fire(fx.w.base);
+	assert_int_equal(loop_asked_ms(), FIXTURE_IDLE_MS);
+	client_says("G");
+	assert_int_equal(loop_asked_ms(), FIXTURE_HEAD_MS);
+	fx.now_ms += FIXTURE_HEAD_MS;
+	clock_set(fx.now_ms, 0);
+	loop_fire(fx.w.base);
+	assert_false(client_reads());
+}
+
 /* ---- answers ---------------------------------------------------------------------------- */
 
 #define LARGE (CONN_OUT_MAX - 100)
@@ -321,6 +339,7 @@ int main(void)
 	    CASE(a_body_has_what_is_left_of_the_heads_time),
 	    CASE(between_requests_it_may_idle),
 	    CASE(a_request_that_never_ends_is_ended),
+	    CASE(a_nearer_deadline_moves_the_timer),
 	    CASE(a_large_answer_arrives_whole),
 	    CASE(a_client_that_does_not_read_is_left),
 	    CASE(a_client_that_goes_takes_its_request_along),
