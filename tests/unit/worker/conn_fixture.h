@@ -36,6 +36,7 @@ static struct {
 	bool no_answer;	 /* the buffer stays empty */
 	unsigned started, freed, running;
 	struct request *r; /* the one that waits */
+	uintptr_t stack;   /* where the last request was made */
 	char log[65536];
 	size_t log_n;
 	char got[512 * 1024]; /* what the client read */
@@ -60,6 +61,7 @@ enum err __wrap_request_new(const struct request_from *from, void (*done)(void *
 	(*ret)->from = *from;
 	(*ret)->done = done;
 	(*ret)->arg = arg;
+	fx.stack = (uintptr_t)__builtin_frame_address(0);
 	fx.started++;
 	fx.running++;
 	assert_int_equal(fx.running, 1); /* one at a time */

@@ -43,16 +43,20 @@ static void many_at_once(void **state)
 	static const char one[] = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
 	char all[100 * sizeof one] = "";
 	int large = 1 << 20;
+	uintptr_t stack;
 
 	(void)state;
+	client_says(one);
+	stack = fx.stack;
 	assert_int_equal(
 	    setsockopt(fixture_conn()->fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
 	for (int i = 0; i < 100; i++)
 		(void)strcat(all, one);
 	client_says(all);
-	assert_int_equal(fx.started, 100);
+	assert_int_equal(fx.started, 101);
+	assert_int_equal(fx.stack, stack);
 	(void)client_reads();
-	assert_non_null(strstr(fx.got, "<99><100>"));
+	assert_non_null(strstr(fx.got, "<100><101>"));
 }
 
 static void flags_by_table(void **state)
