@@ -3,8 +3,9 @@
  *
  * Every timer is due in the next turn, whatever was asked for, and loop_asked_ms() says what that
  * was: so no test waits for a time-out. Between loop_hold() and loop_release() none is due but by
- * loop_fire(), which lets the last one come. Code that compares with the clock sees the one that
- * the test sets. LOOP_UNTIL() waits for what another process or the kernel does.
+ * loop_fire(), which lets the last one come, or loop_fire_event(). Code that compares with the
+ * clock sees the one that the test sets. LOOP_UNTIL() waits for what another process or the kernel
+ * does.
  */
 #ifndef BFF_TESTS_LOOP_H
 #define BFF_TESTS_LOOP_H
@@ -17,8 +18,14 @@
 #define LOOP_PATIENCE 3000 /* turns of up to LOOP_TURN_MS without what is waited for */
 #define LOOP_TURN_MS 10
 
+#define LOOP_TIMERS 64 /* of which it is remembered what was asked for */
+
 static struct {
-	int64_t asked_ms; /* of the last timer */
+	struct {
+		const struct event *ev;
+		int64_t asked_ms;
+	} timers[LOOP_TIMERS];
+	unsigned n;
 	struct event *last;
 	bool held;
 	unsigned fails; /* so many timers find no memory */
@@ -33,8 +40,10 @@ int __wrap_event_add(struct event *ev, const struct timeval *tv)
 
 	if (tv == NULL)
 		return __real_event_add(ev, NULL);
-	loop_state.asked_ms = (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
 	loop_state.last = ev;
+	loop_state.timers[loop_state.n % LOOP_TIMERS].ev = ev;
+	loop_state.timers[loop_state.n++ % LOOP_TIMERS].asked_ms =
+	    (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
 	if (loop_state.fails > 0) {
 		loop_state.fails--;
 		return -1;
@@ -42,9 +51,19 @@ int __wrap_event_add(struct event *ev, const struct timeval *tv)
 	return __real_event_add(ev, loop_state.held ? &never : &now);
 }
 
+/* What was last asked for this timer; -1: nothing. */
+static inline int64_t loop_asked_of(const struct event *ev)
+{
+	for (unsigned i = 1; i <= LOOP_TIMERS && i <= loop_state.n; i++)
+		if (loop_state.timers[(loop_state.n - i) % LOOP_TIMERS].ev == ev)
+			return loop_state.timers[(loop_state.n - i) % LOOP_TIMERS].asked_ms;
+	return -1;
+}
+
+/* Of the last timer. */
 static inline int64_t loop_asked_ms(void)
 {
-	return loop_state.asked_ms;
+	return loop_asked_of(loop_state.last);
 }
 
 static inline void loop_hold(void)
@@ -69,10 +88,15 @@ static inline void loop_turns(struct event_base *base, unsigned n)
 		loop_turn(base);
 }
 
+static inline void loop_fire_event(struct event_base *base, struct event *ev)
+{
+	event_active(ev, EV_TIMEOUT, 0);
+	loop_turn(base);
+}
+
 static inline void loop_fire(struct event_base *base)
 {
-	event_active(loop_state.last, EV_TIMEOUT, 0);
-	loop_turn(base);
+	loop_fire_event(base, loop_state.last);
 }
 
 #define LOOP_UNTIL(base, condition)                                                                \
