@@ -245,7 +245,9 @@ static enum err attempt(void *arg)
 
 static void without_memory(void **state)
 {
+	static char large[2000];
 	struct again kinds[] = {
+	    {CONFIG_OPT_app_after_logout, sv_of(large, sizeof large)},
 	    {CONFIG_OPT_app_cookie_name, SV_INIT("x")},
 	    {CONFIG_OPT_app_page_claims, SV_INIT("x")},
 	    {CONFIG_OPT_app_return_to, SV_INIT("https://x.example")},
@@ -253,6 +255,7 @@ static void without_memory(void **state)
 	};
 
 	(void)state;
+	memset(large, 'x', sizeof large);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		assert_true(torture(attempt, &kinds[i]) > 0);
 }
