@@ -5,7 +5,7 @@
 /* What PQconnectStartParams() was last called with. */
 static struct {
 	char text[4096]; /* "key=value\n", sorted as given */
-	unsigned calls;
+	const char *const *keys, *const *values;
 } f;
 
 PGconn *__wrap_PQconnectStartParams(const char *const *keys, const char *const *values,
@@ -17,7 +17,8 @@ PGconn *__wrap_PQconnectStartParams(const char *const *keys, const char *const *
 	size_t n = 0;
 
 	assert_int_equal(expand_dbname, 0); /* a dbname is a name, no second conninfo */
-	f.calls++;
+	f.keys = keys;
+	f.values = values;
 	f.text[0] = '\0';
 	for (size_t i = 0; keys[i] != NULL; i++) {
 		for (size_t k = 0; k < i; k++)
@@ -145,6 +146,9 @@ static void a_password_is_for_one_call(void **state)
 	(void)state;
 	connect_to(t, 0, "of-the-file");
 	assert_true(has("password=of-the-file"));
+	for (size_t i = 0; f.keys[i] != NULL; i++)
+		if (strcmp(f.keys[i], "password") == 0)
+			assert_null(f.values[i]);
 	connect_to(t, 0, NULL);
 	assert_true(has("password=of-the-conninfo"));
 	pg_target_free(&t);
