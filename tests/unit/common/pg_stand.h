@@ -95,6 +95,10 @@ PQ_WRAP(void, PQfinish, (PGconn * c))
 PQ_WRAP(PostgresPollingStatusType, PQconnectPoll, (PGconn * c))
 {
 	(void)c;
+	/* It may close the socket: nobody may wait for it meanwhile. */
+	for (size_t i = 0; i < pq.pg->nconns; i++)
+		assert_true(pq.pg->conns[i].state != PG_CONNECTING ||
+			    pq.pg->conns[i].io_want == 0);
 	pq_note("poll", "");
 	return pq.poll;
 }
@@ -363,7 +367,7 @@ static inline void pq_up(struct pg_conn *c)
 	pq_io(c, EV_WRITE);
 	assert_int_equal(c->state, PG_PREPARING);
 	pq_prepared();
-	pq_io(c, EV_READ);
+	pq_io(c, EV_READ | EV_WRITE);
 	assert_int_equal(c->state, PG_UP);
 	pq_forget();
 }

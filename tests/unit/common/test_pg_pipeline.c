@@ -167,6 +167,7 @@ static void deadlines(void **state)
 	assert_int_equal(b.calls, 0);
 	assert_int_equal(loop_asked_of(conn()->timer), 400);
 	ask(&a);
+	assert_int_equal(loop_asked_of(conn()->timer), 400);
 	pq_pass(399);
 	pq_timer(conn());
 	assert_int_equal(b.calls, 0);
