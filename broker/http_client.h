@@ -48,8 +48,10 @@ struct http_request {
 	struct sv url; /* copied */
 	enum http_policy policy;
 	struct sv authorization; /* value of the header, copied; empty: none */
-	struct buf *form;	 /* POST of a form: content is taken, `form` left empty.
-				  * NULL: GET */
+	struct sv ca;	  /* PEM, in place of the system's authorities; outlives the flight */
+	struct sv client; /* PEM of private key and certificate, shown when asked for one; ditto */
+	struct buf *form; /* POST of a form: content is taken, `form` left empty.
+			   * NULL: GET */
 	bool (*before_send)(
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */

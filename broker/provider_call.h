@@ -9,6 +9,7 @@
 
 #include <sys/queue.h>
 
+#include "broker/client_credential.h"
 #include "broker/discovery.h"
 #include "broker/http_client.h"
 #include "broker/key_source.h"
@@ -28,7 +29,7 @@ struct provider {
 	const struct config_provider *config;
 	enum http_policy policy;
 	struct provider_traits traits;
-	struct secret *client_secret;
+	struct client_credential *credential;
 	struct discovery *discovery; /* NULL: never had */
 	struct http_flight *flight;  /* of discovery */
 	struct event *timer;	     /* next discovery */

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sv body = sv_of((const char *)data, size), issuer = SV("https://idp.example");
 	struct discovery *d = NULL;
 	const char *detail = NULL;
-	enum err e = discovery_parse(body, issuer, HTTP_LOOPBACK_TOO, &d, &detail);
+	enum err e = discovery_parse(body, issuer, HTTP_LOOPBACK_TOO, DISCOVERY_PLAIN, &d, &detail);
 
 	assert(detail != NULL);
 	if (e != ERR_OK)
