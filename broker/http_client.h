@@ -37,10 +37,11 @@ enum http_outcome {
 /* Valid during the callback only; wiped after it. */
 struct http_response {
 	enum http_outcome outcome;
-	int status;	       /* 0 unless HTTP_ANSWERED */
-	struct sv body;	       /* empty unless HTTP_ANSWERED */
-	struct sv retry_after; /* as sent; empty: none */
-	const char *detail;    /* constant word for the log: what failed; "" when answered */
+	int status;		/* 0 unless HTTP_ANSWERED */
+	struct sv body;		/* empty unless HTTP_ANSWERED */
+	struct sv retry_after;	/* as sent; empty: none */
+	struct sv content_type; /* ditto */
+	const char *detail;	/* constant word for the log: what failed; "" when answered */
 };
 typedef void (*http_fn)(void *arg, const struct http_response *r);
 

@@ -147,7 +147,8 @@ WARN_UNUSED enum err provider_id_token(struct provider *p, struct sv jwt,
 /* UserInfo (OIDC Core 5.3) with the access token of the login, JSON or signed (5.3.2); its sub must
  * be `sub`, the ID token's. e: ERR_CRYPTO (refused: the whole answer is not believed), ERR_DENIED
  * (401, 403: the access token is no longer good), ERR_UNAVAILABLE. Of claims only what UserInfo
- * carries is set (sub, subject, email, claims); the caller merges. */
+ * carries is set (sub, subject, email, claims); the caller merges. The call itself: ERR_UNSUPPORTED
+ * where metadata have no userinfo_endpoint, ERR_SYNTAX without `sub`. */
 WARN_UNUSED enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv sub,
 				       provider_id_token_fn fn, void *arg);
 
