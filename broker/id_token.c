@@ -67,9 +67,12 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 {
 	/* A configured string is also NUL-terminated (config.h). */
 	const char *name = r->subject_claim.n == 0 ? "sub" : r->subject_claim.p;
-	struct sv s;
+	struct sv s = SV_NONE;
+	enum err e = json_get_string(o, name, ID_TOKEN_SUB_MAX, &s);
 
-	if (json_get_string(o, name, ID_TOKEN_SUB_MAX, &s) != ERR_OK || !no_controls(s))
+	if (e == ERR_NOT_FOUND && r->userinfo_follows)
+		return JWT_NONE;
+	if (e != ERR_OK || !no_controls(s))
 		return JWT_SUBJECT_CLAIM;
 	t->claims.subject = s;
 	return JWT_NONE;
@@ -127,6 +130,7 @@ static enum jwt_refusal check_time(struct json_object *o, const struct id_token_
 	t->claims.iat_s = iat;
 	t->claims.auth_time_s = iat;
 	e = json_get_date(o, "auth_time", &t->claims.auth_time_s);
+	t->claims.has_auth_time = e == ERR_OK;
 	if (e != ERR_NOT_FOUND &&
 	    (e != ERR_OK || t->claims.auth_time_s > r->now_s + ID_TOKEN_SKEW_S))
 		return JWT_AUTH_TIME;
@@ -273,20 +277,10 @@ static enum jwt_refusal check_for_us(struct json_object *o, const struct id_toke
 	return r->now_s >= exp + ID_TOKEN_SKEW_S ? JWT_EXPIRED : JWT_NONE;
 }
 
-/* Where it is not UserInfo that names the user, the ID token has. */
-static enum jwt_refusal check_subject_if_named(struct json_object *o,
-					       const struct id_token_rules *r, struct id_token *t)
-{
-	return names(o, r->subject_claim.n == 0 ? "sub" : r->subject_claim.p)
-		   ? check_subject(o, r, t)
-		   : JWT_NONE;
-}
-
 enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *rules,
 				struct id_token *ret)
 {
-	static const check_fn checks[] = {check_sub, check_subject_if_named, keep, find_email,
-					  NULL};
+	static const check_fn checks[] = {check_sub, check_subject, keep, find_email, NULL};
 
 	return run(checks, payload, rules, ret);
 }
@@ -294,8 +288,8 @@ enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *
 enum jwt_refusal userinfo_check_signed(struct sv payload, const struct id_token_rules *rules,
 				       struct id_token *ret)
 {
-	static const check_fn checks[] = {
-	    check_typ, check_for_us, check_sub, check_subject_if_named, keep, find_email, NULL};
+	static const check_fn checks[] = {check_typ, check_for_us, check_sub, check_subject,
+					  keep,	     find_email,   NULL};
 
 	return run(checks, payload, rules, ret);
 }

@@ -25,6 +25,8 @@ struct id_token_rules {
 	enum config_alg alg; /* decides at_hash's digest */
 	struct sv typ;	     /* of the header; empty: absent */
 	struct sv subject_claim;
+	bool userinfo_follows; /* an ID token without subject_claim may pass: subject is empty then
+				*/
 	struct config_list keep_claims;
 	struct id_token_expect expect;
 	int64_t now_s;

@@ -29,6 +29,7 @@ struct id_token_rules provider_rules(const struct provider *p, const struct id_t
 				       .client_id = c->client_id,
 				       .alg = c->signing_alg,
 				       .subject_claim = c->subject_claim,
+				       .userinfo_follows = (c->claims_from & CLAIMS_USERINFO) != 0,
 				       .keep_claims = c->keep_claims,
 				       .expect = *expect,
 				       .now_s = clock_wall_s()};

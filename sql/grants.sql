@@ -15,6 +15,8 @@ grant execute on function bff_private.session_get(bytea), bff_private.session_to
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
 	bff_private.login_take(bytea, bytea, text),
+	bff_private.login_park(bytea, text, bytea),
+	bff_private.login_return(bytea, bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
 	bff_private.token_session(bytea, text),

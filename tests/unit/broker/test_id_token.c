@@ -244,11 +244,13 @@ static void what_is_not_kept_is_dropped(void **state)
 	assert_sv_equal(t.claims.acr, SV("c1"));
 	assert_sv_equal(t.claims.sid, SV("s-1"));
 	assert_int_equal(t.claims.auth_time_s, 5);
+	assert_true(t.claims.has_auth_time);
 	assert_int_equal(t.claims.iat_s, 1699999990);
 	id_token_done(&t);
 	assert_int_equal(id_token_check(SV("{" GOOD "}"), &rules, &t), JWT_NONE);
 	assert_sv_equal(t.claims.claims, SV("{}"));
-	assert_int_equal(t.claims.auth_time_s, 1699999990);
+	assert_int_equal(t.claims.auth_time_s, 1699999990); /* iat */
+	assert_false(t.claims.has_auth_time);
 	assert_int_equal(t.claims.email.n, 0);
 	id_token_done(&t);
 }
@@ -268,6 +270,24 @@ static void the_subject_claim_is_another(void **state)
 	assert_sv_equal(t.claims.subject, SV("o-1"));
 	assert_sv_equal(t.claims.sub, SV("alice"));
 	id_token_done(&t);
+}
+
+static void the_subject_may_be_left_to_userinfo(void **state)
+{
+	struct id_token t = {.payload = NULL};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.subject_claim = SV("oid");
+	r.userinfo_follows = true;
+	assert_int_equal(id_token_check(SV("{" GOOD "}"), &r, &t), JWT_NONE);
+	assert_int_equal(t.claims.subject.n, 0);
+	id_token_done(&t);
+	assert_int_equal(id_token_check(SV("{" GOOD ",\"oid\":\"o-1\"}"), &r, &t), JWT_NONE);
+	assert_sv_equal(t.claims.subject, SV("o-1"));
+	id_token_done(&t);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":1}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":\"\"}"), &r), JWT_SUBJECT_CLAIM);
 }
 
 static void claims_have_a_limit(void **state)
@@ -328,6 +348,7 @@ static void userinfo_keeps_what_is_kept(void **state)
 	(void)state;
 	r.expect = (struct id_token_expect){.sub = SV("alice")};
 	r.subject_claim = SV("oid");
+	r.userinfo_follows = true;
 	assert_int_equal(
 	    userinfo_check(SV("{\"sub\":\"alice\",\"email\":\"a@b\",\"x\":1}"), &r, &t), JWT_NONE);
 	assert_sv_equal(t.claims.sub, SV("alice"));
@@ -353,6 +374,7 @@ int main(void)
 	    cmocka_unit_test(a_refresh_keeps_the_subject),
 	    cmocka_unit_test(what_is_not_kept_is_dropped),
 	    cmocka_unit_test(the_subject_claim_is_another),
+	    cmocka_unit_test(the_subject_may_be_left_to_userinfo),
 	    cmocka_unit_test(claims_have_a_limit),
 	    cmocka_unit_test(userinfo_is_about_the_same_person),
 	    cmocka_unit_test(userinfo_keeps_what_is_kept),
