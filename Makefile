@@ -75,7 +75,7 @@ build/.deps build/.test-deps: Makefile
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian, once, which takes some minutes: $$missing"; \
 		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-		quiet=$$([ -t 1 ] || echo -qq); \
+		quiet=; [ -t 1 ] || quiet=-qq; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y $$quiet --no-install-recommends $$missing \
 			|| exit 1; \
