@@ -84,12 +84,15 @@ def test_an_edge_that_is_none_is_refused():
 
 # ---- the edge without EDGE ----------------------------------------------------------------------
 
-# A Go of a version, whose downloads come from a folder or fail, and which "builds" a file.
+# A Go of a version, whose downloads come from a folder or fail; its build makes a file, or goes on until it is
+# killed, if there is a pipe that wants its child's process id.
 GO = """#!/bin/sh
 case $1 in
 env) echo go1.{minor}.0 ;;
 mod) test -d {lego} && echo '{{"Dir": "{lego}"}}' ;;
-build) : > "$5" ;;
+build)
+    if test -p {pipe}; then /bin/sleep infinity & echo $! > {pipe}; wait; fi
+    : > "$5" ;;
 esac
 """
 
@@ -98,7 +101,7 @@ class Machine:
     """A PATH and a cache with nothing there."""
 
     def __init__(self, folder, monkeypatch):
-        self.bin, self.lego = folder / "bin", folder / "lego"
+        self.bin, self.lego, self.pipe = folder / "bin", folder / "lego", folder / "pipe"
         self.bin.mkdir()
         (self.bin / "nice").symlink_to(shutil.which("nice"))
         monkeypatch.setenv("PATH", str(self.bin))
@@ -110,7 +113,7 @@ class Machine:
         (self.bin / name).chmod(0o755)
 
     def has_go(self, minor):
-        self.has("go", GO.format(minor=minor, lego=self.lego))
+        self.has("go", GO.format(minor=minor, lego=self.lego, pipe=self.pipe))
 
     def has_modules(self):
         (self.lego / "providers" / "dns").mkdir(parents=True)
@@ -155,3 +158,19 @@ def test_a_build_that_fails_leaves_it_to_caddy(machine, capfd):
     assert machine.choice() == "caddy"
     said = capfd.readouterr().out
     assert "mod download failed" in said and "cannot be built here" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing_running(machine, number):
+    machine.has_go(cache.GO_MINOR)
+    machine.has_modules()
+    os.mkfifo(machine.pipe)
+    pipe = os.open(machine.pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with subprocess.Popen([sys.executable, RUN], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
+        assert select.select([pipe], [], [], UP_S)[0]
+        compiler = os.pidfd_open(int(os.read(pipe, 32)))
+        demo.send_signal(number)
+        assert demo.wait(DOWN_S) == 0
+        assert select.select([compiler], [], [], DOWN_S)[0]
+    os.close(pipe)
+    os.close(compiler)
