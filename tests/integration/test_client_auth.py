@@ -38,7 +38,7 @@ class KeyedBroker(Broker):
 
     def auth(self, *keys, **more):
         self.secret("client-key", "".join(keys))
-        self.write_config(auth='client_auth = private_key_jwt client_key_file = "%s/client-key"' % self.directory, **more)
+        self.write_config(auth='client_auth = private_key_jwt client_key_file = "{dir}/client-key"', **more)
 
     def run(self, *args):
         return subprocess.run([os.path.join(BINDIR, "bff-broker"), *args, "-c", self.config], text=True,
