@@ -25,7 +25,8 @@ def pg():
 
 
 def new_key(kind):
-    return subprocess.run(["openssl", "genpkey", "-algorithm", *kind], check=True, capture_output=True, text=True).stdout
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", *kind], check=True, capture_output=True, text=True)
+    return made.stdout
 
 
 class KeyedBroker(Broker):
