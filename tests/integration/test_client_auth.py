@@ -25,7 +25,8 @@ def pg():
 
 
 def new_key(kind):
-    return subprocess.run(["openssl", "genpkey", "-algorithm", *kind], check=True, capture_output=True, text=True).stdout
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", *kind], check=True, capture_output=True, text=True)
+    return made.stdout
 
 
 class KeyedBroker(Broker):
@@ -38,7 +39,7 @@ class KeyedBroker(Broker):
 
     def auth(self, *keys, **more):
         self.secret("client-key", "".join(keys))
-        self.write_config(auth='client_auth = private_key_jwt client_key_file = "%s/client-key"' % self.directory, **more)
+        self.write_config(auth='client_auth = private_key_jwt client_key_file = "{dir}/client-key"', **more)
 
     def run(self, *args):
         return subprocess.run([os.path.join(BINDIR, "bff-broker"), *args, "-c", self.config], text=True,

@@ -87,7 +87,7 @@ class Broker:
         self.secret("client-secret", CLIENT_SECRET)
         self.secret("pg-broker", "unused: the socket trusts")
         self.settings = {"conninfo": pg.conninfo(), "dir": self.directory, "socket": self.socket,
-                         "issuer": issuer, "auth": auth or 'client_secret_file = "%s/client-secret"' % self.directory,
+                         "issuer": issuer, "auth": auth or 'client_secret_file = "{dir}/client-secret"',
                          "app": app, "extra": extra,
                          "peer_user": os.getuid() if peer_user is None else peer_user}
         self.write_config()
@@ -101,7 +101,7 @@ class Broker:
     def write_config(self, **more):
         self.settings.update(more)
         with open(self.config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(**self.settings))
+            f.write(CONFIG.format(**{**self.settings, "auth": self.settings["auth"].format(**self.settings)}))
 
     def __enter__(self):
         return self.start()
