@@ -419,6 +419,13 @@ static void a_trial_that_fails_leaves_the_current_one(void **state)
 	assert_null(f.s.trial);
 }
 
+static void the_current_ones_end(void)
+{
+	die(0, 0);
+	die(1, 0);
+	stage.workers[0].signal = stage.workers[1].signal = 0;
+}
+
 static void a_stop_gives_up_the_trial(void **state)
 {
 	(void)state;
@@ -426,6 +433,7 @@ static void a_stop_gives_up_the_trial(void **state)
 	assert_int_equal(RUN(all_ready, hup, term, nothing), CONTRACT_EXIT_ERROR);
 	assert_int_equal(stage.workers[1].signal, SIGTERM);
 	assert_int_equal(stage.workers[2].signal, SIGKILL);
+	assert_int_equal(RUN(the_current_ones_end, nothing), CONTRACT_EXIT_ERROR); /* not all */
 	assert_int_equal(RUN(the_told_end), CONTRACT_EXIT_OK);
 }
 
