@@ -25,6 +25,7 @@ grant execute on function
 	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
 	bff_private.grant_dead(bytea, int8, bytea, bytea),
 	bff_private.logout(bytea, text, bool),
+	bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8),
 	bff_private.revocation_take(bytea, int8, int8),
 	bff_private.revocation_done(bytea, bytea),
 	bff_private.revocation_retry(bytea, bytea, int8),
