@@ -150,6 +150,33 @@ end $$;
 comment on function bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8)
 	is 'Ends what a logout token names, once: the sessions of its sid, or without one those of its sub; and refuses the logins under way';
 
+-- An outage of the provider, however long the night, is no refusal.
+alter table bff_private.grants add column refusals int8 not null default 0;
+comment on column bff_private.grants.refusals is 'How often the provider refused to revoke it';
+
+create function bff_private.revocation_retry(p_grant_id bytea, p_owner bytea, p_delay_ms int8, p_refused bool) returns bool
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+declare
+	g grants;
+begin
+	update grants x set revoke_owner = null, revoke_until = null,
+		due_at = clock_timestamp() + p_delay_ms * interval '1 ms', refusals = x.refusals + p_refused::int
+	where x.grant_id = p_grant_id and x.revoke_owner = p_owner returning x.* into g;
+	if not found then
+		return false;
+	elsif g.refusals < 12 and g.ended_at > now() - interval '7 days' then
+		return true;
+	end if;
+	delete from grants x where x.grant_id = p_grant_id;
+	insert into audit (action, reason, target, ref, app, subject, email)
+	select 'revocation_given_up', case when g.refusals < 12 then 'the provider was out of reach for 7 days'
+			else 'the provider refused ' || g.refusals || ' times' end,
+		e.ref, e.ref, e.app, e.subject, e.email
+	from ended e where e.id_hash = g.session_hash;
+	return false;
+end $$;
+comment on function bff_private.revocation_retry(bytea, bytea, int8, bool) is 'Puts a revocation off; false: refused too often or tried too long, deleted and noted in the audit log';
+
 create function bff_private.sweep_logouts(p_max_rows int8) returns int8
 language plpgsql security definer set search_path = bff_private, pg_temp as $$
 declare

@@ -29,6 +29,7 @@ grant execute on function
 	bff_private.revocation_take(bytea, int8, int8),
 	bff_private.revocation_done(bytea, bytea),
 	bff_private.revocation_retry(bytea, bytea, int8),
+	bff_private.revocation_retry(bytea, bytea, int8, bool),
 	bff_private.sweep(int8),
 	bff_private.login_note(text, text, text, text, text, text, text),
 	bff_private.keys_report(text, text, bool, int8[], bytea[]),

@@ -404,3 +404,61 @@ def test_a_script_gets_an_address_without_the_id_token_then(stack):
     assert answer.status == 200 and set(answer.json()) == {"redirect_url"}
     assert b"eyJ" not in answer.body and b"id_token_hint" not in answer.body
     assert b.open(answer.json()["redirect_url"]).url.startswith(stack.url("/?state=", FORM))
+
+
+# ---- the refresh token's revocation -----------------------------------------------------------------------
+
+
+def revocation(stack, ref):
+    """How often it was tried, and in how many seconds it will be again; None: done."""
+    rows = stack.pg.psql("select g.tries, ceil(extract(epoch from g.due_at - clock_timestamp())), g.refusals "
+                         "from bff_private.grants g join bff_private.ended e on e.id_hash = g.session_hash where e.ref = '%s'" % ref)
+    return [int(v) for v in rows[0]] if rows else None
+
+
+def tried(stack, ref):
+    return eventually(lambda: (r := revocation(stack, ref)) and r[0] == 1 and r[1] > 0 and r, what="a revocation put off")
+
+
+REVOCATIONS = [  # what the endpoint answers, and in how many seconds it is asked again (jitter: a quarter)
+    ("busy", {"revoke_status": 503, "revoke_retry_after": 60}, range(50, 77), 0),
+    ("throttled", {"revoke_status": 429, "revoke_retry_after": 60}, range(50, 77), 0),
+    ("broken", {"revoke_status": 500}, range(1, 9), 0),
+    ("refused", {"revoke_status": 400}, range(1, 9), 1),
+    ("client-refused", {"revoke_status": 401}, range(1, 9), 1),
+]
+
+
+@pytest.mark.parametrize("name,knobs,again_in_s,refusals", REVOCATIONS, ids=[r[0] for r in REVOCATIONS])
+def test_a_revocation_that_fails_is_put_off_and_done_in_the_end(stack, name, knobs, again_in_s, refusals):
+    b, other = stack.login("alice", host=DEMO), stack.login("bob", host=DEMO)
+    refs = ref_of(stack, b), ref_of(stack, other)
+    eventually(lambda: stack.pg.value("select revocations_pending from bff.overview") == "0", what="those of before")
+    before = stack.idp.stats()["revocations"]
+    stack.idp.knobs(revoke_count=1, **{"revoke_retry_after": 0, **knobs})
+    try:
+        assert b.fetch(stack.url("/auth/logout", DEMO), method="POST", csrf=True).status == 200  # waits for nothing
+        tries, due, refused = tried(stack, refs[0])
+        assert (tries, refused) == (1, refusals) and due in again_in_s
+    finally:
+        stack.idp.knobs(revoke_status=0, revoke_count=0)
+    assert stack.idp.stats()["revocations"] == before
+    assert other.fetch(stack.url("/auth/logout", DEMO), method="POST", csrf=True).status == 200
+    eventually(lambda: revocation(stack, refs[1]) is None, what="the other's revocation, meanwhile")
+    stack.pg.psql("update bff_private.grants set due_at = now() where ended_at is not null")
+    eventually(lambda: revocation(stack, refs[0]) is None, what="the revocation in the end")
+    assert stack.idp.stats()["revocations"] == before + 2
+
+
+def test_a_revocation_waits_for_a_provider_that_is_away(stack):
+    b = stack.login("alice", host=DEMO)
+    ref = ref_of(stack, b)
+    stack.idp.down()
+    try:
+        assert b.fetch(stack.url("/auth/logout", DEMO), method="POST", csrf=True).status == 200
+        tries, _, refused = tried(stack, ref)
+        assert (tries, refused) == (1, 0)
+    finally:
+        stack.idp.up()
+    stack.pg.psql("update bff_private.grants set due_at = now() where ended_at is not null")
+    eventually(lambda: revocation(stack, ref) is None, what="the revocation")

@@ -1046,6 +1046,31 @@ def test_revocations_are_leased_and_given_up_in_the_end(pg):
     assert pg.psql("select action, app, by from bff.audit") == [["revocation_given_up", "app", "bff_broker"]]
 
 
+def test_an_outage_is_no_refusal(pg):
+    """Out of reach is tried for a week; a refusal twelve times."""
+    create(pg, 1)
+    create(pg, 2, sub="bob")
+    for n in (1, 2):
+        pg.psql("select * from bff_private.session_end(%s)" % sql_hash(n), user="bff_web")
+    retry = "select bff_private.revocation_retry(%s, 'r1', 0, %s)"
+
+    def put_off(n, refused):
+        pg.psql("select * from bff_private.revocation_take('r1', 60000, 10)", user="bff_broker")
+        return pg.value(retry % (grant(n), refused), user="bff_broker")
+
+    assert pg.value(retry % (grant(1), "true"), user="bff_broker") == "f"  # nobody's lease
+    assert [put_off(1, "false") for _ in range(20)] == ["t"] * 20
+    assert [put_off(2, "true") for _ in range(12)] == ["t"] * 11 + ["f"]
+    pg.psql("update bff_private.grants set ended_at = now() - interval '6 days'")
+    assert put_off(1, "false") == "t"
+    pg.psql("update bff_private.grants set ended_at = now() - interval '7 days'")
+    assert put_off(1, "false") == "f"
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+    assert pg.psql("select action, reason, subject from bff.audit order by id") == [
+        ["revocation_given_up", "the provider refused 12 times", "bob"],
+        ["revocation_given_up", "the provider was out of reach for 7 days", "alice"]]
+
+
 # ---- logout by the provider --------------------------------------------------------------------------
 
 NOW_S = "floor(extract(epoch from clock_timestamp()))::int8"
