@@ -205,7 +205,7 @@ enum step logout_check(struct request *r)
 enum step logout_answered(struct request *r)
 {
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NONE)
-		return goodbye(r, buf_sv(&r->target));
+		return goodbye(r, r->target.n > 0 ? buf_sv(&r->target) : local_target(r));
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NO_SESSION)
 		return goodbye(r, local_target(r));
 	log_peer(LOG_WARN, "logout_without_broker", K("reason", login_failure_word(r)),
