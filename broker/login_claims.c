@@ -3,7 +3,7 @@
 #include "broker/id_token.h"
 #include "broker/json_strict.h"
 
-#define TEXT_MAX (ID_TOKEN_CLAIMS_MAX + 8 * ID_TOKEN_SUB_MAX)
+#define TEXT_MAX (ID_TOKEN_CLAIMS_MAX + 8 * JWT_SUB_MAX)
 
 /* Into room that was made before: nothing moves. */
 static struct sv copy(struct buf *b, struct sv s)

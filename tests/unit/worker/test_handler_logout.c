@@ -1,263 +1,240 @@
 #include "worker/handlers.h"
 
 #include "tests/unit/worker/stand_in.h"
+#include "worker/pages.h"
 
 #define A "a.example.com"
-#define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
+#define BYE "https://a.example.com/bye"
+#define END "https://idp.example.com/end"
 
-/* With the session whose secret is 32 times 's'. */
+static char fields[2048];
+
+/* Of somebody with a session; `more` are further header lines. */
 static void ask(const char *method, const char *target, const char *more, const char *body)
 {
-	char fields[1024];
-
-	(void)snprintf(fields, sizeof fields, "Cookie: %s\r\n%s", stand_cookie("bff_session", 's'),
-		       more);
+	(void)snprintf(fields, sizeof fields, "Cookie: %s\r\nContent-Length: %zu\r\n%s",
+		       stand_cookie("bff_session", 's'), strlen(body), more);
 	stand_browse(method, A, target, fields, body);
 }
 
-static const char *with_token(const char *before, char c, const char *after)
+/* A POST as the page's script sends it. */
+static void ask_as_script(const char *target, const char *more)
 {
-	static char text[256];
+	static char all[1024];
 
-	(void)snprintf(text, sizeof text, "%s%s%s", before, stand_csrf(c), after);
-	return text;
+	(void)snprintf(all, sizeof all, "X-CSRF-Token: %s\r\n%s", stand_csrf('s'), more);
+	ask("POST", target, all, "");
 }
 
-static void post(const char *target, const char *body)
-{
-	ask("POST", target, with_token("X-CSRF-Token: ", 's', "\r\n"), body);
-}
-
-static void logged_out(const char *url)
+static void logged_out(struct sv redirect_url, struct sv action, struct sv form)
 {
 	struct ipc_message m = {.number = IPC_LOGGED_OUT};
 
-	m.u.logged_out = (struct ipc_logged_out){.redirect_url = sv_str(url), .sessions = 1};
+	m.u.logged_out = (struct ipc_logged_out){
+	    .redirect_url = redirect_url, .sessions = 1, .action = action, .form = form};
+	assert_int_equal(stand.state, REQUEST_WAITING);
 	stand_broker(ERR_OK, &m);
+	assert_int_equal(stand.done, 1);
 }
 
-/* Both cookies go. */
-static void assert_cleared(void)
+static void assert_cookies_go(void)
 {
-	const char *at;
-
 	assert_has("\r\nSet-Cookie: bff_session=; ");
 	assert_has("\r\nSet-Cookie: bff_csrf=; ");
-	at = memmem(stand.out.p, stand.out.n, "Max-Age=0", 9);
-	assert_non_null(at);
-	assert_non_null(
-	    memmem(at + 9, stand.out.n - (size_t)(at + 9 - stand.out.p), "Max-Age=0", 9));
+	assert_has("\r\nCache-Control: no-store\r\n");
 }
 
-static void the_broker_ends_it_and_says_where_to(void **state)
+static void the_broker_ends_the_session_and_says_where_to_go(void **state)
 {
+	char secret[COOKIE_SECRET_LEN];
+
 	(void)state;
-	post("/auth/logout", "");
+	memset(secret, 's', sizeof secret);
+	ask_as_script("/auth/logout", "");
 	assert_int_equal(stand.broker.asked.number, IPC_LOGOUT);
-	assert_int_equal(stand.broker.answer, IPC_LOGGED_OUT);
-	assert_sv_equal(stand.broker.asked.u.logout.session,
-			SV("ssssssssssssssssssssssssssssssss"));
+	assert_sv_equal(stand.broker.asked.u.logout.session, sv_of(secret, sizeof secret));
 	assert_sv_equal(stand.broker.asked.u.logout.app, SV("a"));
-	assert_sv_equal(stand.broker.asked.u.logout.origin, SV("https://a.example.com"));
+	assert_sv_equal(stand.broker.asked.u.logout.origin, SV("https://" A));
 	assert_int_equal(stand.broker.asked.u.logout.everywhere, 0);
-	logged_out("https://idp.example/end?x=1");
-	assert_answer(303);
-	assert_has("\r\nLocation: https://idp.example/end?x=1\r\n");
+	logged_out(SV(END "?x=1"), SV_NONE, SV_NONE);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " END "?x=1\r\n");
 	assert_has("\r\nReferrer-Policy: no-referrer\r\n");
-	assert_cleared();
-	assert_int_equal(stand.pg.queries, 0);
+	assert_cookies_go();
 }
 
 static void a_script_gets_json(void **state)
 {
 	(void)state;
-	ask("POST", "/auth/logout",
-	    with_token("Accept: text/plain, application/json\r\nX-CSRF-Token: ", 's', "\r\n"), "");
-	logged_out("https://idp.example/end?\"x\"");
-	assert_answer(200);
-	assert_has("\r\nContent-Type: application/json\r\n");
-	assert_has("\r\n\r\n{\"redirect_url\":\"https://idp.example/end?\\\"x\\\"\"}");
-	assert_lacks("Location");
-	assert_cleared();
+	ask_as_script("/auth/logout", "Accept: application/json\r\n");
+	logged_out(SV(END "?a=\"b\""), SV_NONE, SV_NONE);
+	assert_has("HTTP/1.1 200 ");
+	assert_has("\r\n\r\n{\"redirect_url\":\"" END "?a=\\\"b\\\"\"}");
+	assert_lacks("Location:");
+	assert_cookies_go();
 }
 
-static void nobody_there_to_be_logged_out(void **state)
+/* RP-Initiated Logout 2, by POST. */
+static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
 {
+	const struct sv form =
+	    SV("client_id=bff&post_logout_redirect_uri=https%3A%2F%2Fa%2F&state=s&"
+	       "id_token_hint=a.b.c");
+
 	(void)state;
-	stand_browse("POST", A, "/auth/logout", "", "");
-	assert_answer(303);
-	assert_has("\r\nLocation: https://a.example.com/bye\r\n"); /* after_logout */
-	assert_cleared();
-	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=garbage\r\n", "");
-	assert_answer(303);
-	assert_cleared();
-	stand_browse("GET", "c.example.org", "/auth/logout", "", "");
-	assert_answer(303);
-	assert_has("\r\nLocation: https://c.example.org/\r\n"); /* without it: the front page */
-	assert_int_equal(stand.broker.sent + stand.pg.queries, 0);
+	ask_as_script("/auth/logout", "Accept: text/html\r\n");
+	logged_out(SV(END "?x"), SV(END), form);
+	assert_has("HTTP/1.1 200 ");
+	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
+	assert_has("\r\nContent-Security-Policy: " PAGE_SEND_ON_CSP "\r\n");
+	assert_has("<form method=\"post\" action=\"" END "\">");
+	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
+	assert_lacks("Location:");
+	assert_cookies_go();
+	ask_as_script("/auth/logout", "Accept: application/json\r\n");
+	logged_out(SV(END "?x"), SV(END), form);
+	assert_has("{\"redirect_url\":\"" END "?x\"}");
+	assert_lacks("a.b.c");
 }
 
-/* A link or an image on anyone's page logs nobody out. */
-static void a_bare_get_shows_a_button(void **state)
+static void everywhere_is_asked_for_in_query_or_form(void **state)
 {
-	char want[128];
+	char form[128];
 
 	(void)state;
-	ask("GET", "/auth/logout", "", "");
-	assert_answer(200);
-	(void)snprintf(want, sizeof want, "name=\"csrf\" value=\"%s\"", stand_csrf('s'));
-	assert_has(want);
-	assert_lacks("Set-Cookie");
+	ask_as_script("/auth/logout?everywhere=true", "");
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 1);
+	ask_as_script("/auth/logout?everywhere=yes", "");
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 0);
+	(void)snprintf(form, sizeof form, "everywhere=true&csrf=%s", stand_csrf('s'));
+	ask("POST", "/auth/logout", "", form);
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 1);
+	ask("POST", "/auth/logout?everywhere=true&everywhere=true", "", form);
+	assert_has("HTTP/1.1 400 ");
 	assert_int_equal(stand.broker.sent, 0);
 }
 
-static void the_token_may_come_in_three_ways(void **state)
-{
-	(void)state;
-	post("/auth/logout", "");
-	assert_int_equal(stand.broker.sent, 1);
-	ask("POST", "/auth/logout", FORM, with_token("csrf=", 's', ""));
-	assert_int_equal(stand.broker.sent, 1);
-	ask("GET", with_token("/auth/logout?csrf=", 's', ""), "", "");
-	assert_int_equal(stand.broker.sent, 1);
-}
-
-static void without_it_nothing_happens(void **state)
-{
-	(void)state;
-	ask("POST", "/auth/logout", "", "");
-	assert_answer(403);
-	assert_has("\"error\":\"csrf\"");
-	ask("POST", "/auth/logout", FORM, with_token("csrf=", 't', "")); /* another session's */
-	assert_answer(403);
-	ask("GET", with_token("/auth/logout?csrf=", 't', ""), "", "");
-	assert_answer(403);
-	/* In a POST's query it stands in logs: not taken there. */
-	ask("POST", with_token("/auth/logout?csrf=", 's', ""), "", "");
-	assert_answer(403);
-	ask("POST", "/auth/logout", "Origin: https://evil.example\r\n" FORM,
-	    with_token("csrf=", 's', ""));
-	assert_answer(403);
-	assert_has("\"error\":\"origin\"");
-	assert_lacks("Set-Cookie");
-	assert_int_equal(stand.broker.sent + stand.pg.queries, 0);
-}
-
-static void bad_forms_are_refused(void **state)
-{
-	(void)state;
-	post("/auth/logout?everywhere=true&everywhere=false", "");
-	assert_answer(400);
-	ask("POST", "/auth/logout", FORM, "csrf=a&csrf=b");
-	assert_answer(400);
-	ask("GET", "/auth/logout?csrf=a&csrf=b", "", "");
-	assert_answer(400);
-	assert_int_equal(stand.broker.sent, 0);
-}
-
-static void two_sessions_are_none(void **state)
-{
-	char two[512];
-
-	(void)state;
-	(void)snprintf(two, sizeof two, "Cookie: %s; %s\r\n", stand_cookie("bff_session", 's'),
-		       stand_cookie("bff_session", 't'));
-	stand_browse("POST", A, "/auth/logout", two, "");
-	assert_answer(401);
-	assert_has("\r\nSet-Cookie: bff_session=; ");
-	assert_int_equal(stand.broker.sent, 0);
-}
-
-static void a_session_that_is_gone_is_logged_out(void **state)
-{
-	(void)state;
-	post("/auth/logout", "");
-	stand_failure(IPC_ERROR_NO_SESSION, 0, SV_NONE);
-	assert_answer(303);
-	assert_has("\r\nLocation: https://a.example.com/bye\r\n");
-	assert_cleared();
-}
-
-/* The session ends all the same, here; its grant when the broker is back. */
-static void without_the_broker_this_session_ends(void **state)
-{
-	static const struct sv ended[] = {SV_INIT("t")};
-	unsigned char want[CRYPT_SHA256_LEN];
-
-	assert_int_equal(crypt_sha256(SV("ssssssssssssssssssssssssssssssss"), want), ERR_OK);
-	for (int way = 0; way < 3; way++) {
-		stand.broker.refuses = way == 0 ? ERR_UNAVAILABLE : ERR_OK;
-		post("/auth/logout", "");
-		if (way == 1)
-			stand_broker(ERR_TIMEOUT, NULL);
-		if (way == 2)
-			stand_failure(IPC_ERROR_STORE, 0, SV_NONE);
-		assert_int_equal(stand.done, 0);
-		assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
-		assert_memory_equal(stand.pg.param, want, sizeof want);
-		stand_rows(ERR_OK, ended, 1);
-		assert_answer(303);
-		assert_has("\r\nLocation: https://a.example.com/bye\r\n");
-		assert_cleared();
-		stand_close(state);
-		stand_open(state);
-	}
-}
-
-static void what_did_not_end_is_not_said_to_have(void **state)
-{
-	(void)state;
-	stand.broker.refuses = ERR_UNAVAILABLE;
-	post("/auth/logout", "");
-	stand_rows(ERR_TIMEOUT, NULL, 0);
-	assert_answer(503);
-	assert_lacks("Set-Cookie");
-	stand.pg.refuses = ERR_UNAVAILABLE;
-	post("/auth/logout", "");
-	assert_answer(503);
-	assert_lacks("Set-Cookie");
-}
-
-static void everywhere_needs_the_broker(void **state)
+/* Which requests may log somebody out (csrf.h says what the header lines mean). */
+static void it_takes_the_csrf_token(void **state)
 {
 	static const struct {
-		const char *target, *body;
-		unsigned want;
-	} cases[] = {
-	    {"/auth/logout?everywhere=true", "", 1},
-	    {"/auth/logout", "everywhere=true", 1},
-	    {"/auth/logout", "everywhere=yes", 0},
-	    {"/auth/logout?everywhere=false", "", 0},
+		const char *method, *token, *more;
+		bool in_query, in_form, want;
+		const char *status;
+	} rows[] = {
+	    {"POST", "", "", false, false, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "", false, true, true, ""},
+	    {"POST", "x", "", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Origin: https://evil.example\r\n", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Sec-Fetch-Site: cross-site\r\n", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Origin: https://b.example.com\r\n", false, true, true, ""},
+	    {"GET", "s", "", true, false, true, ""},
+	    {"GET", "x", "", true, false, false, "HTTP/1.1 403 "},
+	    {"GET", "", "", false, false, false, "HTTP/1.1 200 "}, /* the button */
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		post(cases[i].target, cases[i].body);
-		assert_int_equal(stand.broker.asked.u.logout.everywhere, cases[i].want);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char target[256], form[256];
+		const char *token = rows[i].token[0] == '\0' ? "" : stand_csrf(rows[i].token[0]);
+
+		(void)snprintf(target, sizeof target, "/auth/logout%s%s",
+			       rows[i].in_query ? "?csrf=" : "", rows[i].in_query ? token : "");
+		(void)snprintf(form, sizeof form, "%s%s", rows[i].in_form ? "csrf=" : "",
+			       rows[i].in_form ? token : "");
+		ask(rows[i].method, target, rows[i].more, form);
+		assert_int_equal(stand.broker.sent, rows[i].want);
+		if (!rows[i].want) {
+			assert_has(rows[i].status);
+			assert_lacks("Set-Cookie: bff_session=;");
+		}
 	}
-	post("/auth/logout?everywhere=true", "");
-	stand_broker(ERR_UNAVAILABLE, NULL);
-	assert_answer(503); /* not one session instead of all */
+	assert_has(stand_csrf('s')); /* in the button's form */
+}
+
+static void nobody_is_sent_to_the_page_after_logout(void **state)
+{
+	(void)state;
+	stand_browse("POST", A, "/auth/logout", "", "");
+	assert_int_equal(stand.broker.sent, 0);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=v1.1.x.y\r\n", "");
+	assert_has("\r\nLocation: " BYE "\r\n");
+}
+
+static void of_two_sessions_neither_is_ended(void **state)
+{
+	char two[1024];
+
+	(void)state;
+	(void)snprintf(two, sizeof two, "Cookie: %s; %s\r\nX-CSRF-Token: %s\r\n",
+		       stand_cookie("bff_session", 's'), stand_cookie("bff_session", 't'),
+		       stand_csrf('s'));
+	stand_browse("POST", A, "/auth/logout", two, "");
+	assert_has("HTTP/1.1 401 ");
+	assert_int_equal(stand.broker.sent + stand.pg.queries, 0);
+}
+
+static void one_that_is_over_already_is_a_logout_too(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand_failure(IPC_ERROR_NO_SESSION, 0, SV_NONE);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+}
+
+static void without_the_broker_the_session_ends_here(void **state)
+{
+	static const struct sv ended[] = {SV_INIT("t")};
+
+	(void)state;
+	stand.broker.refuses = ERR_UNAVAILABLE;
+	ask_as_script("/auth/logout", "");
+	assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
+	assert_int_equal(stand.out.n, 0);
+	stand_rows(ERR_OK, ended, 1);
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+	ask_as_script("/auth/logout", "");
+	stand_rows(ERR_UNAVAILABLE, NULL, 0);
+	assert_has("HTTP/1.1 503 ");
+	assert_lacks("Set-Cookie");
+	/* All the others' sessions it cannot end. */
+	ask_as_script("/auth/logout?everywhere=true", "");
+	assert_has("HTTP/1.1 503 ");
 	assert_lacks("Set-Cookie");
 	assert_int_equal(stand.pg.queries, 0);
+}
+
+static void a_form_that_cannot_be_kept_is_left_out(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand.r->token.max = 16;
+	logged_out(SV(END "?x"), SV(END), SV("client_id=bff&id_token_hint=a.b.c"));
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_lacks("a.b.c");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
-	    CASE(the_broker_ends_it_and_says_where_to),
+	    CASE(the_broker_ends_the_session_and_says_where_to_go),
 	    CASE(a_script_gets_json),
-	    CASE(nobody_there_to_be_logged_out),
-	    CASE(a_bare_get_shows_a_button),
-	    CASE(the_token_may_come_in_three_ways),
-	    CASE(without_it_nothing_happens),
-	    CASE(bad_forms_are_refused),
-	    CASE(two_sessions_are_none),
-	    CASE(a_session_that_is_gone_is_logged_out),
-	    CASE(without_the_broker_this_session_ends),
-	    CASE(what_did_not_end_is_not_said_to_have),
-	    CASE(everywhere_needs_the_broker),
+	    CASE(a_navigation_gets_the_form_and_a_script_does_not),
+	    CASE(everywhere_is_asked_for_in_query_or_form),
+	    CASE(it_takes_the_csrf_token),
+	    CASE(nobody_is_sent_to_the_page_after_logout),
+	    CASE(of_two_sessions_neither_is_ended),
+	    CASE(one_that_is_over_already_is_a_logout_too),
+	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(a_form_that_cannot_be_kept_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
