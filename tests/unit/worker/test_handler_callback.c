@@ -3,24 +3,12 @@
 #include "tests/unit/worker/stand_in.h"
 
 #define A "a.example.com"
+#define F "f.example.net" /* whose provider answers by POST */
 #define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
 #define BINDING "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI" /* 32 times b */
 #define COOKIE "Cookie: __Host-bff_login=" BINDING "\r\n"
 #define SECRET "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 #define GOOD "/auth/callback?state=S&code=C&iss=I"
-
-/* The same app at a provider that answers by POST. */
-static int open_form_post(void **state)
-{
-	(void)state;
-	return stand_open_with(
-	    CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER
-	    "provider \"p\" { issuer = \"https://idp.example\" client_id = \"c\"\n"
-	    "	client_secret_file = \"/s\" response_mode = form_post }\n"
-	    "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
-	    "	trusted_peers = {\"127.0.0.1/32\"} }\n" CONFIG_TEXT_APP CONFIG_TEXT_IDENTITY
-		CONFIG_TEXT_SERVICE CONFIG_TEXT_ROUTE);
-}
 
 static const struct ipc_login_finish *asked(void)
 {
@@ -137,6 +125,55 @@ static void another_browser_is_refused(void **state)
 	}
 }
 
+/* A browser with two sessions: which of them? */
+static void of_two_old_sessions_none_is_named(void **state)
+{
+	char more[512];
+
+	(void)state;
+	(void)snprintf(more, sizeof more, "Cookie: __Host-bff_login=" BINDING "; %s; %s\r\n",
+		       stand_cookie("bff_session", 's'), stand_cookie("bff_session", 't'));
+	stand_browse("GET", A, GOOD, more, "");
+	assert_int_equal(asked()->old_session.n, 0);
+}
+
+/* Judged again: the configuration may have changed since the login began. */
+static void a_target_that_is_no_longer_ours_is_the_front_page(void **state)
+{
+	(void)state;
+	stand_browse("GET", A, GOOD, COOKIE, "");
+	finished(SV(SECRET), SV("https://evil.example/"));
+	assert_answer(303);
+	assert_has("\r\nLocation: https://a.example.com/\r\n");
+	assert_lacks("evil");
+}
+
+static void what_just_fits_is_taken(void **state)
+{
+	static char target[8192], more[1024];
+
+	(void)state;
+	(void)snprintf(target, sizeof target, "/auth/callback?state=S&code=%04096d", 1);
+	(void)snprintf(more, sizeof more, COOKIE "User-Agent: %0600d\r\n", 1);
+	stand_browse("GET", A, target, more, "");
+	assert_int_equal(asked()->code.n, 4096);
+	assert_int_equal(asked()->user_agent.n, 512); /* cut: it is only shown */
+}
+
+/* A broker that takes no more is no fault of the browser's. */
+static void without_a_broker(void **state)
+{
+	(void)state;
+	stand.broker.refuses = ERR_UNAVAILABLE;
+	stand_browse("GET", A, GOOD, COOKIE, "");
+	assert_answer(503);
+	stand.broker.refuses = ERR_LIMIT;
+	stand.broker.up = false;
+	stand_browse("GET", A, GOOD, COOKIE, "");
+	assert_answer(503);
+	assert_lacks("Set-Cookie");
+}
+
 static void failures(void **state)
 {
 	static const struct {
@@ -235,12 +272,12 @@ static void a_response_by_post_is_put_away(void **state)
 	const struct ipc_login_park *p = &stand.broker.asked.u.login_park;
 
 	(void)state;
-	stand_browse("POST", A, "/auth/callback?state=other&code=other", FORM,
+	stand_browse("POST", F, "/auth/callback?state=other&code=other", FORM,
 		     "state=S%26&code=C&iss=I&more=x");
 	assert_int_equal(stand.state, REQUEST_WAITING);
 	assert_int_equal(stand.broker.asked.number, IPC_LOGIN_PARK);
 	assert_int_equal(stand.broker.answer, IPC_LOGIN_PARKED);
-	assert_sv_equal(p->app, SV("a"));
+	assert_sv_equal(p->app, SV("f"));
 	assert_sv_equal(p->state, SV("S&"));
 	assert_sv_equal(p->code, SV("C"));
 	assert_sv_equal(p->iss, SV("I"));
@@ -248,9 +285,9 @@ static void a_response_by_post_is_put_away(void **state)
 	m.u.login_parked.known = 1;
 	stand_broker(ERR_OK, &m);
 	assert_answer(303);
-	assert_has("\r\nLocation: https://a.example.com/auth/callback?state=S%26\r\n");
+	assert_has("\r\nLocation: https://f.example.net/auth/callback?state=S%26\r\n");
 	assert_lacks("Set-Cookie");
-	stand_browse("POST", A, "/auth/callback", FORM, "state=S&error=access_denied");
+	stand_browse("POST", F, "/auth/callback", FORM, "state=S&error=access_denied");
 	assert_sv_equal(p->error, SV("access_denied"));
 	m.u.login_parked.known = 0; /* made up */
 	stand_broker(ERR_OK, &m);
@@ -264,21 +301,21 @@ static void it_is_taken_by_a_get_that_names_the_state_alone(void **state)
 					  "state=S&code=",  "code=C",	       "state="};
 
 	(void)state;
-	stand_browse("GET", A, "/auth/callback?state=S", COOKIE, "");
+	stand_browse("GET", F, "/auth/callback?state=S", COOKIE, "");
 	assert_sv_equal(asked()->state, SV("S"));
 	assert_int_equal(asked()->code.n + asked()->error.n + asked()->iss.n, 0);
-	finished(SV(SECRET), SV("https://a.example.com/x"));
+	finished(SV(SECRET), SV("https://f.example.net/x"));
 	assert_answer(303);
-	assert_has("\r\nLocation: https://a.example.com/x\r\n");
+	assert_has("\r\nLocation: https://f.example.net/x\r\n");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char target[128];
 
 		(void)snprintf(target, sizeof target, "/auth/callback?%s", bad[i]);
-		stand_browse("GET", A, target, COOKIE, "");
+		stand_browse("GET", F, target, COOKIE, "");
 		assert_answer(400);
 		assert_int_equal(stand.broker.sent, 0);
 	}
-	stand_browse("GET", A, "/auth/callback?state=S", "", "");
+	stand_browse("GET", F, "/auth/callback?state=S", "", "");
 	assert_answer(400); /* of another browser */
 }
 
@@ -302,16 +339,16 @@ static void posts_that_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		stand_browse("POST", A, "/auth/callback?state=S&code=C", cases[i].more,
+		stand_browse("POST", F, "/auth/callback?state=S&code=C", cases[i].more,
 			     cases[i].body);
 		assert_answer(400);
 		assert_int_equal(stand.broker.sent, 0);
 	}
 	(void)snprintf(body, sizeof body, "state=S&code=%04097d", 1);
-	stand_browse("POST", A, "/auth/callback", FORM, body);
+	stand_browse("POST", F, "/auth/callback", FORM, body);
 	assert_answer(400);
 	(void)snprintf(body, sizeof body, "state=%0257d&code=C", 1);
-	stand_browse("POST", A, "/auth/callback", FORM, body);
+	stand_browse("POST", F, "/auth/callback", FORM, body);
 	assert_answer(400);
 	assert_int_equal(stand.broker.sent, 0);
 }
@@ -319,16 +356,16 @@ static void posts_that_are_refused(void **state)
 static void a_response_that_cannot_be_put_away(void **state)
 {
 	(void)state;
-	stand_browse("POST", A, "/auth/callback", FORM, "state=S&code=C");
+	stand_browse("POST", F, "/auth/callback", FORM, "state=S&code=C");
 	stand_failure(IPC_ERROR_STORE, 1, SV_NONE);
 	assert_answer(503);
 	assert_has("\r\nRetry-After: 1\r\n");
-	stand_browse("POST", A, "/auth/callback", FORM, "state=S&code=C");
+	stand_browse("POST", F, "/auth/callback", FORM, "state=S&code=C");
 	stand_broker(ERR_TIMEOUT, NULL);
 	assert_answer(503);
 	stand.broker.refuses = ERR_UNAVAILABLE;
 	stand.broker.up = false;
-	stand_browse("POST", A, "/auth/callback", FORM, "state=S&code=C");
+	stand_browse("POST", F, "/auth/callback", FORM, "state=S&code=C");
 	assert_answer(503);
 	assert_lacks("Location");
 }
@@ -337,19 +374,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
-#define POSTS(name) cmocka_unit_test_setup_teardown(name, open_form_post, stand_close)
 	    CASE(a_login_lands_with_its_session),
 	    CASE(responses_that_are_none),
 	    CASE(what_is_too_long_is_refused),
 	    CASE(another_browser_is_refused),
+	    CASE(of_two_old_sessions_none_is_named),
+	    CASE(a_target_that_is_no_longer_ours_is_the_front_page),
+	    CASE(what_just_fits_is_taken),
+	    CASE(without_a_broker),
 	    CASE(failures),
 	    CASE(a_silent_login_that_failed_says_so_on_its_target),
 	    CASE(a_stale_callback_lands_where_a_session_is),
 	    CASE(no_post_where_none_was_asked_for),
-	    POSTS(a_response_by_post_is_put_away),
-	    POSTS(it_is_taken_by_a_get_that_names_the_state_alone),
-	    POSTS(posts_that_are_refused),
-	    POSTS(a_response_that_cannot_be_put_away),
+	    CASE(a_response_by_post_is_put_away),
+	    CASE(it_is_taken_by_a_get_that_names_the_state_alone),
+	    CASE(posts_that_are_refused),
+	    CASE(a_response_that_cannot_be_put_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

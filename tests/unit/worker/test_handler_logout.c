@@ -162,6 +162,8 @@ static void nobody_is_sent_to_the_page_after_logout(void **state)
 	assert_cookies_go();
 	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=v1.1.x.y\r\n", "");
 	assert_has("\r\nLocation: " BYE "\r\n");
+	stand_browse("POST", "c.example.org", "/auth/logout", "", "");
+	assert_has("\r\nLocation: https://c.example.org/\r\n"); /* none is configured */
 }
 
 static void of_two_sessions_neither_is_ended(void **state)
@@ -190,11 +192,14 @@ static void one_that_is_over_already_is_a_logout_too(void **state)
 static void without_the_broker_the_session_ends_here(void **state)
 {
 	static const struct sv ended[] = {SV_INIT("t")};
+	unsigned char want[CRYPT_SHA256_LEN];
 
 	(void)state;
+	assert_int_equal(crypt_sha256(SV("ssssssssssssssssssssssssssssssss"), want), ERR_OK);
 	stand.broker.refuses = ERR_UNAVAILABLE;
 	ask_as_script("/auth/logout", "");
 	assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
+	assert_memory_equal(stand.pg.param, want, sizeof want);
 	assert_int_equal(stand.out.n, 0);
 	stand_rows(ERR_OK, ended, 1);
 	assert_has("\r\nLocation: " BYE "\r\n");
@@ -203,11 +208,29 @@ static void without_the_broker_the_session_ends_here(void **state)
 	stand_rows(ERR_UNAVAILABLE, NULL, 0);
 	assert_has("HTTP/1.1 503 ");
 	assert_lacks("Set-Cookie");
+	stand.pg.refuses = ERR_UNAVAILABLE;
+	ask_as_script("/auth/logout", "");
+	assert_has("HTTP/1.1 503 ");
+	assert_lacks("Set-Cookie");
+	stand.pg.refuses = ERR_OK;
 	/* All the others' sessions it cannot end. */
 	ask_as_script("/auth/logout?everywhere=true", "");
 	assert_has("HTTP/1.1 503 ");
 	assert_lacks("Set-Cookie");
 	assert_int_equal(stand.pg.queries, 0);
+}
+
+/* It may say no as well as be away. */
+static void a_broker_that_cannot_is_one_that_is_away(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand_failure(IPC_ERROR_STORE, 0, SV_NONE);
+	assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
+	assert_int_equal(stand.pg.queries, 1);
+	ask_as_script("/auth/logout", "");
+	stand_broker(ERR_TIMEOUT, NULL);
+	assert_int_equal(stand.pg.queries, 1);
 }
 
 static void a_form_that_cannot_be_kept_is_left_out(void **state)
@@ -234,6 +257,7 @@ int main(void)
 	    CASE(of_two_sessions_neither_is_ended),
 	    CASE(one_that_is_over_already_is_a_logout_too),
 	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(a_broker_that_cannot_is_one_that_is_away),
 	    CASE(a_form_that_cannot_be_kept_is_left_out),
 	};
 
