@@ -7,7 +7,9 @@
 
 #define TURNS_MAX 64
 
-/* supervisor_run() as it is; each turn of its loop is the next one of these. */
+/* supervisor_run() as it is; each turn of its loop is the next one of these.
+ *
+ * Rule Zero: over 400 lines, because every case needs the same stage and the same turns. */
 typedef void (*turn_fn)(void);
 
 static struct {
