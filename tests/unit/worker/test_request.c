@@ -9,11 +9,18 @@ static size_t wiped; /* bytes of the largest wipe */
 
 void __real_explicit_bzero(void *p, size_t n);
 void __wrap_explicit_bzero(void *p, size_t n);
+void __wrap___explicit_bzero_chk(void *p, size_t n, size_t room); /* the same, fortified */
 
 void __wrap_explicit_bzero(void *p, size_t n)
 {
 	wiped = n > wiped ? n : wiped;
 	__real_explicit_bzero(p, n);
+}
+
+void __wrap___explicit_bzero_chk(void *p, size_t n, size_t room)
+{
+	assert_true(n <= room);
+	__wrap_explicit_bzero(p, n);
 }
 
 static void bodies_are_read_of_forms_alone(void **state)
