@@ -109,6 +109,13 @@ begin
 	return next;
 end $$;
 
+create function bff_private.late_cut(p_iat int8, p_begun_skew_ms int8) returns timestamptz
+language plpgsql volatile security definer set search_path = bff_private, pg_temp as $$
+begin
+	return least(clock_timestamp(), to_timestamp(p_iat) + p_begun_skew_ms * interval '1 ms');
+end $$;
+comment on function bff_private.late_cut(int8, int8) is 'A login that began since then a logout token leaves alone: now, or sooner where the token comes late';
+
 -- p_replayable_until: when the broker refuses this token anyway. p_begun_skew_ms: how far the
 -- provider's clock may be behind ours. p_login_ms: how long a login may be under way.
 create function bff_private.backchannel_logout(p_issuer text, p_sub text, p_sid text, p_jti text, p_iat int8,
@@ -117,6 +124,7 @@ returns table (ended int8, replayed bool)
 language plpgsql security definer rows 1 set search_path = bff_private, pg_temp as $$
 declare
 	cut timestamptz;
+	n int8;
 begin
 	ended := 0;
 	-- A minute more, since the broker goes by its own clock. Of two at once the second waits here,
@@ -135,20 +143,24 @@ begin
 		on conflict (issuer, sid) do update set not_before = greatest(l.not_before, excluded.not_before),
 			expires_at = greatest(l.expires_at, excluded.expires_at);
 		delete from session s where s.issuer = p_issuer and s.sid = p_sid and s.sid <> ''; -- as the index says
+		get diagnostics ended = row_count;
+		-- Whose ID token named no session may be of this one.
+		delete from session s where s.issuer = p_issuer and s.sub = p_sub and s.sid = ''
+		and coalesce(s.begun_at, s.created_at) < late_cut(p_iat, p_begun_skew_ms);
 	else
 		perform subject_lock(p_issuer, p_sub);
-		-- Sooner than now only where the token comes late: a login that began since then stays.
-		cut := least(clock_timestamp(), to_timestamp(p_iat) + p_begun_skew_ms * interval '1 ms');
+		cut := late_cut(p_iat, p_begun_skew_ms); -- under the lock
 		update subject x set not_before = greatest(x.not_before, cut), used_at = now()
 		where x.issuer = p_issuer and x.sub = p_sub;
 		delete from session s where s.issuer = p_issuer and s.sub = p_sub
 		and coalesce(s.begun_at, s.created_at) < cut;
 	end if;
-	get diagnostics ended = row_count;
+	get diagnostics n = row_count;
+	ended := ended + n;
 	return next;
 end $$;
 comment on function bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8)
-	is 'Ends what a logout token names, once: the sessions of its sid, or without one those of its sub; and refuses the logins under way';
+	is 'Ends what a logout token names, once: the sessions of its sid, and those of its sub that have none; without a sid all of its sub; and refuses the logins under way';
 
 -- An outage of the provider, however long the night, is no refusal.
 alter table bff_private.grants add column refusals int8 not null default 0;

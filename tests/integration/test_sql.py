@@ -1095,8 +1095,14 @@ def test_a_sid_ends_that_session_of_the_provider_alone(pg):
     create(pg, 3, sid="s2")
     create(pg, 4, sid="")
     assert backchannel(pg, sid="s1", issuer="https://other") == ["0", "f"]
-    assert backchannel(pg, sid="s1", sub="alice", jti="j-2") == ["2", "f"]  # with a sid it is not about the person
+    create(pg, 5, sid="", sub="bob")
+    assert backchannel(pg, sid="s1", jti="j-2") == ["2", "f"]
     assert [state(pg, n) for n in (1, 2, 3, 4)] == ["backchannel", "backchannel", "live", "live"]
+    # With a sub beside it, those of the person that may be of this session; not those that are of another.
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-3") == ["1", "f"]
+    assert [state(pg, n) for n in (3, 4, 5)] == ["live", "backchannel", "live"]
+    create(pg, 6, sid="")
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-4", age_s=65) == ["0", "f"]  # late, as below
     assert pg.value("select meaning from bff.ended limit 1", user="anna") == "the provider asked for it"
 
 
