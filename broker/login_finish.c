@@ -66,8 +66,9 @@ void finish_fail(struct finish *f, enum ipc_error code, const char *detail)
 
 	if (code == IPC_ERROR_PROVIDER_DOWN || code == IPC_ERROR_STORE)
 		why.retry_after_s = 1;
-	/* Anybody can make up a state: those are noted at the rate of beginnings. */
-	if (code != IPC_ERROR_BINDING ||
+	/* A row is taken once, and its beginning was counted. What takes none, anybody can send as
+	 * often as they like, made up or used: it is noted at the rate of beginnings. */
+	if (f->taken ||
 	    rate_limit_take(f->request->broker->limits, f->client, clock_boot_ms(), &retry_s))
 		finish_note(f, ipc_error_word(code), detail);
 	revoke_unused(f);
@@ -152,6 +153,7 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 		finish_fail(f, IPC_ERROR_STALE, sv_eq(state, SV("used")) ? "used" : "expired");
 		return;
 	}
+	f->taken = true;
 	f->begun_ms = pg_rows_i64(rows, 0, 5);
 	if (!sv_eq(pg_rows_sv(rows, 0, 1), f->app->provider->name)) {
 		finish_fail(f, IPC_ERROR_STALE, "other_provider");

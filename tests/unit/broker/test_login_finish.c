@@ -86,6 +86,35 @@ static void rows_that_are_not_taken(void **state)
 	assert_int_equal(stand.provider.codes, 0);
 }
 
+/* One beginning pays for one note: whatever is sent again and again for the same state, or while
+ * the database is away, is noted at the rate of beginnings. */
+static void repeated_responses_are_noted_at_the_rate_of_beginnings(void **state)
+{
+	static const char *const states[] = {"unknown", "used", "expired", NULL};
+	struct ipc_login_finish m = flow_message(&plain);
+	static const char *const clients[] = {"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24",
+					      "192.0.3.0/24"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		unsigned notes = 0;
+
+		m.client = sv_str(clients[i]);
+		stand.pg.refuses = states[i] == NULL ? ERR_UNAVAILABLE : ERR_OK;
+		for (unsigned k = 0; k < 10 * LOGIN_PREFIX_BURST; k++) {
+			flow_send(&m);
+			if (states[i] != NULL)
+				STAND_ROWS(sv_str(states[i]), SV("q"),
+					   SV("https://a.example.com/auth/callback"),
+					   SV("https://a.example.com/x"), SV_NONE, SV("1"),
+					   SV_NONE);
+			assert_int_equal(stand.answer.n, 1);
+			notes += stand.note.n;
+		}
+		assert_in_range(notes, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
+	}
+}
+
 /* RFC 9207, OIDC Core 3.1.2.6, RFC 9700 4.4: judged before anything is asked of the provider. */
 static void responses_that_are_refused(void **state)
 {
@@ -246,6 +275,7 @@ int main(void)
 	    STAND(a_row_is_taken_before_the_code_is_exchanged),
 	    STAND(what_never_reaches_the_database),
 	    STAND(rows_that_are_not_taken),
+	    STAND(repeated_responses_are_noted_at_the_rate_of_beginnings),
 	    STAND(responses_that_are_refused),
 	    STAND(rows_of_another_time_or_place),
 	    STAND(a_response_that_was_put_away_is_judged_like_any_other),
