@@ -130,7 +130,8 @@ struct id_token_expect {
 /* Valid during the callback only. claims: the JSON object after keep_claims, serialised. */
 struct id_token_claims {
 	struct sv sub, subject, sid, email, acr;
-	int64_t auth_time_s; /* auth_time, else iat */
+	int64_t auth_time_s; /* 0: the provider does not say. Not iat: single sign-on makes new
+			      * tokens of old authentications */
 	bool has_auth_time;
 	int64_t iat_s;
 	struct sv claims;
