@@ -4,7 +4,8 @@
  * Owns discovery (OIDC Discovery 4, RFC 8414 3.3) with retry and jitter, the JWKS with a token
  * bucket for unknown keys, and client authentication. Needs no provider to be up at start. All
  * calls run on the broker's loop; every callback is called exactly once, from the loop, never from
- * within the call that asked; a call that does not return ERR_OK calls nothing back. SECURITY: what
+ * within the call that asked; a call that does not return ERR_OK calls nothing back. ERR_LIMIT: too
+ * many under way (http_client.h); of provider_code() and provider_push() sooner. SECURITY: what
  * strangers can make it parse is capped in size, and the signature is checked before the payload.
  */
 #ifndef BFF_PROVIDER_H
