@@ -26,7 +26,6 @@ struct finish {
 	unsigned char state_hash[CRYPT_SHA256_LEN], old_hash[CRYPT_SHA256_LEN];
 	bool replaces;
 	bool parked; /* the response was put away by login_park() */
-	bool taken;  /* the row: by us, and so never again */
 	int64_t begun_ms, ttl_ms;
 	unsigned char session[IPC_SECRET_LEN];
 	struct buf refresh_sealed, id_token_sealed, access_sealed;
