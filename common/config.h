@@ -58,18 +58,10 @@ struct config_place {
 enum config_listen_kind { LISTEN_PUBLIC = 1, LISTEN_VERIFY, LISTEN_METRICS };
 enum config_edge { EDGE_NONE = 0, EDGE_TRAEFIK, EDGE_CADDY, EDGE_NGINX, EDGE_HAPROXY, EDGE_ENVOY };
 enum config_preset {
-	PRESET_GENERIC = 1,
-	PRESET_OIDC_PROVIDER,
-	PRESET_KEYCLOAK,
-	PRESET_AUTH0,
-	PRESET_OKTA,
-	PRESET_ENTRA,
-	PRESET_GOOGLE,
-	PRESET_ZITADEL,
-	PRESET_CURITY,
-	PRESET_PING,
-	PRESET_DEX,
-	PRESET_AUTHENTIK
+	PRESET_UNSET = 0,
+#define PRESET(id, ...) PRESET_##id,
+#include "common/preset.def"
+#undef PRESET
 };
 enum config_client_auth {
 	CLIENT_SECRET_BASIC = 1,
