@@ -108,17 +108,18 @@ static enum err compose(struct begin *g, const struct ipc_login_begin *m,
 					    sv_of((const char *)state_hash, CRYPT_SHA256_LEN), &t,
 					    &g->sealed);
 	if (rc == ERR_OK) {
-		const struct login_url url = {.endpoint = meta->authorization_endpoint,
-					      .provider = app->provider,
-					      .config = g->request->edition->config,
-					      .consent_for_offline =
-						  provider_traits(p)->consent_for_offline,
-					      .redirect_uri = redirect_uri,
-					      .state = sv_of(state, sizeof state),
-					      .nonce = sv_of(t.nonce, sizeof t.nonce),
-					      .code_challenge = sv_of(challenge, sizeof challenge),
-					      .prompt = m->prompt,
-					      .login_hint = m->login_hint};
+		const struct login_url url = {
+		    .endpoint = meta->authorization_endpoint,
+		    .provider = app->provider,
+		    .config = g->request->edition->config,
+		    .consent_for_offline = provider_traits(p)->consent_for_offline,
+		    .access_type_offline = provider_traits(p)->access_type_offline,
+		    .redirect_uri = redirect_uri,
+		    .state = sv_of(state, sizeof state),
+		    .nonce = sv_of(t.nonce, sizeof t.nonce),
+		    .code_challenge = sv_of(challenge, sizeof challenge),
+		    .prompt = m->prompt,
+		    .login_hint = m->login_hint};
 
 		login_url_compose(&g->location, &url);
 		rc = buf_ok(&g->location) ? ERR_OK : ERR_LIMIT;

@@ -13,28 +13,34 @@ static void add(struct buf *b, const char *name, struct sv value)
 	form_escape(b, value);
 }
 
-static void add_list(struct buf *b, const char *name, const struct config_list *l)
-{
-	struct buf joined;
-
-	buf_init(&joined, LOGIN_SCOPES_MAX);
-	for (size_t i = 0; i < l->n; i++) {
-		if (i > 0)
-			buf_add_char(&joined, ' ');
-		buf_add(&joined, l->v[i]);
-	}
-	if (!buf_ok(&joined))
-		b->failed = true;
-	add(b, name, buf_sv(&joined));
-	buf_done(&joined);
-}
-
 static bool has(const struct config_list *l, struct sv s)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (sv_eq(l->v[i], s))
 			return true;
 	return false;
+}
+
+/* Where offline access is a parameter of its own, the scope of that name is an unknown one. */
+static void add_scope(struct buf *b, const struct login_url *u)
+{
+	const struct config_list *scopes = &u->provider->scopes;
+	struct buf joined;
+
+	buf_init(&joined, LOGIN_SCOPES_MAX);
+	for (size_t i = 0; i < scopes->n; i++) {
+		if (u->access_type_offline && sv_eq(scopes->v[i], SV("offline_access")))
+			continue;
+		if (joined.n > 0)
+			buf_add_char(&joined, ' ');
+		buf_add(&joined, scopes->v[i]);
+	}
+	if (!buf_ok(&joined))
+		b->failed = true;
+	add(b, "scope", buf_sv(&joined));
+	buf_done(&joined);
+	if (u->access_type_offline && has(scopes, SV("offline_access")))
+		add(b, "access_type", SV("offline"));
 }
 
 static bool wants_resource(const struct config_service *s, const struct config_provider *p)
@@ -82,7 +88,7 @@ void login_url_compose(struct buf *b, const struct login_url *u)
 	add(b, "response_type", SV("code"));
 	add(b, "client_id", u->provider->client_id);
 	add(b, "redirect_uri", u->redirect_uri);
-	add_list(b, "scope", &u->provider->scopes);
+	add_scope(b, u);
 	add(b, "state", u->state);
 	add(b, "nonce", u->nonce);
 	add(b, "code_challenge", u->code_challenge);

@@ -17,7 +17,7 @@ struct login_url {
 	struct sv endpoint; /* authorization_endpoint, may have a query */
 	const struct config_provider *provider;
 	const struct config *config; /* its services name the resources asked for */
-	bool consent_for_offline;    /* provider_traits */
+	bool consent_for_offline, access_type_offline; /* provider_traits */
 	struct sv redirect_uri, state, nonce, code_challenge;
 	struct sv prompt, login_hint; /* may be empty */
 };

@@ -19,7 +19,8 @@ static struct provider_traits traits_of(const struct config_provider *c)
 	return (struct provider_traits){.rotates = preset->rotation == ROTATION_SINGLE_USE,
 					.consent_for_offline = preset->offline != OFFLINE_SCOPE,
 					.access_type_offline =
-					    preset->offline == OFFLINE_ACCESS_TYPE};
+					    preset->offline == OFFLINE_ACCESS_TYPE,
+					.grace_ms = c->grace_ms};
 }
 
 const struct config_provider *provider_config(const struct provider *p)

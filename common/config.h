@@ -111,11 +111,13 @@ struct config_provider {
 	enum config_client_auth client_auth;
 	struct sv client_secret_file; /* unresolved: see config_secret_path() */
 	struct sv client_key_file;
+	struct sv ca_file; /* n == 0: the system's */
 	enum config_alg signing_alg;
 	struct config_list scopes;
 	struct sv subject_claim; /* default "sub" */
 	unsigned claims_from;
 	struct config_list keep_claims;
+	int64_t grace_ms;
 	bool insecure_loopback; /* http issuer and endpoints on loopback addresses */
 	struct config_place place;
 };

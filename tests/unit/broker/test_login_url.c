@@ -99,6 +99,32 @@ static void prompts(void **state)
 	}
 }
 
+/* Google: research A.2. */
+static void offline_access_may_be_a_parameter(void **state)
+{
+	static const struct {
+		const struct config_provider *provider;
+		bool access_type, want;
+	} rows[] = {{&idp, true, true}, {&idp, false, false}, {&other, true, false}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct login_url u = {.endpoint = SV("https://idp.example/auth"),
+					    .provider = rows[i].provider,
+					    .config = &conf,
+					    .access_type_offline = rows[i].access_type};
+		struct buf got;
+
+		buf_init(&got, IPC_URL_MAX);
+		login_url_compose(&got, &u);
+		buf_add_char(&got, '\0');
+		assert_int_equal(strstr(got.p, "&access_type=offline") != NULL, rows[i].want);
+		assert_int_equal(strstr(got.p, "offline_access") != NULL,
+				 rows[i].provider == &idp && !rows[i].access_type);
+		buf_done(&got);
+	}
+}
+
 static void a_url_that_is_too_long_fails(void **state)
 {
 	static char hint[IPC_URL_MAX];
@@ -219,6 +245,7 @@ int main(void)
 	    cmocka_unit_test(the_whole_url),
 	    cmocka_unit_test(an_endpoint_with_a_query_keeps_it),
 	    cmocka_unit_test(prompts),
+	    cmocka_unit_test(offline_access_may_be_a_parameter),
 	    cmocka_unit_test(a_url_that_is_too_long_fails),
 	    cmocka_unit_test(errors_of_the_authorization_endpoint),
 	    cmocka_unit_test(issuers),
