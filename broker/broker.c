@@ -13,6 +13,7 @@
 #include "broker/http_client.h"
 #include "broker/peer.h"
 #include "broker/revocation.h"
+#include "broker/service_token.h"
 #include "broker/sweep.h"
 #include "common/clock.h"
 #include "common/ipc_socket.h"
@@ -239,6 +240,8 @@ static enum err open_parts(struct broker *b, struct errmsg *e)
 	if (rc == ERR_OK)
 		rc = grant_table_new(b, &b->grants);
 	if (rc == ERR_OK)
+		rc = service_tokens_new(b, &b->service_tokens);
+	if (rc == ERR_OK)
 		rc = revocation_new(b, &b->revocation);
 	if (rc == ERR_OK)
 		rc = sweep_new(b, &b->sweep);
@@ -313,6 +316,7 @@ void broker_free(struct broker **bp)
 	if (b->pg != NULL)
 		pg_close(&b->pg);
 	grant_table_free(&b->grants);
+	service_tokens_free(&b->service_tokens);
 	revocation_free(&b->revocation);
 	sweep_free(&b->sweep);
 	editions_done(&b->editions);

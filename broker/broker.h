@@ -25,6 +25,7 @@
 struct peer;
 struct grant_table;
 struct revocation;
+struct service_tokens;
 struct sweep;
 
 struct broker {
@@ -35,6 +36,7 @@ struct broker {
 	struct editions editions;
 	struct rate_limit *limits;
 	struct grant_table *grants;
+	struct service_tokens *service_tokens;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	unsigned char owner[BROKER_OWNER_LEN]; /* this process, in leases */
