@@ -105,12 +105,14 @@ $(B)/bff-broker: $(B)/broker/main.o $(B)/libbroker.a $(B)/libcommon.a
 	@echo '  LD $(VARIANT) $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
 
-# tests/unit/DIR/test_FILE.c is linked with DIR's archive and common's.
+# tests/unit/DIR/test_FILE.c is linked with DIR's archive and common's. Where it defines __wrap_NAME, that is called in
+# place of NAME (ld --wrap): how a test stands in for a neighbour, or has an allocation fail.
+WRAPS = $$(nm $< | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 define unit_rule
 $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(sort $(B)/lib$(1).a $(B)/libcommon.a)
 	@mkdir -p $$(@D)
 	@echo '  LD $(VARIANT) $$@'
-	@$$(CC) $$(LDFLAGS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
+	@$$(CC) $$(LDFLAGS) $$(WRAPS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
 endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))

@@ -11,7 +11,9 @@
 
 #include "broker/grant_table.h"
 #include "broker/http_client.h"
+#include "broker/key_watch.h"
 #include "broker/peer.h"
+#include "broker/reseal.h"
 #include "broker/revocation.h"
 #include "broker/service_token.h"
 #include "broker/sweep.h"
@@ -197,12 +199,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 static void on_database(void *arg, bool ready)
 {
-	(void)arg;
+	struct broker *b = arg;
+
 	if (ready)
 		log_info("database", K("state", "up"));
 	else
 		log_warn("database", K("state", "away"),
 			 K("then", "answering store until it is back"));
+	if (ready && !b->stopping)
+		key_watch_kick(b->keys);
 }
 
 static enum err open_database(struct broker *b, const struct config *c, struct errmsg *e)
@@ -231,7 +236,25 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 	return rc;
 }
 
-static enum err open_parts(struct broker *b, struct errmsg *e)
+/* What bff.hosts calls us: the same after a restart, and another for a second broker here. */
+static enum err open_key_watch(struct broker *b, const struct config *c)
+{
+	char name[KEY_WATCH_NAME_MAX] = "?";
+	struct buf text;
+	enum err rc = ERR_NOMEM;
+
+	(void)gethostname(name, sizeof name - 1); /* a longer name is cut, or stays unknown */
+	buf_init(&text, sizeof name + PATH_MAX);
+	buf_add(&text, sv_str(name));
+	buf_add_char(&text, ' ');
+	buf_add(&text, c->broker.socket);
+	if (buf_ok(&text))
+		rc = key_watch_new(b, buf_sv(&text), &b->keys);
+	buf_done(&text);
+	return rc;
+}
+
+static enum err open_parts(struct broker *b, const struct config *c, struct errmsg *e)
 {
 	enum err rc = http_client_new(b->base, &b->http);
 
@@ -245,6 +268,10 @@ static enum err open_parts(struct broker *b, struct errmsg *e)
 		rc = revocation_new(b, &b->revocation);
 	if (rc == ERR_OK)
 		rc = sweep_new(b, &b->sweep);
+	if (rc == ERR_OK)
+		rc = reseal_new(b, &b->reseal);
+	if (rc == ERR_OK)
+		rc = open_key_watch(b, c);
 	b->drain_timer = event_new(b->base, -1, EV_TIMEOUT, on_drain, b);
 	b->on_term = evsignal_new(b->base, SIGTERM, on_signal, b);
 	b->on_int = evsignal_new(b->base, SIGINT, on_signal, b);
@@ -271,7 +298,7 @@ enum err broker_new(const char *config_path, struct config **config, const int *
 	if (rc == ERR_OK)
 		rc = load_ring(c, &b->ring, e);
 	if (rc == ERR_OK)
-		rc = open_parts(b, e);
+		rc = open_parts(b, c, e);
 	if (rc == ERR_OK)
 		rc = open_database(b, c, e);
 	if (rc == ERR_OK)
@@ -319,6 +346,8 @@ void broker_free(struct broker **bp)
 	service_tokens_free(&b->service_tokens);
 	revocation_free(&b->revocation);
 	sweep_free(&b->sweep);
+	reseal_free(&b->reseal);
+	key_watch_free(&b->keys);
 	editions_done(&b->editions);
 	http_client_free(&b->http);
 	rate_limit_free(&b->limits);

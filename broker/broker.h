@@ -24,6 +24,8 @@
 
 struct peer;
 struct grant_table;
+struct key_watch;
+struct reseal;
 struct revocation;
 struct service_tokens;
 struct sweep;
@@ -39,6 +41,8 @@ struct broker {
 	struct service_tokens *service_tokens;
 	struct revocation *revocation;
 	struct sweep *sweep;
+	struct reseal *reseal;
+	struct key_watch *keys;
 	unsigned char owner[BROKER_OWNER_LEN]; /* this process, in leases */
 	uid_t peer_uid;
 	struct peer *peers;

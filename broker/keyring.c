@@ -6,14 +6,13 @@
 #include "common/crypt.h"
 
 struct ring_key {
-	uint32_t id;
+	struct keyring_entry entry;
 	unsigned char key[KEYRING_KEY_LEN];
 };
 
 struct keyring {
 	struct ring_key keys[KEYRING_KEYS_MAX];
 	size_t n;
-	size_t primary; /* index; KEYRING_KEYS_MAX = none yet */
 };
 
 /* The next run of non-blanks of *line, which is moved behind it. */
@@ -29,8 +28,7 @@ static struct sv next_word(struct sv *line)
 	return word;
 }
 
-static enum err add_key(struct keyring *k, struct sv id, struct sv state, struct sv key,
-			const char **ret_why)
+static enum err add_key(struct keyring *k, struct sv id, struct sv key, const char **ret_why)
 {
 	struct ring_key *slot = &k->keys[k->n];
 	size_t len = 0;
@@ -50,39 +48,31 @@ static enum err add_key(struct keyring *k, struct sv id, struct sv state, struct
 		return ERR_CONFIG;
 	}
 	for (size_t i = 0; i < k->n; i++) {
-		if (k->keys[i].id == number || memcmp(k->keys[i].key, slot->key, len) == 0) {
+		if (k->keys[i].entry.id == number || memcmp(k->keys[i].key, slot->key, len) == 0) {
 			*ret_why = "key id or key stands twice";
 			return ERR_CONFIG;
 		}
 	}
-	if (sv_eq(state, SV("primary"))) {
-		if (k->primary != KEYRING_KEYS_MAX) {
-			*ret_why = "second primary key: exactly one is expected";
-			return ERR_CONFIG;
-		}
-		k->primary = k->n;
-	} else if (!sv_eq(state, SV("decrypt-only")) && !sv_eq(state, SV("pending"))) {
-		*ret_why = "state: expected primary, decrypt-only or pending";
-		return ERR_CONFIG;
-	}
-	slot->id = (uint32_t)number;
+	slot->entry.id = (uint32_t)number;
+	slot->entry.state = KEY_PENDING;
+	*ret_why = "fingerprint";
 	k->n++;
-	return ERR_OK;
+	return crypt_hkdf_sha256(sv_of((const char *)slot->key, sizeof slot->key), SV("bff"),
+				 SV("fingerprint"), slot->entry.print, sizeof slot->entry.print);
 }
 
 static enum err parse_line(struct keyring *k, struct sv line, const char **ret_why)
 {
 	struct sv id = next_word(&line);
-	struct sv state = next_word(&line);
 	struct sv key = next_word(&line);
 
 	if (id.n == 0 || id.p[0] == '#')
 		return ERR_OK;
 	if (sv_trim(line).n != 0) {
-		*ret_why = "expected: id state key";
+		*ret_why = "expected: id key";
 		return ERR_CONFIG;
 	}
-	return add_key(k, id, state, key, ret_why);
+	return add_key(k, id, key, ret_why);
 }
 
 enum err keyring_parse(struct sv text, const char *path, struct keyring **ret, struct errmsg *e)
@@ -93,7 +83,6 @@ enum err keyring_parse(struct sv text, const char *path, struct keyring **ret, s
 
 	if (k == NULL)
 		return errmsg_set(e, ERR_NOMEM, "%s: out of memory", path);
-	k->primary = KEYRING_KEYS_MAX;
 	while (text.n > 0 && rc == ERR_OK) {
 		size_t eol = sv_find(text, '\n');
 		const char *why = NULL;
@@ -104,8 +93,8 @@ enum err keyring_parse(struct sv text, const char *path, struct keyring **ret, s
 			(void)errmsg_set(e, rc, "%s:%u: %s", path, line_number, why);
 		text = sv_cut(text, eol + 1, text.n);
 	}
-	if (rc == ERR_OK && k->primary == KEYRING_KEYS_MAX)
-		rc = errmsg_set(e, ERR_CONFIG, "%s: no primary key: exactly one is expected", path);
+	if (rc == ERR_OK && k->n == 0)
+		rc = errmsg_set(e, ERR_CONFIG, "%s: no key: expected at least one", path);
 	if (rc != ERR_OK) {
 		keyring_free(&k);
 		return rc;
@@ -123,28 +112,54 @@ void keyring_free(struct keyring **k)
 	*k = NULL;
 }
 
-struct sv keyring_primary(const struct keyring *k, uint32_t *ret_id)
+void keyring_set_state(struct keyring *k, uint32_t id, enum key_state to)
 {
-	const struct ring_key *p = &k->keys[k->primary];
+	for (size_t i = 0; i < k->n; i++) {
+		struct keyring_entry *e = &k->keys[i].entry;
 
-	*ret_id = p->id;
-	return sv_of((const char *)p->key, sizeof p->key);
+		if (e->id == id)
+			e->state = to;
+		else if (to == KEY_PRIMARY && e->state == KEY_PRIMARY)
+			e->state = KEY_DECRYPT_ONLY;
+	}
+}
+
+static struct sv bytes_of(const struct ring_key *r)
+{
+	return sv_of((const char *)r->key, sizeof r->key);
+}
+
+enum err keyring_primary(const struct keyring *k, uint32_t *ret_id, struct sv *ret)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		if (k->keys[i].entry.state == KEY_PRIMARY) {
+			*ret_id = k->keys[i].entry.id;
+			*ret = bytes_of(&k->keys[i]);
+			return ERR_OK;
+		}
+	}
+	return ERR_UNAVAILABLE;
 }
 
 enum err keyring_find(const struct keyring *k, uint32_t id, struct sv *ret)
 {
 	for (size_t i = 0; i < k->n; i++) {
-		if (k->keys[i].id == id) {
-			*ret = sv_of((const char *)k->keys[i].key, sizeof k->keys[i].key);
+		if (k->keys[i].entry.id == id && k->keys[i].entry.state != KEY_RETIRED) {
+			*ret = bytes_of(&k->keys[i]);
 			return ERR_OK;
 		}
 	}
-	return ERR_NOT_FOUND;
+	return ERR_NO_KEY;
 }
 
 size_t keyring_count(const struct keyring *k)
 {
 	return k->n;
+}
+
+struct keyring_entry keyring_entry(const struct keyring *k, size_t i)
+{
+	return k->keys[i].entry;
 }
 
 enum err keyring_fresh_line(uint32_t id, struct buf *out)
@@ -157,7 +172,7 @@ enum err keyring_fresh_line(uint32_t id, struct buf *out)
 		size_t n = b64url_encode(key, sizeof key, text);
 
 		buf_add_u64(out, id);
-		buf_add(out, SV(" primary "));
+		buf_add_char(out, ' ');
 		buf_add(out, sv_of(text, n));
 		buf_add_char(out, '\n');
 		if (!buf_ok(out))

@@ -140,6 +140,8 @@ enum err peer_request(struct peer *p, const struct ipc_message *m, struct sv cor
 		      struct request **ret)
 {
 	struct request *r = calloc(1, sizeof *r);
+	uint32_t key_id = 0;
+	struct sv key;
 
 	if (r == NULL)
 		return ERR_NOMEM;
@@ -160,6 +162,11 @@ enum err peer_request(struct peer *p, const struct ipc_message *m, struct sv cor
 		request_fail(&r, IPC_ERROR_INTERNAL,
 			     (struct request_failure){.retry_after_s = 1, .detail = "too_many"});
 		return ERR_LIMIT;
+	}
+	if (keyring_primary(p->broker->ring, &key_id, &key) != ERR_OK) {
+		request_fail(&r, IPC_ERROR_STORE,
+			     (struct request_failure){.retry_after_s = 1, .detail = "no_key"});
+		return ERR_UNAVAILABLE;
 	}
 	r->edition = peer_edition(p);
 	if (r->edition == NULL) {

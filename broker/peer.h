@@ -44,7 +44,8 @@ WARN_UNUSED enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_he
 /* The peer's edition, looked for again while it is unknown; NULL: still unknown. */
 struct edition *peer_edition(struct peer *p);
 
-/* A request of this peer. ERR_LIMIT, ERR_NOMEM: answered already. */
+/* A request of this peer. Answered already: ERR_LIMIT, ERR_CONFIG, and ERR_UNAVAILABLE until the
+ * database said which key seals. */
 WARN_UNUSED enum err peer_request(struct peer *p, const struct ipc_message *m,
 				  struct sv correlation, struct request **ret);
 

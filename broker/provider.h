@@ -130,6 +130,7 @@ struct id_token_expect {
 struct id_token_claims {
 	struct sv sub, subject, sid, email, acr;
 	int64_t auth_time_s; /* auth_time, else iat */
+	bool has_auth_time;
 	int64_t iat_s;
 	struct sv claims;
 };

@@ -65,14 +65,16 @@ enum err vault_seal(const struct keyring *ring, const struct vault_label *label,
 	struct buf aad;
 	EVP_CIPHER_CTX *ctx = NULL;
 	uint32_t id = 0;
-	struct sv key = keyring_primary(ring, &id);
+	struct sv key = SV_NONE;
 	unsigned char nonce[NONCE_LEN], *p;
 	enum err rc = ERR_LIMIT;
 
 	buf_init(&aad, AAD_MAX);
 	if (plain.n > VAULT_PLAIN_MAX)
 		goto out;
-	rc = aad_of(label, &aad);
+	rc = keyring_primary(ring, &id, &key);
+	if (rc == ERR_OK)
+		rc = aad_of(label, &aad);
 	if (rc != ERR_OK)
 		goto out;
 	rc = crypt_random(nonce, sizeof nonce);

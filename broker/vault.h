@@ -26,12 +26,13 @@ struct vault_label {
 	int64_t generation;
 };
 
-/* Appends the sealed form of `plain` under the primary key. ERR_LIMIT, ERR_CRYPTO, ERR_NOMEM. */
+/* Appends the sealed form of `plain` under the primary key. ERR_LIMIT, ERR_CRYPTO, ERR_NOMEM;
+ * ERR_UNAVAILABLE: no primary key is known yet. */
 WARN_UNUSED enum err vault_seal(const struct keyring *ring, const struct vault_label *label,
 				struct sv plain, struct buf *out);
 
-/* ERR_NOT_FOUND: sealed under a key that is not in the ring; ERR_UNSUPPORTED: another version;
- * ERR_CRYPTO: altered, or of another label. */
+/* ERR_NO_KEY: sealed under a key that is not in the ring, or retired; ERR_UNSUPPORTED: another
+ * version; ERR_CRYPTO: altered, or of another label. */
 WARN_UNUSED enum err vault_open(const struct keyring *ring, const struct vault_label *label,
 				struct sv sealed, struct secret **ret);
 

@@ -70,6 +70,7 @@ enum config_client_auth {
 	CLIENT_TLS
 };
 enum config_alg { ALG_RS256 = 1, ALG_PS256, ALG_ES256, ALG_EDDSA };
+enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
 enum config_same_site { SAME_SITE_LAX = 1, SAME_SITE_STRICT };
 enum config_grant {
@@ -117,6 +118,7 @@ struct config_provider {
 	struct sv subject_claim; /* default "sub" */
 	unsigned claims_from;
 	struct config_list keep_claims;
+	enum config_response_mode response_mode;
 	int64_t grace_ms;
 	bool insecure_loopback; /* http issuer and endpoints on loopback addresses */
 	struct config_place place;

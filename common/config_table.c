@@ -28,6 +28,8 @@ static const struct config_word words_alg[] = {{"RS256", ALG_RS256},
 					       {NULL, 0}};
 static const struct config_word words_claims_from[] = {
     {"id_token", CLAIMS_ID_TOKEN}, {"userinfo", CLAIMS_USERINFO}, {NULL, 0}};
+static const struct config_word words_response_mode[] = {
+    {"query", RESPONSE_QUERY}, {"form_post", RESPONSE_FORM_POST}, {NULL, 0}};
 static const struct config_word words_same_site[] = {
     {"lax", SAME_SITE_LAX}, {"strict", SAME_SITE_STRICT}, {NULL, 0}};
 static const struct config_word words_grant[] = {{"session", GRANT_SESSION},

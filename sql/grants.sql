@@ -15,6 +15,8 @@ grant execute on function bff_private.session_get(bytea), bff_private.session_to
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
 	bff_private.login_take(bytea, bytea, text),
+	bff_private.login_park(bytea, text, bytea),
+	bff_private.login_return(bytea, bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
 	bff_private.token_session(bytea, text),
@@ -36,16 +38,21 @@ grant execute on function
 	bff_private.revocation_done(bytea, bytea),
 	bff_private.revocation_retry(bytea, bytea, int8),
 	bff_private.sweep(int8),
-	bff_private.login_note(text, text, text, text, text, text, text)
+	bff_private.login_note(text, text, text, text, text, text, text),
+	bff_private.keys_report(text, text, bool, int8[], bytea[]),
+	bff_private.reseal_take(bytea, int8),
+	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea, bytea, bytea)
 	to bff_broker;
 
 -- People. Functions inside a view run with the rights of who asks, hence doctor().
 grant usage on schema bff to bff_operator, bff_auditor, bff_monitor;
-grant select on bff.overview, bff.doctor, bff.schema_version to bff_operator, bff_auditor, bff_monitor;
+grant select on bff.overview, bff.doctor, bff.schema_version, bff.keys, bff.hosts to bff_operator, bff_auditor, bff_monitor;
 grant select on bff.sessions, bff.ended, bff.logins, bff.audit, bff.grants to bff_operator, bff_auditor;
-grant execute on function bff.help(text), bff_private.doctor() to bff_operator, bff_auditor, bff_monitor;
+grant execute on function bff.help(text), bff_private.doctor(), bff_private.seal_counts(),
+	bff_private.host_is_live(timestamptz) to bff_operator, bff_auditor, bff_monitor;
 grant delete on bff.sessions to bff_operator;
-grant execute on function bff.revoke_session(text, text), bff.revoke_subject(text, text) to bff_operator;
+grant execute on function bff.revoke_session(text, text), bff.revoke_subject(text, text),
+	bff.promote_key(int8, text), bff.retire_key(int8, text) to bff_operator;
 
 reset role;
 

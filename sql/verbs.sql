@@ -60,6 +60,76 @@ begin
 end $$;
 comment on function bff.revoke_subject(text, text) is 'Ends all sessions of a person, by subject or sub, and any login under way: bff.revoke_subject(''alice'', ''left the company'')';
 
+create function bff.promote_key(id int8, reason text) returns table (key int8, state text)
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+#variable_conflict use_column
+declare
+	k seal_key;
+	lacking text;
+begin
+	perform need_reason(promote_key.reason);
+	-- Verbs about keys take turns.
+	perform from seal_key x order by x.id for update;
+	select * into k from seal_key x where x.id = promote_key.id;
+	if not found then
+		raise exception using errcode = 'BF005', message = format('no broker has reported a key %s', promote_key.id),
+			hint = 'Put it into the key ring file of every host and restart bff-broker there; see bff.keys.';
+	end if;
+	if k.state = 'retired' then
+		raise exception using errcode = 'BF001', message = format('key %s is retired', promote_key.id),
+			hint = 'Make a new one with bff-broker -k.';
+	end if;
+	select string_agg(h.name, ', ' order by h.name) into lacking from host h
+	where host_is_live(h.seen_at) and promote_key.id <> all (h.keys);
+	if lacking is not null then
+		raise exception using errcode = 'BF001', message = format('key %s is missing on: %s', promote_key.id, lacking),
+			hint = 'Those hosts could not open what it seals. Put it into their key ring files and restart bff-broker there.';
+	end if;
+	if k.state <> 'primary' then
+		update seal_key x set state = 'decrypt-only' where x.state = 'primary';
+		update seal_key x set state = 'primary', promoted_at = now() where x.id = promote_key.id;
+	end if;
+	insert into audit (action, reason, target) values ('promote_key', promote_key.reason, promote_key.id::text);
+	return query select x.id, x.state from seal_key x where x.state in ('primary', 'decrypt-only') order by x.state desc, x.id;
+end $$;
+comment on function bff.promote_key(int8, text) is 'Makes a key the one that seals, once every running broker has it; the one before only opens from then on: bff.promote_key(7, ''yearly'')';
+
+create function bff.retire_key(id int8, reason text) returns table (key int8, state text)
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+#variable_conflict use_column
+declare
+	k seal_key;
+	-- A broker may hold what it sealed so long before it stands here: GRANT_STORE_MAX_MS and a margin.
+	settled constant interval := interval '15 min';
+	left_over int8;
+begin
+	perform need_reason(retire_key.reason);
+	perform from seal_key x order by x.id for update;
+	select * into k from seal_key x where x.id = retire_key.id;
+	if not found then
+		raise exception using errcode = 'BF005', message = format('there is no key %s', retire_key.id), hint = 'See bff.keys.';
+	end if;
+	if k.state = 'primary' then
+		raise exception using errcode = 'BF001', message = format('key %s is the primary one', retire_key.id),
+			hint = 'First promote another: select bff.promote_key(id, reason).';
+	end if;
+	select refresh_tokens + id_tokens + access_tokens + logins into left_over from seal_counts() c where c.id = retire_key.id;
+	if left_over > 0 then
+		raise exception using errcode = 'BF001', message = format('key %s still seals %s values', retire_key.id, left_over),
+			hint = 'The brokers re-seal them in the background; access tokens and logins expire. See bff.keys.';
+	end if;
+	if k.state = 'decrypt-only' and (select x.promoted_at from seal_key x where x.state = 'primary') > now() - settled then
+		raise exception using errcode = 'BF001', message = format('key %s was primary less than %s ago', retire_key.id, settled),
+			hint = 'A broker may still hold something that it sealed. Try again later.';
+	end if;
+	if k.state <> 'retired' then
+		update seal_key x set state = 'retired', retired_at = now() where x.id = retire_key.id;
+	end if;
+	insert into audit (action, reason, target) values ('retire_key', retire_key.reason, retire_key.id::text);
+	return query select x.id, x.state from seal_key x where x.id = retire_key.id;
+end $$;
+comment on function bff.retire_key(int8, text) is 'Ends a key under which nothing is sealed any more; it may then leave the files: bff.retire_key(3, ''yearly'')';
+
 create function bff.help(topic text default '') returns table (name text, what text, about text)
 language sql stable security definer set search_path = bff_private, pg_temp as $$
 	select h.name, h.what, h.about from (

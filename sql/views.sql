@@ -122,6 +122,36 @@ comment on column bff.grants.ended_at is 'When its session ended';
 comment on column bff.grants.revocation_tries is 'How often the provider was asked to revoke it';
 comment on column bff.grants.revocation_due is 'When it will be asked next';
 
+create view bff.keys as
+select k.id, k.state, coalesce(c.refresh_tokens, 0) as refresh_tokens, coalesce(c.id_tokens, 0) as id_tokens,
+	coalesce(c.access_tokens, 0) as access_tokens, coalesce(c.logins, 0) as logins,
+	(select coalesce(array_agg(h.name order by h.name), '{}') from bff_private.host h
+		where bff_private.host_is_live(h.seen_at) and k.id <> all (h.keys)) as missing_on,
+	k.added_at, k.promoted_at, k.retired_at
+from bff_private.seal_key k left join bff_private.seal_counts() c using (id);
+comment on view bff.keys is 'Sealing keys: their states, and what each still seals. The keys themselves are in the brokers'' files';
+comment on column bff.keys.id is 'Id, as in the key ring files';
+comment on column bff.keys.state is 'pending: opens; primary: seals and opens; decrypt-only: opens, and is being replaced; retired: may leave the files';
+comment on column bff.keys.refresh_tokens is 'Refresh tokens sealed under it, re-sealed in the background once another is primary';
+comment on column bff.keys.id_tokens is 'ID tokens sealed under it, re-sealed likewise';
+comment on column bff.keys.access_tokens is 'Access tokens sealed under it; they expire';
+comment on column bff.keys.logins is 'Logins under way sealed under it; they end within 15 minutes';
+comment on column bff.keys.missing_on is 'Running brokers whose file lacks it';
+comment on column bff.keys.added_at is 'When a broker first reported it';
+comment on column bff.keys.promoted_at is 'When it became primary';
+comment on column bff.keys.retired_at is 'When it was retired';
+
+create view bff.hosts as
+select h.name, bff_private.host_is_live(h.seen_at) as live, h.build, h.keys, h.started_at, h.seen_at
+from bff_private.host h;
+comment on view bff.hosts is 'Brokers that reported in the last day';
+comment on column bff.hosts.name is 'Host name and socket path';
+comment on column bff.hosts.live is 'Seen in the last 30 seconds';
+comment on column bff.hosts.build is 'Version of bff-broker';
+comment on column bff.hosts.keys is 'Ids of the sealing keys it holds';
+comment on column bff.hosts.started_at is 'When it started';
+comment on column bff.hosts.seen_at is 'When it last reported';
+
 create view bff.overview as
 select (select count(*) from bff.sessions) as sessions,
 	(select count(distinct (s.app, s.subject)) from bff.sessions s) as people,
@@ -248,6 +278,16 @@ begin
 	status := case when n = 0 then 'ok' else 'warn' end;
 	detail := format('%s refresh tokens of sessions that ended over an hour ago', n);
 	hint := case status when 'warn' then 'The provider is out of reach or refuses: see the broker''s log and bff.grants.' end;
+	return next;
+
+	subject := 'sealing keys';
+	select string_agg(h.name, ', ' order by h.name) into names from host h join seal_key k on k.state = 'primary'
+	where host_is_live(h.seen_at) and k.id <> all (h.keys);
+	select count(*) into n from seal_key k where k.state = 'decrypt-only';
+	status := case when names is not null then 'fail' when n > 0 then 'warn' else 'ok' end;
+	detail := coalesce('the primary key is missing on ' || names, format('%s keys to be retired', n));
+	hint := case status when 'fail' then 'Put the key into the key ring file there and restart bff-broker.'
+		when 'warn' then 'Once bff.keys shows that nothing is sealed under one: select bff.retire_key(id, reason).' end;
 	return next;
 
 	subject := 'schema';

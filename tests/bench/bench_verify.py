@@ -131,7 +131,7 @@ def run(d, pg, started):
     key, secret = os.urandom(32), os.urandom(32)
     private_file(d + "/cookie", b64(key) + "\n")
     private_file(d + "/pw", "unused\n")
-    private_file(d + "/ring", "1 primary %s\n" % b64(os.urandom(32)))
+    private_file(d + "/ring", "1 %s\n" % b64(os.urandom(32)))
     ours, theirs = free_port(), free_port()
     with open(d + "/bff.conf", "w", encoding="ascii") as f:
         f.write(CONFIG.format(d=d, conninfo=pg.conninfo(), uid=os.getuid(), port=ours))

@@ -42,7 +42,7 @@ def no_faults(idp):
 
 def ready(broker, database=True, provider=True):
     if database:
-        broker.wait_log("event=database state=up")
+        broker.wait_log("event=sealing_key .*state=primary")
     if provider:
         broker.wait_log("event=provider_keys")
     return broker
@@ -221,7 +221,7 @@ def test_hundred_parallel_at_expiry_make_one_refresh_a_service(worker, idp, pg):
 
 
 def test_two_brokers_on_one_database_make_one_refresh(broker, pg, idp):
-    with Broker(pg, idp.issuer, share=broker) as other, broker.worker() as one:
+    with Broker(pg, idp.issuer) as other, broker.worker() as one:
         with ready(other).worker() as two:
             session = login(one).session
             assert token(two, session).name == "token"
@@ -237,7 +237,7 @@ def test_two_brokers_on_one_database_make_one_refresh(broker, pg, idp):
 
 
 def test_login_on_one_host_and_callback_on_the_other(broker, pg, idp):
-    with Broker(pg, idp.issuer, share=broker) as other, broker.worker() as one:
+    with Broker(pg, idp.issuer) as other, broker.worker() as one:
         with ready(other).worker() as two:
             begun = begin(one, "alice")
             done = finish(two, begun, Browser().authorize(begun.location))
@@ -314,8 +314,9 @@ def test_a_session_that_ends_while_its_refresh_is_in_flight(worker, idp, pg):
     until(lambda: idp.stats()["token_requests"] > before["token_requests"], "the refresh")
     pg.psql("delete from bff_private.session where ref = '%s'" % done.session_ref)
     assert worker.answer(ident).word == "no_session"
-    until(lambda: idp.stats()["revocations"] == before["revocations"] + 1, "the successor's revocation")
-    assert idp.stats()["revoked"][-1] == idp.stats()["refresh_tokens"][-1]
+    # Grants of earlier tests may be revoked at the same time: it is this token that counts.
+    successor = idp.stats()["refresh_tokens"][-1]
+    until(lambda: successor in idp.stats()["revoked"], "the successor's revocation")
     assert idp.stats()["reuses"] == before["reuses"]
 
 
@@ -475,7 +476,7 @@ def test_unknown_configuration_is_config_skew_until_the_file_has_it(pg, idp):
             # A changed file: another broker tells us its digest; ours reads it when a worker says so.
             more = 'service "crm2" { provider = "idp" grant = resource resource = "%s" }\n' \
                 'route "crm2" { app = "demo" path = "/crm2/" service = "crm2" }' % CRM
-            other = Broker(pg, idp.issuer, share=b, extra=more)
+            other = Broker(pg, idp.issuer, extra=more)
             other.write_config(dir=b.directory)
             with other:
                 new_digest = other.digest()
@@ -534,8 +535,8 @@ def run(b, *arguments):
     (None, None, None, "are fine"),
     ("client-secret", "", 0o600, "client-secret"),
     ("client-secret", "x", 0o644, "client-secret"),
-    ("key-ring", "1 primary short\n", 0o600, "key-ring:1: key: expected 43"),
-    ("key-ring", "# none\n", 0o600, "no primary key"),
+    ("key-ring", "1 short\n", 0o600, "key-ring:1: key: expected 43"),
+    ("key-ring", "# none\n", 0o600, "no key"),
     ("pg-broker", "x", 0o640, "pg-broker"),
 ])
 def test_check(pg, idp, name, text, mode, want):
@@ -569,7 +570,7 @@ def test_no_secret_in_the_log(broker, idp, pg):
         finish(w, begun, {"state": "x", "code": "a-code-of-nobody"})
         w.ask("logout", session=session, app="demo", origin=ORIGIN)
     log = broker.log_text()
-    ring_key = broker.ring.split()[2]
+    ring_key = broker.ring.split()[1]
     for canary in idp.canaries() + [session.hex(), ring_key, "a-code-of-nobody"]:
         assert canary not in log
     dump = "".join("\n".join(map(str, r)) for t in ("grants", "token", "login", "session")

@@ -153,7 +153,7 @@ class World:
         self.dir = str(directory)
         os.chmod(self.dir, 0o755)
         for name, content in (("cookie-keys", b64(KEY)), ("client-secret", "secret"),
-                              ("key-ring", "1 primary " + b64(KEY))):
+                              ("key-ring", "1 " + b64(KEY))):
             path = os.path.join(self.dir, name)
             with open(path, "w", encoding="ascii") as f:
                 f.write(content + "\n")
@@ -680,7 +680,8 @@ def test_unknown_hosts_and_methods(world):
     assert world.public("GET /auth/session", host="evil.example").status == 421
     got = world.public("DELETE /auth/session")
     assert got.status == 405 and got["allow"] == "GET, HEAD"
-    assert world.public("POST /auth/callback").status == 405
+    got = world.public("PUT /auth/callback")
+    assert got.status == 405 and got["allow"] == "GET, POST"
     assert world.public("GET /elsewhere").status == 404
 
 

@@ -65,17 +65,23 @@ route "idt" {{ app = "demo" path = "/idt/" service = "idt" }}
 """
 
 
+def fresh_key():
+    """A line for a key ring."""
+    return subprocess.run([os.path.join(BINDIR, "bff-broker"), "-k"], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
 class Broker:
-    def __init__(self, pg, issuer, app="", extra="", peer_user=None, share=None, ring=None, env=None):
+    def __init__(self, pg, issuer, app="", extra="", peer_user=None, ring=None, env=None):
         self.directory = tempfile.mkdtemp(prefix="bff-broker-")
         self.socket = os.path.join(self.directory, "broker.sock")
         self.log = os.path.join(self.directory, "log")
         self.config = os.path.join(self.directory, "bff.conf")
         self.process = None
         self.env = env or {}
+        # PostgreSQL knows the keys of the first ring it saw: all brokers of one cluster have that one.
         if ring is None:
-            ring = share.ring if share else subprocess.run(
-                [os.path.join(BINDIR, "bff-broker"), "-k"], check=True, stdout=subprocess.PIPE, text=True).stdout
+            ring = pg.ring = getattr(pg, "ring", None) or fresh_key()
         self.ring = ring
         self.secret("key-ring", ring)
         self.secret("client-secret", CLIENT_SECRET)

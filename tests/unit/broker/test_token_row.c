@@ -1,9 +1,8 @@
 #include "broker/token_row.h"
 
 #include "common/b64.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/broker/ring.h"
 
-#define RING "1 primary AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
 #define NOW_S 1700000000
 
 static const struct config_provider idp = {
@@ -128,15 +127,6 @@ static void digests_tell_configurations_apart(void **state)
 	assert_memory_equal(digests[0], same, CRYPT_SHA256_LEN);
 }
 
-static struct keyring *ring_new(void)
-{
-	struct keyring *k = NULL;
-	struct errmsg e;
-
-	assert_int_equal(keyring_parse(SV(RING), "ring", &k, &e), ERR_OK);
-	return k;
-}
-
 /* Opens the row for the service and expects this much left; a token only then. */
 static enum err open_and_expect(const struct keyring *ring, const struct token_row *row,
 				const struct config_service *s, struct sv digest,
@@ -158,7 +148,7 @@ static enum err open_and_expect(const struct keyring *ring, const struct token_r
 
 static void access_tokens_open_for_their_service_alone(void **state)
 {
-	struct keyring *ring = ring_new();
+	struct keyring *ring = ring_of(RING_ONE);
 	struct token_row row = live_row();
 	struct buf sealed;
 
@@ -188,7 +178,7 @@ static void access_tokens_open_for_their_service_alone(void **state)
 
 static void the_logins_token_needs_no_digest(void **state)
 {
-	struct keyring *ring = ring_new();
+	struct keyring *ring = ring_of(RING_ONE);
 	struct token_row row = live_row();
 	struct buf sealed;
 
@@ -217,7 +207,7 @@ static void id_tokens_end_with_their_exp(void **state)
 	    {"{\"exp\":\"1700000100\",\"iat\":1}", 0},
 	    {"not json", 0},
 	};
-	struct keyring *ring = ring_new();
+	struct keyring *ring = ring_of(RING_ONE);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

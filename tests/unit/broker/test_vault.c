@@ -1,21 +1,10 @@
 #include "broker/vault.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/broker/ring.h"
 
-#define RING_1 "1 primary AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
-#define RING_2                                                                                     \
-	"2 primary BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA\n"                                  \
-	"1 decrypt-only AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
-#define RING_3 "2 primary BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA\n"
-
-static struct keyring *ring_of(struct sv text)
-{
-	struct keyring *k = NULL;
-	struct errmsg e;
-
-	assert_int_equal(keyring_parse(text, "ring", &k, &e), ERR_OK);
-	return k;
-}
+#define RING_2 "2 primary " RING_KEY_B "\n1 decrypt-only " RING_KEY_A "\n"
+#define RING_3 "2 primary " RING_KEY_B "\n"
+#define RING_4 "2 primary " RING_KEY_B "\n1 retired " RING_KEY_A "\n"
 
 static const struct vault_label label = {
     .purpose = {"refresh", 7}, .object = {"grant-1", 7}, .generation = 3};
@@ -34,7 +23,7 @@ static void what_was_sealed_opens(void **state)
 {
 	static char big[VAULT_PLAIN_MAX];
 	const struct sv plains[] = {SV(""), SV("x"), SV("a refresh token"), {big, sizeof big}};
-	struct keyring *k = ring_of(SV(RING_1));
+	struct keyring *k = ring_of(RING_ONE);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(plains); i++) {
@@ -56,7 +45,7 @@ static void another_label_does_not_open(void **state)
 	    {SV("id_token"), SV("grant-1"), 3}, {SV("refreshg"), SV("rant-1"), 3},
 	    {SV("refres"), SV("hgrant-1"), 3},	{SV("refresh"), SV("grant-1"), -3},
 	};
-	struct keyring *k = ring_of(SV(RING_1));
+	struct keyring *k = ring_of(RING_ONE);
 	struct buf b = sealed_with(k, SV("token"));
 
 	(void)state;
@@ -72,7 +61,7 @@ static void another_label_does_not_open(void **state)
 
 static void every_changed_byte_and_every_truncation_is_refused(void **state)
 {
-	struct keyring *k = ring_of(SV(RING_1));
+	struct keyring *k = ring_of(RING_ONE);
 	struct buf b = sealed_with(k, SV("token"));
 	struct secret *got = NULL;
 
@@ -90,7 +79,7 @@ static void every_changed_byte_and_every_truncation_is_refused(void **state)
 
 static void two_seals_of_one_value_differ(void **state)
 {
-	struct keyring *k = ring_of(SV(RING_1));
+	struct keyring *k = ring_of(RING_ONE);
 	struct buf one = sealed_with(k, SV("token")), two = sealed_with(k, SV("token"));
 
 	(void)state;
@@ -100,30 +89,45 @@ static void two_seals_of_one_value_differ(void **state)
 	keyring_free(&k);
 }
 
-static void a_rotated_ring_opens_the_old_and_a_retired_key_says_so(void **state)
+static void a_rotated_ring_opens_the_old_and_an_unknown_key_is_an_error_of_its_own(void **state)
 {
-	struct keyring *old = ring_of(SV(RING_1)), *rotated = ring_of(SV(RING_2)),
-		       *retired = ring_of(SV(RING_3));
+	struct keyring *old = ring_of(RING_ONE), *rotated = ring_of(RING_2),
+		       *unknown = ring_of(RING_3), *retired = ring_of(RING_4);
 	struct buf b = sealed_with(old, SV("token"));
 	struct secret *got = NULL;
 
 	(void)state;
 	assert_int_equal(vault_open(rotated, &label, buf_sv(&b), &got), ERR_OK);
 	secret_free(&got);
-	assert_int_equal(vault_open(retired, &label, buf_sv(&b), &got), ERR_NOT_FOUND);
+	assert_int_equal(vault_open(unknown, &label, buf_sv(&b), &got), ERR_NO_KEY);
+	assert_int_equal(vault_open(retired, &label, buf_sv(&b), &got), ERR_NO_KEY);
 	b.p[0] = 2;
 	assert_int_equal(vault_open(old, &label, buf_sv(&b), &got), ERR_UNSUPPORTED);
 	buf_done(&b);
 	keyring_free(&old);
 	keyring_free(&rotated);
+	keyring_free(&unknown);
 	keyring_free(&retired);
+}
+
+static void nothing_is_sealed_until_a_primary_key_is_known(void **state)
+{
+	struct keyring *k = ring_of("1 pending " RING_KEY_A "\n");
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 256);
+	assert_int_equal(vault_seal(k, &label, SV("x"), &b), ERR_UNAVAILABLE);
+	assert_int_equal(b.n, 0);
+	buf_done(&b);
+	keyring_free(&k);
 }
 
 static void what_is_too_long_or_without_a_place_is_not_sealed(void **state)
 {
 	static char big[VAULT_PLAIN_MAX + 1];
 	const struct vault_label nowhere = {.purpose = SV("refresh")};
-	struct keyring *k = ring_of(SV(RING_1));
+	struct keyring *k = ring_of(RING_ONE);
 	struct buf b;
 
 	(void)state;
@@ -142,7 +146,9 @@ int main(void)
 	    cmocka_unit_test(another_label_does_not_open),
 	    cmocka_unit_test(every_changed_byte_and_every_truncation_is_refused),
 	    cmocka_unit_test(two_seals_of_one_value_differ),
-	    cmocka_unit_test(a_rotated_ring_opens_the_old_and_a_retired_key_says_so),
+	    cmocka_unit_test(
+		a_rotated_ring_opens_the_old_and_an_unknown_key_is_an_error_of_its_own),
+	    cmocka_unit_test(nothing_is_sealed_until_a_primary_key_is_known),
 	    cmocka_unit_test(what_is_too_long_or_without_a_place_is_not_sealed),
 	};
 
