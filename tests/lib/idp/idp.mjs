@@ -30,6 +30,7 @@ const stats = {
   by_grant: {}, // "refresh_token" or "refresh_token RESOURCE" -> requests answered with 200
   refreshes: 0, // 200 to a refresh
   reuses: 0, // a consumed refresh token came again
+  consumed: 0, // refresh tokens that were spent
   regrants: 0, // the same within knobs.grace_ms: honoured
   revocations: 0, // 200 from the revocation endpoint
   revoked: [], // the tokens they named
@@ -53,6 +54,7 @@ const knobs = {
   auth_age_s: 0, // a login is said to be so old
   answer_latency_ms: 0, // after the token endpoint did it all (the refresh token is consumed)
   grace_ms: 0, // a consumed refresh token still works for so long
+  refused_resources: [], // known at login, and no more
   exchange_refused: false, // every subject token is
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
@@ -104,6 +106,7 @@ class MapAdapter {
 
   async consume(id) {
     const payload = store.get(this.key(id));
+    if (this.model === 'RefreshToken') stats.consumed += 1;
     payload.consumedMs ??= Date.now(); // the grace period is the first one's
     payload.consumed = Math.floor(Date.now() / 1000);
   }
@@ -162,7 +165,7 @@ function submitAtOnce(ctx, form) {
 }
 
 function resourceServer(resource) {
-  if (!config.resources.includes(resource)) throw new errors.InvalidTarget();
+  if (!config.resources.includes(resource) || knobs.refused_resources.includes(resource)) throw new errors.InvalidTarget();
   return {
     scope: 'read write',
     audience: resource,
