@@ -117,7 +117,7 @@ endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))
 $(eval $(call unit_rule,worker,))
-$(eval $(call unit_rule,broker,))
+$(eval $(call unit_rule,broker,-lssl))
 
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
