@@ -277,20 +277,10 @@ static enum jwt_refusal check_for_us(struct json_object *o, const struct id_toke
 	return r->now_s >= exp + ID_TOKEN_SKEW_S ? JWT_EXPIRED : JWT_NONE;
 }
 
-/* Where it is not UserInfo that names the user, the ID token has. */
-static enum jwt_refusal check_subject_if_named(struct json_object *o,
-					       const struct id_token_rules *r, struct id_token *t)
-{
-	return names(o, r->subject_claim.n == 0 ? "sub" : r->subject_claim.p)
-		   ? check_subject(o, r, t)
-		   : JWT_NONE;
-}
-
 enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *rules,
 				struct id_token *ret)
 {
-	static const check_fn checks[] = {check_sub, check_subject_if_named, keep, find_email,
-					  NULL};
+	static const check_fn checks[] = {check_sub, check_subject, keep, find_email, NULL};
 
 	return run(checks, payload, rules, ret);
 }

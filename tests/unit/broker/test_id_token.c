@@ -348,6 +348,7 @@ static void userinfo_keeps_what_is_kept(void **state)
 	(void)state;
 	r.expect = (struct id_token_expect){.sub = SV("alice")};
 	r.subject_claim = SV("oid");
+	r.userinfo_follows = true;
 	assert_int_equal(
 	    userinfo_check(SV("{\"sub\":\"alice\",\"email\":\"a@b\",\"x\":1}"), &r, &t), JWT_NONE);
 	assert_sv_equal(t.claims.sub, SV("alice"));

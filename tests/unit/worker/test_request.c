@@ -16,7 +16,7 @@ void __wrap_explicit_bzero(void *p, size_t n)
 	__real_explicit_bzero(p, n);
 }
 
-static void bodies_are_read_of_logouts_form_alone(void **state)
+static void bodies_are_read_of_forms_alone(void **state)
 {
 	static const struct {
 		enum config_listen_kind kind;
@@ -28,8 +28,9 @@ static void bodies_are_read_of_logouts_form_alone(void **state)
 	    {LISTEN_PUBLIC, "POST", "/other/auth/logout", REQUEST_BODY_MAX},
 	    {LISTEN_PUBLIC, "GET", "/auth/logout", 0},
 	    {LISTEN_PUBLIC, "post", "/auth/logout", 0},
-	    {LISTEN_PUBLIC, "POST", "/auth/login?x=/logout", 0},
-	    {LISTEN_PUBLIC, "POST", "/auth/callback", 0},
+	    {LISTEN_PUBLIC, "POST", "/auth/login", REQUEST_BODY_MAX},
+	    {LISTEN_PUBLIC, "POST", "/auth/callback", REQUEST_BODY_MAX},
+	    {LISTEN_PUBLIC, "POST", "/auth/session?x=/logout", 0},
 	    {LISTEN_VERIFY, "POST", "/auth/logout", 0},
 	    {LISTEN_METRICS, "POST", "/auth/logout", 0},
 	};
@@ -56,7 +57,7 @@ static void endpoints_by_listener(void **state)
 	    {LISTEN_PUBLIC, "GET /livez", A, "404", "not_found"},
 	    {LISTEN_PUBLIC, "GET /auth/session", A, "401", "login_url"},
 	    {LISTEN_PUBLIC, "GET /api/auth/session", A, "401", "login_url"},
-	    {LISTEN_PUBLIC, "POST /auth/login", A, "405", "\r\nAllow: GET\r\n"},
+	    {LISTEN_PUBLIC, "PUT /auth/login", A, "405", "\r\nAllow: GET, POST\r\n"},
 	    {LISTEN_PUBLIC, "PUT /auth/logout", A, "405", "\r\nAllow: GET, POST\r\n"},
 	    {LISTEN_PUBLIC, "DELETE /auth/session", A, "405", "\r\nAllow: GET, HEAD\r\n"},
 	    {LISTEN_PUBLIC, "GET /auth/session", "x.example.com", "421", "unknown_host"},
@@ -327,7 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
-	    CASE(bodies_are_read_of_logouts_form_alone),
+	    CASE(bodies_are_read_of_forms_alone),
 	    CASE(endpoints_by_listener),
 	    CASE(strangers_are_not_believed),
 	    CASE(every_request_has_an_id_of_its_own),
