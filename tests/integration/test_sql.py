@@ -1012,6 +1012,9 @@ def test_a_token_that_was_had_without_a_lease(pg):
     assert put(pg, 1, 2, refresh="'\\x77'") == "t"
     assert token(pg, 1)[1:4] == ["2", "live", "\\x11"]
     assert put(pg, 1, 2, session=2) == "f"
+    pg.psql("update bff_private.grants set ended_at = now()")
+    assert put(pg, 1, 2, token="'\\x88'") == "f" and token(pg, 1)[5] != "\\x88"
+    pg.psql("update bff_private.grants set ended_at = null")
     pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
     assert put(pg, 1, 2) == "f"
     assert pg.value("select count(*) from bff_private.token") == "0"

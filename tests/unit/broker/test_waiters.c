@@ -45,18 +45,26 @@ static void all_fail_once(void **state)
 static void patience(void **state)
 {
 	struct waiters w = {.late = IPC_ERROR_PROVIDER_DOWN};
+	struct event *deadlines[3];
 
 	(void)state;
-	add(&w);
-	add(&w);
-	assert_int_equal(loop_asked_ms(), WAITER_PATIENCE_MS);
+	for (size_t i = 0; i < ARRAY_LEN(deadlines); i++) {
+		add(&w);
+		assert_int_equal(loop_asked_ms(), WAITER_PATIENCE_MS);
+		deadlines[i] = loop_state.last;
+	}
 	w.late = IPC_ERROR_STORE;
-	loop_fire(stand.broker.base); /* of the second */
+	event_active(deadlines[1], EV_TIMEOUT, 0);
+	loop_turn(stand.broker.base);
 	assert_failed(IPC_ERROR_STORE, "wait_over");
-	assert_int_equal(w.n, 1);
+	assert_int_equal(w.n, 2);
+	event_active(deadlines[0], EV_TIMEOUT, 0);
+	loop_turn(stand.broker.base);
+	assert_failed(IPC_ERROR_STORE, "wait_over");
 	add(&w);
 	waiters_answer(&w, SV("at"), 1);
 	assert_int_equal(stand.got.answers, 2);
+	assert_int_equal(w.n, 0);
 }
 
 static void no_more_than_there_is_room_for(void **state)
