@@ -6,7 +6,7 @@
 #	make deps       install what these need            make lint   what the binaries may link, and more
 #	make test-deps  install what the tests need too
 #
-# Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan).
+# Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan, fault points).
 
 VERSION := 0.1.0
 VARIANT ?= gcc
@@ -26,7 +26,7 @@ CC_clang := clang
 CC_asan := gcc
 OPT_gcc := -O2 -D_FORTIFY_SOURCE=2
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2
-OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_asan := -O1 -DBFF_FAULT_POINTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan := -fsanitize=address,undefined
 CC_fuzz := clang
 OPT_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined

@@ -14,7 +14,9 @@
 #include "broker/key_watch.h"
 #include "broker/peer.h"
 #include "broker/reseal.h"
+#include "broker/revalidation.h"
 #include "broker/revocation.h"
+#include "broker/service_token.h"
 #include "broker/sweep.h"
 #include "common/clock.h"
 #include "common/ipc_socket.h"
@@ -264,7 +266,11 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 	if (rc == ERR_OK)
 		rc = grant_table_new(b, &b->grants);
 	if (rc == ERR_OK)
+		rc = service_tokens_new(b, &b->service_tokens);
+	if (rc == ERR_OK)
 		rc = revocation_new(b, &b->revocation);
+	if (rc == ERR_OK)
+		rc = revalidation_new(b, &b->revalidation);
 	if (rc == ERR_OK)
 		rc = sweep_new(b, &b->sweep);
 	if (rc == ERR_OK)
@@ -342,7 +348,9 @@ void broker_free(struct broker **bp)
 	if (b->pg != NULL)
 		pg_close(&b->pg);
 	grant_table_free(&b->grants);
+	service_tokens_free(&b->service_tokens);
 	revocation_free(&b->revocation);
+	revalidation_free(&b->revalidation);
 	sweep_free(&b->sweep);
 	reseal_free(&b->reseal);
 	key_watch_free(&b->keys);

@@ -27,7 +27,9 @@ struct peer;
 struct grant_table;
 struct key_watch;
 struct reseal;
+struct revalidation;
 struct revocation;
+struct service_tokens;
 struct sweep;
 
 struct broker {
@@ -39,6 +41,8 @@ struct broker {
 	struct rate_limit *limits;    /* of beginnings */
 	struct rate_limit *responses; /* of what comes back, so that it leaves beginnings alone */
 	struct grant_table *grants;
+	struct service_tokens *service_tokens;
+	struct revalidation *revalidation;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	struct reseal *reseal;

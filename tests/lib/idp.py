@@ -107,6 +107,10 @@ class Idp:
     def knobs(self, **values):
         return self._ask("/knobs", values)
 
+    def users(self, **claims):
+        """Replaces the claims of users; None: that user is gone."""
+        self._ask("/users", claims)
+
     def sign(self, claims, key="rsa", header=None):
         """A token of these claims by one of the provider's keys (rsa, ec, ed), or by "stranger"."""
         alg = {"rsa": "RS256", "ec": "ES256", "ed": "EdDSA", "stranger": "RS256"}[key]

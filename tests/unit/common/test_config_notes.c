@@ -3,7 +3,6 @@
 
 #define PROVIDER "provider \"p\" { issuer = i client_id = c "
 #define APP "app \"a\" { provider = p origins = \"https://a.example\" "
-#define SERVICE "service \"s\" { provider = p grant = "
 #define ROUTE "route \"r\" { app = a path = \"/\" "
 /* Line 1, and what a case adds comes on line 2. */
 #define REST                                                                                       \
@@ -24,14 +23,7 @@ static void by_table(void **state)
 	    {"listen \"m\" { kind = metrics address = \"127.0.0.1:1\" }\n", "f:2: kind: metrics"},
 	    {"listen \"m\" { kind = public address = \"127.0.0.1:1\" }\n", NULL},
 	    {PROVIDER "}\n" APP "}\n", NULL},
-	    {PROVIDER "}\n" APP "\nrevalidate = 15m }\n", "f:4: revalidate: is not"},
-	    {PROVIDER "}\n" APP "revalidate = 0s }\n", NULL},
 	    {PROVIDER "}\n" APP "pages = \"/p\" }\n", "f:3: pages: is not"},
-	    {PROVIDER "}\n" SERVICE "scope }\n", NULL},
-	    {PROVIDER "}\n" SERVICE "exchange }\n", "f:3: grant: is not"},
-	    {PROVIDER "}\n" SERVICE "obo }\n", "f:3: grant: is not"},
-	    {PROVIDER "}\n" SERVICE "client_credentials }\n", "f:3: grant: is not"},
-	    {PROVIDER "}\n" SERVICE "scope\nprefetch = yes }\n", "f:4: prefetch: is not"},
 	    {PROVIDER "}\n" APP "}\n" ROUTE "}\n", NULL},
 	    {PROVIDER "}\n" APP "}\n" ROUTE "acr = {x} }\n", "f:4: acr: is not"},
 	    {PROVIDER "}\n" APP "}\n" ROUTE "max_age = 1s }\n", "f:4: max_age: is not"},
