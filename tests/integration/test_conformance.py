@@ -1,0 +1,316 @@
+"""The OpenID Foundation's conformance suite for clients, module by module, against a scripted provider.
+
+A row is a module of the suite under the suite's own name: how its provider departs from the good way, and
+what must come of it. The suite takes silence for a refusal; here a refusal is our callback's error page, no
+session cookie, no session, no grant, nothing further asked of the provider, and the reason that we log.
+An acceptance is a session with the provider's claims whose route gets the access token just issued.
+
+One stack serves all rows: each has an issuer, a provider section, an app and a host of its own. What the
+suite's own provider checks of a client (tests/lib/op.py: Issuer.wrong) must be without complaint in every row.
+README.md lists the rows; tests/lint/conformance_table.py holds it to this table.
+"""
+from dataclasses import dataclass, field
+from typing import Callable
+
+import pytest
+
+import browser
+import jws
+from op import PROFILE, SUB, Client, Op, Profile, Script
+from stack import App, Stack
+from wait import eventually
+
+PROVIDER = """
+provider "{label}" {{
+    issuer             = "{issuer}"
+    client_id          = "bff"
+    client_auth        = {auth}
+    signing_alg        = {alg}
+    scopes             = {{openid, profile, email, phone, address, offline_access}}
+    keep_claims        = {{name, email, groups, phone_number, address}}
+    insecure_loopback  = yes
+    {options}
+}}
+service "crm-{label}"    {{ provider = "{label}" grant = session }}
+service "orders-{label}" {{ provider = "{label}" grant = id_token }}
+"""
+
+
+@dataclass
+class Row:
+    plan: str
+    prefix: str  # that the names of a plan share
+    name: str
+    expect: Callable  # told: what README.md says of it
+    script: dict = field(default_factory=dict)
+    profile: dict = field(default_factory=dict)
+    variant: str = ""
+
+
+class Run:
+    """A row on the stack: its issuer, its app, a browser."""
+
+    def __init__(self, stack, op, row, label):
+        self.stack, self.op, self.row, self.label = stack, op, row, label
+        self.host = label + ".localhost"
+        self.browser = browser.Browser()
+        self.issuer = op.issuers[label]
+
+    def url(self, path):
+        return self.stack.url(path, self.host)
+
+    def wait_log(self, event):
+        eventually(lambda: "event=%s provider=%s " % (event, self.label) in self.stack.log("broker"),
+                   what="%s of %s" % (event, self.label))
+
+    def begin(self, query=""):
+        return self.browser.get(self.url("/auth/login" + query))
+
+    def login(self, query=""):
+        """The answer of our callback."""
+        self.wait_log("provider_keys")
+        begun = self.begin(query)
+        assert begun.status == 302, (begun, self.stack.tails())
+        status, location, body = self.op.visit(begun.location)
+        assert status == 302, (body, self.issuer.wrong)
+        return self.browser.get(location)
+
+    def count(self, table, column="app"):
+        return int(self.stack.pg.value("select count(*) from bff_private.%s where %s = '%s'" % (
+            table, column, self.label)))
+
+    def outcomes(self):
+        return self.stack.pg.psql("select outcome, detail from bff.logins where app = '%s' order by at" % self.label)
+
+    def bearer(self):
+        """What verify injects for the route of the login's own access token."""
+        return self.stack.verify("/api/crm/x", self.browser, host=self.host)
+
+
+# ---- what must come of a row ----------------------------------------------------------------------
+
+def holds_session(run, answer):
+    assert answer.status == 303 and "bff_session" in answer.cookies(), (answer, run.outcomes(), run.issuer.wrong)
+    got = run.browser.fetch(run.url("/auth/session")).json()
+    assert got["authenticated"] is True and got["subject"] == SUB
+    assert got["claims"] == {k: PROFILE[k] for k in ("name", "email", "groups")}
+    assert run.count("session") == 1 and run.count("grants", "provider") == 1
+    served = run.bearer()
+    assert (served.status, served.header("Authorization")) == (200, "Bearer " + list(run.issuer.access_tokens)[-1])
+
+
+def accepted(run):
+    holds_session(run, run.login())
+    assert len(run.issuer.asked("authorize")) == len(run.issuer.asked("token")) == 1
+
+
+def holds_nothing(run, answer):
+    assert 400 <= answer.status < 600 and "bff_session" not in answer.cookies(), answer
+    assert "bff_session" not in run.browser.cookies(run.url("/"))
+    assert run.browser.fetch(run.url("/auth/session")).status == 401
+    assert run.count("session") == 0 and run.count("grants", "provider") == 0
+
+
+def refused(why, after="token"):
+    """The callback shows an error; the last that was asked of the provider is `after`."""
+    def expect(run):
+        answer = run.login()
+        holds_nothing(run, answer)
+        assert run.issuer.asked()[-1].endpoint == after, run.issuer.asked()
+        assert eventually(run.outcomes) == [["provider", why]]
+    expect.told = "refused"
+    return expect
+
+
+def stops_after_discovery(run):
+    run.wait_log("provider_discovery_failed")
+    answer = run.begin()
+    assert answer.status == 503 and not answer.location
+    assert {s.endpoint for s in run.issuer.seen} == {"discovery"}
+    holds_nothing(run, answer)
+
+
+def rotates_between_logins(run):
+    holds_session(run, run.login())
+    run.issuer.keys = [jws.Key("RS256", kid="two", which=1)]
+    run.browser = browser.Browser()
+    keys = len(run.issuer.asked("jwks"))
+    answer = run.login()
+    assert answer.status == 303 and "bff_session" in answer.cookies(), run.outcomes()
+    assert len(run.issuer.asked("jwks")) == keys + 1
+    assert run.count("session") == 2
+
+
+def grants(run):
+    return [s.form["grant_type"] for s in run.issuer.asked("token")]
+
+
+def refreshes(run):
+    """The login's access token lives for a second; the refreshed one is served."""
+    assert run.login().status == 303
+    first = list(run.issuer.access_tokens)[0]
+    eventually(lambda: run.bearer().header("Authorization") != "Bearer " + first, what="the first token's end")
+    assert grants(run) == ["authorization_code", "refresh_token"]
+    served = run.bearer()
+    assert (served.status, served.header("Authorization")) == (200, "Bearer " + list(run.issuer.access_tokens)[1])
+
+
+def refuses_refresh(run):
+    """The answer to a refresh is thrown away whole: none but the login's token is ever served."""
+    assert run.login().status == 303
+    first = list(run.issuer.access_tokens)[0]
+
+    def refused_in_the_end():
+        served = run.bearer()
+        assert served.header("Authorization") in ("Bearer " + first, None) and served.status in (200, 502), served
+        return served.status == 502
+    eventually(refused_in_the_end, what="the first token's end")
+    assert set(grants(run)[1:]) == {"refresh_token"}
+
+
+for _expect, _told in ((accepted, "accepted"), (stops_after_discovery, "stops after discovery"),
+                       (rotates_between_logins, "accepted"), (refreshes, "refreshed token served"),
+                       (refuses_refresh, "refresh refused")):
+    _expect.told = _told
+
+
+# ---- how a provider departs -----------------------------------------------------------------------
+
+def claim(name, change):
+    """A mutator of the ID token, or of anything like it: change(old) is the new value, None takes it away."""
+    def mutate(claims, *_):
+        new = change(claims.get(name))
+        claims.pop(name, None)
+        if new is not None:
+            claims[name] = new
+    return mutate
+
+
+def gone(_old):
+    return None
+
+
+def one_more(old):
+    """The suite's way to make a value wrong."""
+    return old + "1"
+
+
+def without_kid(keys):
+    for key in keys:
+        key.pop("kid", None)
+
+
+def several_without_kid(keys):
+    keys.append(jws.Key("RS256", which=1).jwk())
+    without_kid(keys)
+
+
+def no_kid(_claims, header):
+    header["kid"] = None
+
+
+def corrupt(issuer, claims, header):
+    return jws.corrupted(issuer.keys[0].sign(claims, **header))
+
+
+def without_signature(_issuer, claims, header):
+    return jws.unsigned(claims, **header)
+
+
+def with_es256(issuer, claims, header):
+    return jws.Key("ES256", kid="es").sign(claims, **header)
+
+
+def with_hs256(issuer, claims, header):
+    return jws.hs256(claims, issuer.client.secret, **header)
+
+
+def and_an_ec_key(keys):
+    keys.append(jws.Key("ES256", kid="es").jwk())
+
+
+def other_keys(issuer):
+    issuer.keys = [jws.Key("RS256", kid="two", which=1)]
+
+
+def first_is_nearly_over():
+    """The login's access token alone: what a refresh brings lives on."""
+    left = [1]
+
+    def mutate(body):
+        if left:
+            body["expires_in"] = left.pop()
+    return mutate
+
+
+# ---- the table ------------------------------------------------------------------------------------
+
+def plan(title, *rows, prefix="oidcc-client-test", **common):
+    """rows: (name after the prefix, what must come of it, script, profile)."""
+    return [Row(title, prefix, prefix + name, expect, script, {**common, **dict(*profile)})
+            for name, expect, script, *profile in rows]
+
+
+ROWS = [
+    *plan("oidcc-client-basic-certification-test-plan",
+          ("", accepted, {}),
+          ("-invalid-iss", refused("iss"), {"idtoken": claim("iss", one_more)}),
+          ("-missing-sub", refused("sub"), {"idtoken": claim("sub", gone)}),
+          ("-invalid-aud", refused("aud"), {"idtoken": claim("aud", one_more)}),
+          ("-missing-iat", refused("iat"), {"idtoken": claim("iat", gone)}),
+          ("-kid-absent-single-jwks", accepted, {"jwks": without_kid, "idtoken": no_kid}),
+          ("-kid-absent-multiple-jwks", accepted, {"jwks": several_without_kid, "idtoken": no_kid}),
+          ("-idtoken-sig-rs256", accepted, {}),
+          ("-idtoken-sig-none", refused("alg"), {"sign": without_signature}),
+          ("-invalid-sig-rs256", refused("signature"), {"sign": corrupt}),
+          ("-nonce-invalid", refused("nonce"), {"idtoken": claim("nonce", one_more)}),
+          ("-client-secret-basic", accepted, {})),
+    *plan("oidcc-client-config-certification-test-plan",
+          ("-discovery-openid-config", accepted, {}),
+          ("-discovery-jwks-uri-keys", accepted, {}),
+          ("-discovery-issuer-mismatch", stops_after_discovery, {"discovery": claim("issuer", one_more)}),
+          ("-signing-key-rotation-just-before-signing", accepted, {"before_token": other_keys}),
+          ("-signing-key-rotation", rotates_between_logins, {})),
+    *plan("oidcc-client-test-plan",
+          ("-missing-aud", refused("aud"), {"idtoken": claim("aud", gone)}),
+          ("-invalid-sig-es256", refused("signature"), {"sign": corrupt}, {"alg": "ES256"}),
+          ("-invalid-sig-hs256", refused("alg"), {"sign": with_hs256})),
+    *plan("oidcc-client-refreshtoken-test-plan",
+          ("-refresh-token", refreshes, {"tokenresp": first_is_nearly_over()}),
+          ("-refresh-token-invalid-issuer", refuses_refresh,
+           {"tokenresp": first_is_nearly_over(), "refreshed": claim("iss", one_more)}),
+          ("-refresh-token-invalid-sub", refuses_refresh,
+           {"tokenresp": first_is_nearly_over(), "refreshed": claim("sub", one_more)})),
+]
+
+
+@pytest.fixture(scope="module", name="suite")
+def fixture_suite():
+    labels = ["m%02d" % n for n in range(len(ROWS))]
+    stack = Stack(edge=None, workers=1, idp_up=False, apps=[App(i, [i + ".localhost"], provider=i) for i in labels])
+    stack.algs = {}  # the providers are ours
+    with Op(stack.secrets) as op:
+        for label, row in zip(labels, ROWS):
+            add_row(stack, op, row, label)
+        with stack:
+            yield {row_id(row): Run(stack, op, row, label) for label, row in zip(labels, ROWS)}
+            stack.canaries += op.secrets()
+
+
+def add_row(stack, op, row, label):
+    client = Client(stack.url("/auth/callback", label + ".localhost"), secret=stack.client_secret)
+    issuer = op.issuer(label, client, Profile(**row.profile), Script(**row.script))
+    options = 'client_secret_file = "%s/client-secret"' % stack.secrets
+    stack.extra += PROVIDER.format(label=label, issuer=issuer.url, auth=client.auth, alg=issuer.profile.alg,
+                                   options=options)
+
+
+def row_id(row):
+    return row.name + ("[%s]" % row.variant if row.variant else "")
+
+
+@pytest.mark.parametrize("name", [row_id(r) for r in ROWS])
+def test_module(suite, name):
+    run = suite[name]
+    run.row.expect(run)
+    assert not run.issuer.wrong
