@@ -42,9 +42,12 @@ class Row:
     prefix: str  # that the names of a plan share
     name: str
     expect: Callable  # told: what README.md says of it
-    script: dict = field(default_factory=dict)
-    profile: dict = field(default_factory=dict)
+    script: dict = field(default_factory=dict)   # of op.Script
+    profile: dict = field(default_factory=dict)  # of op.Profile
     variant: str = ""
+
+    def id(self):
+        return "%s/%s" % (self.plan, self.name) + ("[%s]" % self.variant if self.variant else "")
 
 
 class Run:
@@ -269,6 +272,7 @@ ROWS = [
           ("-discovery-openid-config", accepted, {}),
           ("-discovery-jwks-uri-keys", accepted, {}),
           ("-discovery-issuer-mismatch", stops_after_discovery, {"discovery": claim("issuer", one_more)}),
+          ("-idtoken-sig-none", refused("alg"), {"sign": without_signature}),
           ("-signing-key-rotation-just-before-signing", accepted, {"before_token": other_keys}),
           ("-signing-key-rotation", rotates_between_logins, {})),
     *plan("oidcc-client-test-plan",
@@ -293,7 +297,7 @@ def fixture_suite():
         for label, row in zip(labels, ROWS):
             add_row(stack, op, row, label)
         with stack:
-            yield {row_id(row): Run(stack, op, row, label) for label, row in zip(labels, ROWS)}
+            yield {row.id(): Run(stack, op, row, label) for label, row in zip(labels, ROWS)}
             stack.canaries += op.secrets()
 
 
@@ -305,12 +309,8 @@ def add_row(stack, op, row, label):
                                    options=options)
 
 
-def row_id(row):
-    return row.name + ("[%s]" % row.variant if row.variant else "")
-
-
-@pytest.mark.parametrize("name", [row_id(r) for r in ROWS])
-def test_module(suite, name):
-    run = suite[name]
-    run.row.expect(run)
+@pytest.mark.parametrize("row", ROWS, ids=Row.id)
+def test_module(suite, row):
+    run = suite[row.id()]
+    row.expect(run)
     assert not run.issuer.wrong
