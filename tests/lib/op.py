@@ -1,7 +1,7 @@
 """A scripted OpenID provider: it answers as a test tells it to, and says what a client did wrong.
 
     with Op(directory) as op:
-        i = op.issuer("crm", redirect_uri, Script(idtoken=lambda claims, header: claims.pop("sub")))
+        i = op.issuer("crm", Client(redirect_uri, secret=secret), Profile(alg="PS256"), Script(jwks=list.clear))
         i.url                          # http://127.0.0.1:PORT/crm, or https:// with op.ca
         i.seen                         # what was asked of it: [Seen(endpoint="token", form=..., ...), ...]
         i.wrong                        # what the OpenID conformance suite would have failed the client for
@@ -84,7 +84,7 @@ class Refusal(Exception):
 
 def _changed(function, value, *more):
     other = function(value, *more)
-    return value if other is None or not isinstance(other, type(value)) else other
+    return value if other is None else other
 
 
 @dataclass
@@ -411,10 +411,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self):
         status, told = self._answer()
-        body = json.dumps(told) if isinstance(told, dict) else "" if status == 302 else told
-        kind = ("application/json" if isinstance(told, dict) else
-                "text/html" if told.startswith("<") else "application/jwt")
-        data = body.encode()
+        data, kind = b"", "text/plain"
+        if isinstance(told, (dict, list)):
+            data, kind = json.dumps(told).encode(), "application/json"
+        elif status != 302:
+            data, kind = told.encode(), "text/html" if told.startswith("<") else "application/jwt"
         self.send_response(status)
         if status == 302:
             self.send_header("Location", told)

@@ -23,7 +23,7 @@ def table():
         name = row.name[len(prefix):] or prefix
         outcomes.setdefault(row.expect.told, []).append("`%s`" % name)
     for title, (prefix, outcomes) in plans.items():
-        yield "* **%s**, `%s…`: %s\n" % (title, prefix, "; ".join(
+        yield "* **%s**%s: %s\n" % (title, prefix and ", `%s…`" % prefix, "; ".join(
             "%s: %s" % (told, ", ".join(names)) for told, names in outcomes.items()))
 
 
