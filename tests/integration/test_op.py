@@ -5,6 +5,7 @@ test_conformance.py wants each row without complaint, which means nothing of a p
 import base64
 import hashlib
 import secrets
+import ssl
 import time
 import urllib.parse
 
@@ -150,3 +151,11 @@ def test_pushed_request(op):
         assert complaint(issuer, lambda m=more: issuer.authorize(seen("authorize", query={**query, **m})))
     assert complaint(issuer, lambda: issuer.authorize(seen("authorize", query=query))) is None
     assert complaint(issuer, lambda: issuer.authorize(seen("authorize", query=query))).startswith("request_uri is")
+
+
+def test_listeners(op):
+    issuer = with_fapi(op, "tls")
+    assert issuer.url.startswith("https://") and op.visit(issuer.url + "/.well-known/openid-configuration")[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):  # the alias wants a certificate
+        op.visit(issuer.alias + "/token")
+    assert op.visit(with_basic(op).url + "/nowhere")[0] == 404
