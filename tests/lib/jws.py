@@ -9,12 +9,14 @@ import functools
 import hashlib
 import hmac
 import json
+import threading
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 _COORDINATE = 32
+_lock = threading.Lock()
 
 
 def b64(data):
@@ -30,11 +32,16 @@ def _number(n):
 
 
 @functools.lru_cache(maxsize=None)
-def pool(kind, which):
-    """The which-th private key of a kind: RSA, EC (P-256) or OKP (Ed25519)."""
+def _made(kind, _which):
     if kind == "RSA":
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return ec.generate_private_key(ec.SECP256R1()) if kind == "EC" else ed25519.Ed25519PrivateKey.generate()
+
+
+def pool(kind, which):
+    """The which-th private key of a kind: RSA, EC (P-256) or OKP (Ed25519)."""
+    with _lock:  # two askers at once would get two keys
+        return _made(kind, which)
 
 
 def _kind(alg):

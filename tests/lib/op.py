@@ -172,7 +172,7 @@ class Issuer:
     def jwks(self, _seen):
         keys = [k.jwk() for k in self.keys]
         if self.profile.fapi:  # FAPI 2.0 5.4.3: the kid alone chooses no key
-            keys = [jws.Key(alg, "one", which=9).jwk() for alg in ("RS256", "ES256", "EdDSA")
+            keys = [jws.Key(alg, "one", which=1).jwk() for alg in ("RS256", "ES256", "EdDSA")
                     if alg != self.profile.alg] + keys
         return {"keys": _changed(self.script.jwks, keys)}
 
