@@ -10,7 +10,10 @@ suite's own provider checks of a client (tests/lib/op.py: Issuer.wrong) must be 
 README.md lists the rows; tests/lint/conformance_table.py holds it to this table.
 """
 import contextlib
+import json
+import re
 import time
+import urllib.parse
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -26,6 +29,7 @@ from wait import eventually
 STACK_ROWS = 60  # bff.conf takes 64 providers
 CREDENTIALS = {"client_secret_basic": 'client_secret_file = "{}/client-secret"',
                "private_key_jwt": 'client_key_file = "{}/client-key"', "tls": 'client_key_file = "{}/client-tls"'}
+KEPT = ("name", "email", "groups", "phone_number", "address")
 CLIENT_KEY = jws.Key("ES256", which=5)
 PROVIDER = """
 provider "{label}" {{
@@ -34,7 +38,8 @@ provider "{label}" {{
     client_auth        = {auth}
     signing_alg        = {alg}
     scopes             = {{openid, profile, email, phone, address, offline_access}}
-    keep_claims        = {{name, email, groups, phone_number, address}}
+    claims_from        = {{id_token, userinfo}}
+    keep_claims        = {{{kept}}}
     insecure_loopback  = yes
     {options}
 }}
@@ -53,6 +58,7 @@ class Row:
     profile: dict = field(default_factory=dict)  # of op.Profile
     auth: str = "client_secret_basic"
     options: str = ""  # of bff's provider section
+    app: str = ""      # of its app section
     variant: str = ""
 
     def id(self):
@@ -84,8 +90,23 @@ class Run:
         begun = self.begin(query)
         assert begun.status == 302, (begun, self.stack.tails())
         status, location, body = self.op.visit(begun.location)
+        if status == 200:  # form_post: the page's script sends the form
+            parked = self.browser.post_form(re.search('action="([^"]*)"', body).group(1),
+                                            re.findall('name="([^"]*)" value="([^"]*)"', body), self.issuer.url)
+            status, location = parked.status, parked.location
+        assert status in (302, 303), (status, body, self.issuer.wrong)
+        return self.browser.get(location)
+
+    def logout(self):
+        """Where the browser ends up after our logout and the provider's."""
+        told = self.browser.fetch(self.url("/auth/logout"), method="POST", csrf=True)
+        assert told.status == 200, told
+        status, location, body = self.op.visit(told.json()["redirect_url"])
         assert status == 302, (body, self.issuer.wrong)
         return self.browser.get(location)
+
+    def alive(self):
+        return self.stack.verify("/private/x", self.browser, host=self.host).status == 200
 
     def count(self, table, column="app"):
         return int(self.stack.pg.value("select count(*) from bff_private.%s where %s = '%s'" % (
@@ -106,6 +127,8 @@ def holds_session(run, answer):
     got = run.browser.fetch(run.url("/auth/session")).json()
     assert got["authenticated"] is True and got["subject"] == SUB
     assert got["claims"] == {k: PROFILE[k] for k in ("name", "email", "groups")}
+    kept = run.stack.pg.value("select claims from bff_private.session where app = '%s'" % run.label)
+    assert json.loads(kept) == {k: PROFILE[k] for k in KEPT}
     assert run.count("session") == 1 and run.count("grants", "provider") == 1
     served = run.bearer()
     assert (served.status, served.header("Authorization")) == (200, "Bearer " + list(run.issuer.access_tokens)[-1])
@@ -113,12 +136,12 @@ def holds_session(run, answer):
 
 def accepted(run):
     holds_session(run, run.login())
-    assert [s.endpoint for s in run.issuer.asked()] == ["par"] * run.issuer.profile.par + ["authorize", "token"]
+    assert [s.endpoint for s in run.issuer.asked()] == (
+        ["par"] * run.issuer.profile.par + ["authorize", "token", "userinfo"])
 
 
 def holds_nothing(run, answer):
-    assert 400 <= answer.status < 600 and "bff_session" not in answer.cookies(), answer
-    assert "bff_session" not in run.browser.cookies(run.url("/"))
+    assert "bff_session" not in answer.cookies() and "bff_session" not in run.browser.cookies(run.url("/"))
     assert run.browser.fetch(run.url("/auth/session")).status == 401
     assert run.count("session") == 0 and run.count("grants", "provider") == 0
 
@@ -129,6 +152,7 @@ def refused(why, after="token", outcome="provider"):
     def expect(run):
         answer = run.login()
         holds_nothing(run, answer)
+        assert 400 <= answer.status < 600, answer
         assert run.issuer.asked()[-1].endpoint == after, run.issuer.asked()
         assert why is None or eventually(run.outcomes) == [[outcome, why]]
     expect.told = "refused" if after == "token" else "refused after " + after
@@ -181,9 +205,59 @@ def refuses_refresh(run):
     assert set(grants(run)[1:]) == {"refresh_token"}
 
 
+def lands_without_login(run):
+    """A silent login that fails ends on its target, which is told so."""
+    answer = run.login("?prompt=none&max_age=0&return_to=/private/x")
+    assert (answer.status, answer.location) == (303, run.url("/private/x?login=required"))
+    holds_nothing(run, answer)
+    assert [s.endpoint for s in run.issuer.asked()] == ["authorize"]
+
+
+def starts_for_a_third_party(run):
+    answer = run.login("?" + urllib.parse.urlencode({
+        "iss": run.issuer.url, "login_hint": SUB, "target_link_uri": run.url("/private/x")}))
+    holds_session(run, answer)
+    assert answer.location == run.url("/private/x")
+    assert run.issuer.asked("authorize")[0].query["login_hint"] == SUB
+
+
+def logs_out(run):
+    assert run.login().status == 303
+    landed = run.logout()
+    assert landed.url.startswith(run.url("/")) and landed.status < 500
+    assert run.count("session") == 0 and not run.alive()
+    assert len(run.issuer.asked("end_session")) == 1
+
+
+def two_browsers(run):
+    """Both of one session at the provider; the first logs out. The second, and what bff answered the provider."""
+    assert run.login().status == 303
+    second = run.browser
+    run.browser = browser.Browser()
+    assert run.login().status == 303
+    run.logout()
+    run.browser = second
+    return run.issuer.logout_answers[0]
+
+
+def ends_by_back_channel(run):
+    answer = two_browsers(run)
+    assert answer.status == 200 and answer.header("Cache-Control") == "no-store", answer
+    assert not run.alive() and run.count("session") == 0
+
+
+def refuses_back_channel(run):
+    answer = two_browsers(run)
+    assert answer.status == 400 and answer.header("Cache-Control") == "no-store", answer
+    assert run.alive() and run.count("session") == 1
+
+
 for _expect, _told in ((accepted, "accepted"), (stops_after_discovery, "stops after discovery"),
                        (rotates_between_logins, "accepted"), (refreshes, "refreshed token served"),
-                       (refuses_refresh, "refresh refused")):
+                       (refuses_refresh, "refresh refused"), (lands_without_login, "no login, and the page is told"),
+                       (starts_for_a_third_party, "accepted, on its target"), (logs_out, "logged out"),
+                       (ends_by_back_channel, "200, session ended"),
+                       (refuses_back_channel, "400, session kept")):
     _expect.told = _told
 
 
@@ -206,6 +280,11 @@ def gone(_old):
 def one_more(old):
     """The suite's way to make a value wrong."""
     return old + "1"
+
+
+def invalid(old):
+    """Its way in logout tokens."""
+    return old + "INVALID"
 
 
 def without_kid(keys):
@@ -240,6 +319,14 @@ def and_an_rs256_key(keys):
 
 def with_hs256(issuer, claims, header):
     return jws.hs256(claims, issuer.client.secret, **header)
+
+
+def with_es256(_issuer, claims, head):
+    return jws.Key("ES256", kid="es").sign(claims, **head)
+
+
+def and_an_ec_key(keys):
+    keys.append(jws.Key("ES256", kid="es").jwk())
 
 
 def header(name, value):
@@ -295,9 +382,29 @@ def plan(title, *rows, prefix="oidcc-client-test", variant="", **common):
     made = []
     for name, expect, script, *more in rows:
         settings = {**common, **dict(*more)}
-        auth, options = settings.pop("auth", "client_secret_basic"), settings.pop("options", "")
-        made.append(Row(title, prefix, prefix + name, expect, script, settings, auth, options, variant))
+        own = {k: settings.pop(k) for k in ("auth", "options", "app") if k in settings}
+        made.append(Row(title, prefix, prefix + name, expect, script, settings, variant=variant, **own))
     return made
+
+
+def basic(title, **settings):
+    return plan(
+        title,
+        ("", accepted, {}),
+        ("-invalid-iss", refused("iss"), {"idtoken": claim("iss", one_more)}),
+        ("-missing-sub", refused("sub"), {"idtoken": claim("sub", gone)}),
+        ("-invalid-aud", refused("aud"), {"idtoken": claim("aud", one_more)}),
+        ("-missing-iat", refused("iat"), {"idtoken": claim("iat", gone)}),
+        ("-kid-absent-single-jwks", accepted, {"jwks": without_kid, "idtoken": no_kid}),
+        ("-kid-absent-multiple-jwks", accepted, {"jwks": several_without_kid, "idtoken": no_kid}),
+        ("-idtoken-sig-rs256", accepted, {}),
+        ("-idtoken-sig-none", refused("alg"), {"sign": without_signature}),
+        ("-invalid-sig-rs256", refused("signature"), {"sign": corrupt}),
+        ("-nonce-invalid", refused("nonce"), {"idtoken": claim("nonce", one_more)}),
+        ("-userinfo-invalid-sub", refused("sub_changed", "userinfo"), {"userinfo": claim("sub", one_more)}),
+        ("-scope-userinfo-claims", accepted, {}),
+        ("-client-secret-basic", accepted, {}),
+        **settings)
 
 
 def fapi(auth):
@@ -333,19 +440,8 @@ def fapi(auth):
 
 
 ROWS = [
-    *plan("oidcc-client-basic-certification-test-plan",
-          ("", accepted, {}),
-          ("-invalid-iss", refused("iss"), {"idtoken": claim("iss", one_more)}),
-          ("-missing-sub", refused("sub"), {"idtoken": claim("sub", gone)}),
-          ("-invalid-aud", refused("aud"), {"idtoken": claim("aud", one_more)}),
-          ("-missing-iat", refused("iat"), {"idtoken": claim("iat", gone)}),
-          ("-kid-absent-single-jwks", accepted, {"jwks": without_kid, "idtoken": no_kid}),
-          ("-kid-absent-multiple-jwks", accepted, {"jwks": several_without_kid, "idtoken": no_kid}),
-          ("-idtoken-sig-rs256", accepted, {}),
-          ("-idtoken-sig-none", refused("alg"), {"sign": without_signature}),
-          ("-invalid-sig-rs256", refused("signature"), {"sign": corrupt}),
-          ("-nonce-invalid", refused("nonce"), {"idtoken": claim("nonce", one_more)}),
-          ("-client-secret-basic", accepted, {})),
+    *basic("oidcc-client-basic-certification-test-plan"),
+    *basic("oidcc-client-formpost-basic-certification-test-plan", form_post=True, options="response_mode = form_post"),
     *plan("oidcc-client-config-certification-test-plan",
           ("-discovery-openid-config", accepted, {}),
           ("-discovery-jwks-uri-keys", accepted, {}),
@@ -356,13 +452,36 @@ ROWS = [
     *plan("oidcc-client-test-plan",
           ("-missing-aud", refused("aud"), {"idtoken": claim("aud", gone)}),
           ("-invalid-sig-es256", refused("signature"), {"sign": corrupt}, {"alg": "ES256"}),
-          ("-invalid-sig-hs256", refused("alg"), {"sign": with_hs256})),
+          ("-invalid-sig-hs256", refused("alg"), {"sign": with_hs256}),
+          ("-userinfo-bearer-header", accepted, {}),
+          ("-userinfo-signed", accepted, {}, {"userinfo_signed": True}),
+          ("-mtls-endpoint-aliases", accepted, {}, {"auth": "tls", "mtls": True}),
+          ("-form-post-error", lands_without_login,
+           {"authresp": lambda back: {"error": "login_required", "state": back["state"]}},
+           {"form_post": True, "options": "response_mode = form_post"})),
     *plan("oidcc-client-refreshtoken-test-plan",
           ("-refresh-token", refreshes, {"tokenresp": first_is_nearly_over()}),
           ("-refresh-token-invalid-issuer", refuses_refresh,
            {"tokenresp": first_is_nearly_over(), "refreshed": claim("iss", one_more)}),
           ("-refresh-token-invalid-sub", refuses_refresh,
            {"tokenresp": first_is_nearly_over(), "refreshed": claim("sub", one_more)})),
+    *plan("oidcc-client-test-3rd-party-init-login-test-plan", ("-3rd-party-init-login", starts_for_a_third_party, {})),
+    *plan("oidcc-client-rp-initiated-logout-rp-basic",
+          ("", logs_out, {}),
+          ("-other-state", logs_out, {"endsession": claim("state", one_more)}),
+          ("-no-state", logs_out, {"endsession": claim("state", gone)}),
+          prefix="oidcc-client-test-rp-init-logout", end_session=True, app="id_token_hint = yes"),
+    *plan("oidcc-client-back-channel-logout-rp-basic",
+          ("", ends_by_back_channel, {}),
+          ("-alg-none", refuses_back_channel, {"sign_logout": without_signature}),
+          ("-wrong-alg", refuses_back_channel, {"sign_logout": with_es256, "jwks": and_an_ec_key}),
+          ("-no-event", refuses_back_channel, {"logout": claim("events", gone)}),
+          ("-wrong-event", refuses_back_channel,
+           {"logout": claim("events", lambda old: {"http://schemas.openid.net/event/foobar": {}})}),
+          ("-with-nonce", refuses_back_channel, {"logout": claim("nonce", lambda old: "nonce")}),
+          ("-wrong-aud", refuses_back_channel, {"logout": claim("aud", invalid)}),
+          ("-wrong-iss", refuses_back_channel, {"logout": claim("iss", invalid)}),
+          prefix="oidcc-client-test-rp-backchannel-rpinitlogout", end_session=True, app="id_token_hint = yes"),
     *fapi("private_key_jwt"),
     *fapi("tls"),
 ]
@@ -396,7 +515,8 @@ ROWS += plan("further vectors",
 def runs(rows):
     """A stack with these rows on it: their runs by id."""
     labels = ["m%02d" % n for n in range(len(rows))]
-    stack = Stack(edge=None, workers=1, idp_up=False, apps=[App(i, [i + ".localhost"], provider=i) for i in labels])
+    stack = Stack(edge=None, workers=1, idp_up=False, apps=[
+        App(i, [i + ".localhost"], provider=i, more=row.app) for i, row in zip(labels, rows)])
     stack.algs = {}  # the providers are ours
     with Op(stack.secrets) as op:
         certificate = op.ca.client("client")
@@ -430,13 +550,22 @@ def text_of(path):
 
 
 def add_row(stack, op, row, label, certificate):
-    client = Client(stack.url("/auth/callback", label + ".localhost"), row.auth, stack.client_secret, CLIENT_KEY,
-                    ca.der(certificate[0]) if row.auth == "tls" else None)
+    host = label + ".localhost"
+    netloc = "%s:%d" % (host, stack.port)
+
+    def backchannel(token):
+        body = urllib.parse.urlencode({"logout_token": token, "unknown": "1"}).encode()
+        return browser.raw(stack.port, "POST", "/auth/backchannel-logout", [
+            ("Host", netloc), ("Content-Type", "application/x-www-form-urlencoded")], body)
+
+    client = Client(stack.url("/auth/callback", host), row.auth, stack.client_secret, CLIENT_KEY,
+                    ca.der(certificate[0]) if row.auth == "tls" else None, stack.url("/", host),
+                    backchannel if "backchannel" in row.name else None)
     issuer = op.issuer(label, client, Profile(**row.profile), Script(**row.script))
     credential = CREDENTIALS[row.auth].format(stack.secrets)
     options = [credential, 'ca_file = "%s"' % op.ca.path, row.options]
     stack.extra += PROVIDER.format(label=label, issuer=issuer.url, auth=row.auth, alg=issuer.profile.alg,
-                                   options="\n    ".join(options))
+                                   kept=", ".join(KEPT), options="\n    ".join(options))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=Row.id)

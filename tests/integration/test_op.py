@@ -153,6 +153,30 @@ def test_pushed_request(op):
     assert complaint(issuer, lambda: issuer.authorize(seen("authorize", query=query))).startswith("request_uri is")
 
 
+@pytest.mark.parametrize("change, what", [
+    ({}, None),
+    ({"state": ""}, "no state"),
+    ({"client_id": "other"}, "neither id_token_hint nor client_id"),
+    ({"id_token_hint": "x.y.z"}, "id_token_hint is none"),
+    ({"post_logout_redirect_uri": CALLBACK}, "post_logout_redirect_uri"),
+])
+def test_end_session(op, change, what):
+    issuer = op.issuer("basic", Client(CALLBACK, secret=SECRET, after_logout="http://app.localhost/"))
+    query = {"client_id": "bff", "state": "s", "post_logout_redirect_uri": "http://app.localhost/", **change}
+    got = complaint(issuer, lambda: issuer.end_session(seen("end_session", query=query)))
+    assert (got or "").startswith(what or "") and (got is None) == (what is None)
+
+
+def test_userinfo(op):
+    issuer = with_fapi(op, "tls")
+    token = issuer._tokens("openid", None)["access_token"]
+    for certificate, headers, what in ((CERTIFICATE, "Bearer " + token, None), (b"x", "Bearer " + token, "userinfo"),
+                                       (CERTIFICATE, "DPoP " + token, "no bearer token")):
+        got = complaint(issuer, lambda c=certificate, h=headers: issuer.userinfo(
+            seen("userinfo", certificate=c, authorization=h)))
+        assert (got or "").startswith(what or "") and (got is None) == (what is None)
+
+
 def test_listeners(op):
     issuer = with_fapi(op, "tls")
     assert issuer.url.startswith("https://") and op.visit(issuer.url + "/.well-known/openid-configuration")[0] == 200

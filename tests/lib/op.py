@@ -111,7 +111,6 @@ class Profile:
     userinfo_signed: bool = False
     form_post: bool = False
     end_session: bool = False
-    claims_in: str = "idtoken"      # where the scopes' claims are: userinfo or idtoken
 
 
 class Issuer:
@@ -143,9 +142,7 @@ class Issuer:
 
     def discovery(self, _seen):
         p = self.profile
-        endpoints = {"token_endpoint": "token"}
-        if p.claims_in == "userinfo":
-            endpoints["userinfo_endpoint"] = "userinfo"
+        endpoints = {"token_endpoint": "token", "userinfo_endpoint": "userinfo"}
         if p.par:
             endpoints["pushed_authorization_request_endpoint"] = "par"
         document = {"issuer": self.url, "authorization_endpoint": self.url + "/authorize",
@@ -262,6 +259,8 @@ class Issuer:
         back = _changed(self.script.authresp, back)
         if p.get("response_mode") == "form_post":
             self.demand(self.profile.form_post, "form_post is not offered")
+            if "error" in back:
+                self.demand((p.get("prompt"), p.get("max_age")) == ("none", "0"), "an error without a reason")
             inputs = "".join('<input name="%s" value="%s">' % (html.escape(k), html.escape(v)) for k, v in back.items())
             return 200, '<form method="post" action="%s">%s</form>' % (html.escape(p["redirect_uri"]), inputs)
         return 302, "%s?%s" % (p["redirect_uri"], urllib.parse.urlencode(back))
@@ -297,7 +296,7 @@ class Issuer:
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         self.demand(jws.b64(digest) == p["code_challenge"], "code_verifier")
         body = self._tokens(p["scope"], p)
-        body["id_token"] = self._id_token(p, body["access_token"], p["nonce"], self.script.idtoken, self.script.sign)
+        body["id_token"] = self._id_token(body["access_token"], p["nonce"], self.script.idtoken, self.script.sign)
         return body
 
     def _refresh(self, form):
@@ -305,7 +304,7 @@ class Issuer:
         p = self.refresh_tokens.pop(form.get("refresh_token"), None)
         self.demand(p is not None, "refresh token is unknown or used")
         body = self._tokens(form.get("scope", p["scope"]), p)
-        body["id_token"] = self._id_token(p, body["access_token"], None, self.script.refreshed, None)
+        body["id_token"] = self._id_token(body["access_token"], None, self.script.refreshed, None)
         return body
 
     def _bare(self, form):
@@ -317,17 +316,12 @@ class Issuer:
         self.demand(form.get("subject_token_type") == kind, "subject_token_type")
         return self._tokens(form.get("scope", ""), None, {"issued_token_type": kind})
 
-    def claims_of(self, scope):
-        return {k: PROFILE[k] for s in scope.split() for k in _SCOPES.get(s, ())}
-
-    def _id_token(self, p, access_token, nonce, change, sign):
+    def _id_token(self, access_token, nonce, change, sign):
         now, key = int(time.time()), self.keys[0]
         claims = {"iss": self.url, "sub": SUB, "aud": self.client.id, "exp": now + TOKEN_TTL_S, "iat": now,
                   "auth_time": now, "at_hash": jws.at_hash(access_token, key.alg), "sid": "sid-of-" + SUB}
         if nonce is not None:
             claims["nonce"] = nonce
-        if self.profile.claims_in == "idtoken":
-            claims.update(self.claims_of(p["scope"]))
         header = {"typ": "JWT"}
         claims = _changed(change, claims, header)
         token = sign(self, claims, header) if sign else key.sign(claims, **header)
@@ -341,7 +335,8 @@ class Issuer:
             raise Refusal("invalid_token", 401)
         if self.profile.mtls:
             self.demand(seen.certificate == self.client.certificate, "userinfo: token is bound to a certificate")
-        claims = _changed(self.script.userinfo, {"sub": SUB, **self.claims_of(self.access_tokens[token])})
+        of_scope = {k: PROFILE[k] for s in self.access_tokens[token].split() for k in _SCOPES.get(s, ())}
+        claims = _changed(self.script.userinfo, {"sub": SUB, **of_scope})
         if not self.profile.userinfo_signed:
             return 200, claims
         return 200, self.keys[0].sign({"iss": self.url, "aud": self.client.id, **claims})
@@ -350,6 +345,7 @@ class Issuer:
 
     def end_session(self, seen):
         p = {**seen.query, **seen.form}
+        self.demand(p.get("state"), "no state at the end_session endpoint")
         if "id_token_hint" in p:
             self.demand(p["id_token_hint"] in self.id_tokens, "id_token_hint is none that was issued")
         else:
