@@ -188,7 +188,7 @@ demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) programs
 	@exec /usr/bin/python3 tests/demo/run.py
 
-lint: all
+lint: all test-deps
 	@for l in tests/lint/*; do $$l || exit 1; done
 
 # Figures, each next to the thing it is compared with in the same run; not part of make test.

@@ -109,6 +109,22 @@ def test_token_request(op, change, headers, what):
         assert complaint(issuer, lambda: issuer.token(seen("token", form, **headers))).startswith("code is")
 
 
+def test_tokens_without_a_code(op):
+    issuer = with_basic(op)
+
+    def ask(**form):
+        return issuer.token(seen("token", form, authorization=basic()))[1]
+    own = ask(grant_type="client_credentials", scope="crm")
+    assert own["scope"] == "crm" and "refresh_token" not in own and "id_token" not in own
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": own["access_token"],
+            "subject_token_type": kind}
+    assert ask(**form)["issued_token_type"] == kind
+    assert complaint(issuer, lambda: ask(**{**form, "subject_token": "other"})) == "subject_token"
+    assert complaint(issuer, lambda: ask(**{**form, "subject_token_type": "jwt"})) == "subject_token_type"
+    assert complaint(issuer, lambda: ask(grant_type="refresh_token", refresh_token="x")).startswith("refresh token is")
+
+
 @pytest.mark.parametrize("change, what", [
     ({}, None),
     ({"iss": "other"}, "iss"),

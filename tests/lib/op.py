@@ -9,6 +9,8 @@
 One server carries any number of issuers, each below a path of its own with one client, keys and a Script.
 It listens on http, on https, and on https that demands a client certificate (RFC 8705; reached by way of
 mtls_endpoint_aliases). Nobody is asked anything at the authorization endpoint: it redirects at once.
+
+Rule Zero: over 400 lines, because each endpoint needs what another one issued.
 """
 import base64
 import hashlib
