@@ -169,6 +169,12 @@ class Browser:
         return self.request("POST", url, {
             **NAVIGATION, "Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}, body)
 
+    def submit(self, answer, form=None, **fields):
+        """Posts a page's form (by default its only one) with more fields."""
+        action, own = form or _form(answer)
+        at = urllib.parse.urlsplit(answer.url)
+        return self.post_form(action, {**own, **fields}, "%s://%s" % (at.scheme, at.netloc))
+
     def follow(self, answer, until=None):
         """Redirects, and pages that submit themselves; stops before a URL that starts with `until`."""
         for _ in range(REDIRECTS_MAX):
@@ -181,27 +187,33 @@ class Browser:
             form = _self_submitting(answer)
             if form is None:
                 return answer
-            action, fields = form
-            at = urllib.parse.urlsplit(answer.url)
-            answer = self.post_form(urllib.parse.urljoin(answer.url, action), fields,
-                                    "%s://%s" % (at.scheme, at.netloc))
+            answer = self.submit(answer, form)
         raise AssertionError("redirected too often: %r" % self.history[-REDIRECTS_MAX:])
 
     def open(self, url, until=None):
         return self.follow(self.get(url), until)
 
 
-def _self_submitting(answer):
-    """(action, fields) of a page whose script submits its only form (the provider's logout page)."""
+def _form(answer):
+    """(action, fields) of a page's only form."""
     text = answer.body.decode("utf-8", "replace")
-    if answer.status != 200 or "form.submit()" not in text:
+    found = re.search(r'<form[^>]*action="([^"]*)"', text)
+    if answer.status != 200 or found is None:
         return None
-    action = unescape(re.search(r'<form[^>]*action="([^"]*)"', text).group(1))
     fields = {}
     for tag in re.findall(r"<input[^>]*>", text):
         name = re.search(r'name="([^"]*)"', tag)
         value = re.search(r'value="([^"]*)"', tag)
         if name:
             fields[unescape(name.group(1))] = unescape(value.group(1)) if value else ""
-    fields["logout"] = "yes"
-    return action, fields
+    return urllib.parse.urljoin(answer.url, unescape(found.group(1))), fields
+
+
+def _self_submitting(answer):
+    """The form of a page whose script submits it (the provider's logout page)."""
+    if b"form.submit()" not in answer.body:
+        return None
+    form = _form(answer)
+    if form is not None:
+        form[1]["logout"] = "yes"
+    return form
