@@ -40,8 +40,7 @@ static struct token_verdict refuse(enum ipc_error code, const char *detail)
 	return (struct token_verdict){.next = TOKEN_REFUSE, .refusal = code, .detail = detail};
 }
 
-/* Jitter by the grant's id: spread over sessions, and the same at every look. */
-static int64_t margin_ms(int64_t ttl_ms, struct sv grant_id)
+int64_t token_margin_ms(int64_t ttl_ms, struct sv grant_id)
 {
 	int64_t margin = ttl_ms * TOKEN_MARGIN_PERCENT / 100;
 
@@ -64,11 +63,15 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 	/* SECURITY: nothing of one provider goes to another that took its name. */
 	if (!sv_eq(row->provider, p->name) || !sv_eq(row->issuer, p->issuer))
 		return refuse(IPC_ERROR_REAUTHENTICATE, "other_provider");
-	if (held->left_ms > margin_ms(held->ttl_ms, row->grant_id))
+	if (ask->service->grant == GRANT_CLIENT_CREDENTIALS)
+		return (struct token_verdict){.next = TOKEN_OF_SERVICE};
+	if (held->left_ms > token_margin_ms(held->ttl_ms, row->grant_id))
 		return (struct token_verdict){.next = TOKEN_ANSWER};
 	if (!row->grant_live)
 		return refuse(IPC_ERROR_REAUTHENTICATE, "grant_over");
-	if (row->refresh_sealed.n == 0) {
+	/* An exchange starts from the login's own access token. */
+	if (row->refresh_sealed.n == 0 && ask->service->grant != GRANT_EXCHANGE &&
+	    ask->service->grant != GRANT_OBO) {
 		if (held->left_ms >= TOKEN_USABLE_MS)
 			return (struct token_verdict){.next = TOKEN_ANSWER};
 		/* The login's own token comes anew with a login; another service's never would. */
@@ -79,6 +82,15 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 	if (held->left_ms >= TOKEN_USABLE_MS)
 		return (struct token_verdict){.next = TOKEN_ANSWER_AND_RENEW};
 	return (struct token_verdict){.next = TOKEN_REFRESH};
+}
+
+bool token_app_uses(const struct config *c, const struct config_app *app,
+		    const struct config_service *s)
+{
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (c->routes[i].app == app && c->routes[i].service == s)
+			return true;
+	return false;
 }
 
 struct sv token_filed_as(const struct config_service *s)

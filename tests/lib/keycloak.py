@@ -18,6 +18,7 @@ import urllib.parse
 import urllib.request
 
 import cache
+from browser import any_form
 from process import Process, free_port
 from wait import eventually
 
@@ -146,4 +147,5 @@ def log_in(browser, answer, user, until=None):
     """Fills in Keycloak's login page, if it is one; where that leads."""
     if b"kc-form-login" not in answer.body:
         return answer
-    return browser.follow(browser.submit(answer, username=user, password=user), until)
+    url, fields, origin = any_form(answer)
+    return browser.follow(browser.post_form(url, {**fields, "username": user, "password": user}, origin), until)
