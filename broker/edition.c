@@ -252,6 +252,18 @@ struct provider *edition_provider(const struct edition *ed, struct sv name)
 	return NULL;
 }
 
+struct edition *editions_app(const struct editions *e, struct sv name,
+			     const struct config_app **ret_app)
+{
+	struct edition *ed = e->newest;
+
+	while (ed != NULL && config_app(ed->config, name) == NULL)
+		ed = ed->next;
+	if (ed != NULL)
+		*ret_app = config_app(ed->config, name);
+	return ed;
+}
+
 struct provider *editions_provider(const struct editions *e, struct sv name)
 {
 	for (const struct edition *ed = e->newest; ed != NULL; ed = ed->next) {

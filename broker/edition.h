@@ -65,6 +65,10 @@ struct provider *edition_provider(const struct edition *ed, struct sv name);
 /* Of the newest edition that has it; NULL: none. */
 struct provider *editions_provider(const struct editions *e, struct sv name);
 
+/* The newest edition that has this app, not referenced, and the app in it; NULL: none. */
+struct edition *editions_app(const struct editions *e, struct sv name,
+			     const struct config_app **ret_app);
+
 /* Reads every client secret once and forgets it: `bff-broker -t`. */
 WARN_UNUSED enum err edition_check_secrets(const struct config *c, struct errmsg *msg);
 
