@@ -22,11 +22,13 @@ static enum err on_hello(struct peer *p, const struct ipc_message *m)
 #define login_park_handler login_park
 #define token_get_handler token_get
 #define logout_handler logout
+#define backchannel_handler backchannel
 REQUEST_HANDLER(login_begin)
 REQUEST_HANDLER(login_finish)
 REQUEST_HANDLER(login_park)
 REQUEST_HANDLER(token_get)
 REQUEST_HANDLER(logout)
+REQUEST_HANDLER(backchannel)
 
 static const struct row {
 	enum ipc_number number;
@@ -39,6 +41,7 @@ static const struct row {
     {IPC_LOGIN_PARK, IPC_PHASE_OPEN, on_login_park},
     {IPC_TOKEN_GET, IPC_PHASE_OPEN, on_token_get},
     {IPC_LOGOUT, IPC_PHASE_OPEN, on_logout},
+    {IPC_BACKCHANNEL, IPC_PHASE_OPEN, on_backchannel},
 };
 
 enum err dispatch_packet(struct peer *p, struct sv packet)

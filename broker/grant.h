@@ -112,6 +112,7 @@ struct grant_job {
 	/* Of the request under way. */
 	struct lease lease;
 	bool leased;
+	bool too_late; /* the last look said no */
 	struct lease_verdict verdict;
 	const char *detail;
 	uint32_t retry_after_s;

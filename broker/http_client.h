@@ -20,6 +20,7 @@
 #include "common/buf.h"
 
 #define HTTP_FLIGHTS_MAX 256
+#define HTTP_LOGIN_FLIGHTS_MAX 128 /* of them, those that strangers cause */
 #define HTTP_IDLE_CONNECTIONS 8
 #define HTTP_HEAD_MAX (64 * 1024)
 #define HTTP_BODY_MAX (256 * 1024)
@@ -37,24 +38,32 @@ enum http_outcome {
 /* Valid during the callback only; wiped after it. */
 struct http_response {
 	enum http_outcome outcome;
-	int status;	       /* 0 unless HTTP_ANSWERED */
-	struct sv body;	       /* empty unless HTTP_ANSWERED */
-	struct sv retry_after; /* as sent; empty: none */
-	const char *detail;    /* constant word for the log: what failed; "" when answered */
+	int status;		/* 0 unless HTTP_ANSWERED */
+	struct sv body;		/* empty unless HTTP_ANSWERED */
+	struct sv retry_after;	/* as sent; empty: none */
+	struct sv content_type; /* ditto */
+	const char *detail;	/* constant word for the log: what failed; "" when answered */
 };
 typedef void (*http_fn)(void *arg, const struct http_response *r);
+
+/* Anybody can cause the first steps of a login, as many as the rate of beginnings lets through; a
+ * provider that is slow must not let them take the room of people who are logged in. */
+enum http_share { HTTP_SHARE_ALL = 0, HTTP_SHARE_LOGIN };
 
 struct http_request {
 	struct sv url; /* copied */
 	enum http_policy policy;
 	struct sv authorization; /* value of the header, copied; empty: none */
-	struct buf *form;	 /* POST of a form: content is taken, `form` left empty.
-				  * NULL: GET */
+	struct sv ca;	  /* PEM, in place of the system's authorities; outlives the flight */
+	struct sv client; /* PEM of private key and certificate, shown when asked for one; ditto */
+	struct buf *form; /* POST of a form: content is taken, `form` left empty.
+			   * NULL: GET */
 	bool (*before_send)(
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */
 	void *before_arg;
 	unsigned deadline_ms; /* of all of it; 0: TIMEOUT_IDP_MS, and never more */
+	enum http_share share;
 	http_fn fn;
 	void *arg;
 };
@@ -64,8 +73,8 @@ WARN_UNUSED enum err http_client_new(struct event_base *base, struct http_client
 /* Drops flights without calling back. Not from within a callback. */
 void http_client_free(struct http_client **c);
 
-/* ERR_OK: fn will be called, unless *ret_flight is canceled. ERR_LIMIT: too many flights;
- * ERR_DENIED, ERR_SYNTAX: the URL; ERR_NOMEM. On failure `form` is wiped too. */
+/* ERR_OK: fn will be called, unless *ret_flight is canceled. ERR_LIMIT: too many flights (of the
+ * share); ERR_DENIED, ERR_SYNTAX: the URL; ERR_NOMEM. On failure `form` is wiped too. */
 WARN_UNUSED enum err http_client_send(struct http_client *c, const struct http_request *r,
 				      struct http_flight **ret_flight);
 

@@ -46,26 +46,6 @@ static void note_listens(struct notes *x)
 			     "/readyz are");
 }
 
-static void note_providers(struct notes *x)
-{
-	const struct config *c = x->b->c;
-
-	for (size_t i = 0; i < c->nproviders; i++) {
-		const struct config_provider *p = &c->providers[i];
-
-		if (p->client_auth == CLIENT_PRIVATE_KEY_JWT)
-			note(x, CONFIG_OPT_provider_client_auth, i,
-			     "private_key_jwt is not built yet: logins at this provider are "
-			     "refused");
-		if (p->client_auth == CLIENT_TLS)
-			note(x, CONFIG_OPT_provider_client_auth, i,
-			     "tls is not built yet: logins at this provider are refused");
-		if ((p->claims_from & CLAIMS_USERINFO) != 0)
-			note(x, CONFIG_OPT_provider_claims_from, i,
-			     "userinfo is not built yet: claims come from the ID token alone");
-	}
-}
-
 static void note_apps(struct notes *x)
 {
 	const struct config *c = x->b->c;
@@ -107,7 +87,6 @@ enum err config_notes(struct config_build *b)
 		note(&x, CONFIG_OPT_web_session_cache, 0,
 		     "is not built yet: sessions are read from the database each time");
 	note_listens(&x);
-	note_providers(&x);
 	note_apps(&x);
 	note_routes(&x);
 	b->c->notes = (struct config_list){x.v, x.n};

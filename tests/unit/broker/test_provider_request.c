@@ -1,3 +1,4 @@
+#include "tests/unit/broker/certificates.h"
 #include "tests/unit/broker/provider_fixture.h"
 
 static void code(struct seen *s)
@@ -108,17 +109,84 @@ static void other_grants_are_not_refreshed(void **state)
 	assert_int_equal(s.calls, 0);
 }
 
-static void other_client_authentication_is_unsupported(void **state)
+/* Anybody can begin a login and bring a code, made up or not; with a slow provider such requests
+ * pile up, and people who are logged in still need their tokens. */
+static void logins_leave_room_for_refreshes(void **state)
 {
-	struct seen s = {.allow = true};
+	static struct seen s;
+	struct buf form;
+	enum err e = ERR_OK;
 
 	(void)state;
+	s = (struct seen){.allow = true};
+	for (unsigned i = 0; i <= HTTP_FLIGHTS_MAX && e == ERR_OK; i++)
+		e = provider_code(t.provider, SV("made up"), SV("https://a.example/cb"),
+				  SV("verifier"), on_token, &s);
+	assert_int_equal(e, ERR_LIMIT);
+	buf_init(&form, 1000);
+	buf_add(&form, SV("client_id=app"));
+	assert_int_equal(provider_push(t.provider, &form, on_pushed, &s), ERR_LIMIT);
+	/* Less one: the keys may be under way. */
+	for (unsigned i = 1; i < HTTP_FLIGHTS_MAX - HTTP_LOGIN_FLIGHTS_MAX; i++)
+		assert_int_equal(
+		    provider_refresh(t.provider, SV("rt"), &t.service, may_send, on_token, &s),
+		    ERR_OK);
+	assert_int_equal(s.calls, 0);
+}
+
+static int set_up_pushing(void **state)
+{
+	char extra[128];
+
+	if (set_up(state) != 0)
+		return -1;
+	snprintf(extra, sizeof extra, ",\"pushed_authorization_request_endpoint\":\"%s/par\"",
+		 t.issuer);
+	serve_metadata(t.issuer, extra);
+	start_provider();
+	loop_for_metadata();
+	loop_for_hits("GET /keys", 1);
+	return 0;
+}
+
+static int set_up_signing(void **state)
+{
+	if (set_up(state) != 0)
+		return -1;
 	t.config.client_auth = CLIENT_PRIVATE_KEY_JWT;
-	assert_int_equal(provider_code(t.provider, SV("c"), SV("u"), SV("v"), on_token, &s),
-			 ERR_UNSUPPORTED);
-	assert_int_equal(provider_revoke(t.provider, SV("r"), on_revoked, &s), ERR_OK);
-	loop_until(t.base, &s.done);
-	assert_int_equal(s.e, ERR_OK); /* there is no endpoint to authenticate to */
+	put_key(&t.pem, t.key, NULL);
+	start_provider();
+	loop_for_metadata();
+	return 0;
+}
+
+static struct sv sent_assertion(char out[4096])
+{
+	const char *at = strstr(t.server.last, "&client_assertion=");
+
+	assert_non_null(at);
+	snprintf(out, 4096, "%s", at + strlen("&client_assertion="));
+	return sv_str(out);
+}
+
+/* An assertion sent twice is a replay (RFC 7523 3). */
+static void every_attempt_has_an_assertion_of_its_own(void **state)
+{
+	char first[4096], second[4096];
+	struct jose_token token;
+	struct seen s;
+
+	(void)state;
+	server_on(&t.server, "POST /token", 503, "");
+	refresh(&t.service, true, &s);
+	assert_int_equal(s.outcome, TOKEN_UNKNOWN);
+	assert_int_equal(jose_parse(sent_assertion(first), ALG_ES256, &token), JWT_NONE);
+	assert_int_equal(jose_verify(&token, t.key), ERR_OK);
+	assert_null(strstr(t.server.last, "\r\nAuthorization:"));
+	refresh(&t.service, true, &s);
+	assert_int_equal(jose_parse(sent_assertion(second), ALG_ES256, &token), JWT_NONE);
+	assert_int_equal(jose_verify(&token, t.key), ERR_OK);
+	assert_string_not_equal(first, second);
 }
 
 static void a_token_is_exchanged(void **state)
@@ -317,13 +385,16 @@ static void a_token_is_revoked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(logins_leave_room_for_refreshes, set_up_pushing,
+					    tear_down),
 	    READY(a_code_is_exchanged),
 	    READY(a_refresh_carries_its_resource),
 	    READY(a_refresh_without_the_lease_is_not_sent),
 	    READY(a_lost_answer_is_unknown),
 	    READY(a_provider_gone_is_not_sent),
 	    READY(other_grants_are_not_refreshed),
-	    READY(other_client_authentication_is_unsupported),
+	    cmocka_unit_test_setup_teardown(every_attempt_has_an_assertion_of_its_own,
+					    set_up_signing, tear_down),
 	    READY(a_token_is_exchanged),
 	    READY(the_client_asks_for_itself),
 	    READY(a_service_of_another_grant_is_not_asked_for),
