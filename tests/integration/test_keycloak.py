@@ -18,7 +18,6 @@ from wait import eventually  # noqa: E402
 
 SECRET = "k" * 40
 PORT = free_port()
-PUBLIC = free_port()
 ORIGIN = "http://app.localhost:%d" % PORT
 
 PROVIDER = """
@@ -34,7 +33,7 @@ provider "{name}" {{
     insecure_loopback  = yes
 }}
 service "crm{suffix}"    {{ provider = "{name}" grant = scope scope = {{openid, crm}} audience = "crm" }}
-service "orders{suffix}" {{ provider = "{name}" grant = exchange audience = "orders" }}
+service "orders{suffix}" {{ provider = "{name}" grant = exchange audience = "orders" scope = {{orders}} }}
 service "own{suffix}"    {{ provider = "{name}" grant = session }}
 service "robot{suffix}"  {{ provider = "{name}" grant = client_credentials scope = {{crm}} audience = "crm" }}
 """
@@ -62,7 +61,7 @@ class KeycloakStack(Stack):
     provider_text = PROVIDER
 
     def __init__(self, keycloak, realm, **more):
-        super().__init__(edge=None, port=PORT, workers=1, apps=[App(more=more.pop("app", ""))], extra=ROUTES, **more)
+        super().__init__(edge=None, port=PORT, workers=1, apps=[App(hosts=("app.localhost", "127.0.0.1"))], extra=ROUTES, **more)
         self.keycloak, self.realm, self.client_secret = keycloak, realm, SECRET
 
     def start_idp(self):
@@ -105,7 +104,7 @@ def keycloak():
     except cache.Missing as why:
         pytest.skip(str(why).splitlines()[0])
     with Keycloak(SECRET, [ORIGIN + "/auth/callback"], [ORIGIN + "/"],
-                  backchannel=ORIGIN + "/auth/backchannel-logout") as server:
+                  backchannel="http://127.0.0.1:%d/auth/backchannel-logout" % PORT) as server:
         yield server
 
 
@@ -171,3 +170,12 @@ def test_logout_ends_the_grant_there_too(stack):
     assert "/protocol/openid-connect/logout?" in answer.json()["redirect_url"]
     eventually(lambda: stack.pg.value("select count(*) from bff_private.grants") == "0", what="the revocation")
     assert at_keycloak(stack, "alice") == before
+
+
+def test_a_logout_there_reaches_us(stack, keycloak):
+    b, other = stack.login(), stack.login("bob")
+    assert stack.verify("/private/", b).status == 200
+    keycloak.admin("POST", "/%s/users/%s/logout" % (stack.realm, keycloak.user_id(stack.realm, "alice")))
+    eventually(lambda: stack.verify("/private/", b).status == 401, what="the end of the session")
+    assert stack.pg.value("select reason from bff.ended") == "backchannel"
+    assert stack.verify("/private/", other).status == 200
