@@ -18,6 +18,9 @@ static void destroy(struct pg *p)
 			event_free(c->soon);
 	}
 	free(p->conns);
+	if (p->renew != NULL)
+		event_free(p->renew);
+	free(p->listen);
 	pg_target_free(&p->target);
 	free(p->password_file);
 	buf_done(&p->text);
@@ -35,9 +38,59 @@ void pg_leave(struct pg *p)
 		destroy(p);
 }
 
-static bool conn_init(struct pg *p, struct pg_conn *c)
+/* --- leases --- */
+
+static void renew_after(struct pg *p, int64_t ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	p->renew_set = evtimer_add(p->renew, &tv) == 0; /* else: the next use tries again */
+}
+
+static void on_renew(evutil_socket_t fd, short what, void *arg)
+{
+	struct pg *p = arg;
+	int64_t now = clock_boot_ms();
+
+	(void)fd;
+	(void)what;
+	p->renew_set = false;
+	if (p->closed || !p->lease_used)
+		return; /* nobody asked: an idle pool stays idle, and its leases end */
+	p->lease_used = false;
+	for (size_t i = 0; i < p->nconns; i++)
+		if (p->conns[i].state == PG_UP && now - p->conns[i].trip.sent_ms >= PG_RENEW_MS / 2)
+			pg_pipeline_renew(&p->conns[i]);
+	renew_after(p, PG_RENEW_MS);
+}
+
+/* The first use after a pause renews at once, for the lease may be about to end. */
+void pg_lease_used(struct pg *p)
+{
+	p->lease_used = true;
+	if (!p->renew_set && p->listen != NULL && !p->closed)
+		renew_after(p, 0);
+}
+
+/* --- the pool --- */
+
+static enum err set_channel(struct pg *p, const struct pg_options *o)
+{
+	if (o->channel == NULL)
+		return ERR_OK;
+	assert(o->listener.notified != NULL && o->listener.renewed != NULL &&
+	       o->listener.disturbed != NULL);
+	p->listener = o->listener;
+	p->renew = evtimer_new(p->base, on_renew, p);
+	if (asprintf(&p->listen, "listen \"%s\"", o->channel) == -1)
+		p->listen = NULL;
+	return p->listen != NULL && p->renew != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static bool conn_init(struct pg *p, struct pg_conn *c, unsigned number)
 {
 	c->pg = p;
+	c->trip.conn = number;
 	c->state = PG_DOWN;
 	TAILQ_INIT(&c->calls);
 	c->io = event_new(p->base, -1, EV_READ, pg_conn_on_io, c);
@@ -67,7 +120,8 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 		p->nconns = o->connections;
 	if (o->password_file != NULL)
 		p->password_file = strdup(o->password_file);
-	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL)) {
+	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL) ||
+	    set_channel(p, o) != ERR_OK) {
 		(void)errmsg_set(e, rc, "%s", err_text(rc));
 		goto fail;
 	}
@@ -75,7 +129,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	if (rc != ERR_OK)
 		goto fail;
 	for (size_t i = 0; i < p->nconns; i++) {
-		if (!conn_init(p, &p->conns[i])) {
+		if (!conn_init(p, &p->conns[i], (unsigned)i)) {
 			rc = errmsg_set(e, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
 			goto fail;
 		}
@@ -204,6 +258,11 @@ void pg_call_cancel(struct pg_call **c)
 		return;
 	(*c)->fn = NULL;
 	*c = NULL;
+}
+
+const struct pg_trip *pg_rows_trip(const struct pg_rows *r)
+{
+	return r->trip;
 }
 
 size_t pg_rows_count(const struct pg_rows *r)

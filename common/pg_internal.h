@@ -20,6 +20,7 @@
 
 #define PG_HOSTS_MAX 16
 #define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
+#define PG_STMT_NONE UINT32_MAX
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 
@@ -36,7 +37,8 @@ struct pg_call {
 	void *arg;
 	int64_t deadline_ms; /* clock_boot_ms() */
 	PGresult *result;    /* came, but its transaction's end has not */
-	unsigned stmt;
+	struct pg_trip trip;
+	unsigned stmt; /* PG_STMT_NONE: a bare sync, for the lease */
 };
 TAILQ_HEAD(pg_calls, pg_call);
 
@@ -54,6 +56,7 @@ struct pg_conn {
 	size_t tried;	/* hosts that failed since the last success or wait */
 	unsigned failures;
 	size_t nprepared;
+	struct pg_trip trip; /* the last one sent */
 	size_t ncalls;
 	struct pg_calls calls; /* in the order their answers come */
 };
@@ -68,6 +71,11 @@ struct pg {
 	const struct pg_statement *statements;
 	size_t nstatements;
 	int64_t query_timeout_ms;
+	char *listen; /* the statement; NULL: no channel */
+	struct pg_listener listener;
+	uint64_t serials;
+	struct event *renew; /* of leases */
+	bool renew_set, lease_used;
 	struct pg_conn *conns;
 	size_t nconns, nup;
 	void (*ready_fn)(void *arg, bool ready);
@@ -79,6 +87,7 @@ struct pg {
 
 struct pg_rows {
 	const PGresult *result;
+	const struct pg_trip *trip;
 };
 
 void pg_enter(struct pg *p);
@@ -97,6 +106,8 @@ PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password
 /* pg_connect.c */
 /* Sets the one state, and tells pg_on_ready() what follows from it. */
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
+/* What came over the connection so far is no longer to be relied on. */
+void pg_conn_disturb(struct pg_conn *c);
 void pg_conn_start(struct pg_conn *c);
 /* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
  * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
@@ -113,6 +124,10 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 /* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
 bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 		      const int *lengths, const int *formats);
+/* A round trip that asks nothing. */
+void pg_pipeline_renew(struct pg_conn *c);
+/* Tells the notifications that came; the pool may be closed, the connection broken afterwards. */
+void pg_pipeline_notify(struct pg_conn *c);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
 void pg_pipeline_flush(struct pg_conn *c);
