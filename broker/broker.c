@@ -17,7 +17,7 @@
 #include "broker/revocation.h"
 #include "broker/sweep.h"
 #include "common/clock.h"
-#include "common/ipc_socket.h"
+#include "common/ipc_listen.h"
 #include "common/log.h"
 
 #define ACCEPTS_PER_TURN 64
