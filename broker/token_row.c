@@ -29,8 +29,10 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .issuer = pg_rows_sv(rows, 0, 13),
 	    .id_token_sealed = pg_rows_sv(rows, 0, 14),
 	    .token_config = pg_rows_sv(rows, 0, 15),
+	    .absolute_left_ms = pg_rows_i64(rows, 0, 16),
 	    .refresh_generation = pg_rows_i64(rows, 0, 17),
 	    .id_token_generation = pg_rows_i64(rows, 0, 18),
+	    .idle_left_ms = pg_rows_i64(rows, 0, 19),
 	};
 	return ERR_OK;
 }
@@ -40,8 +42,7 @@ static struct token_verdict refuse(enum ipc_error code, const char *detail)
 	return (struct token_verdict){.next = TOKEN_REFUSE, .refusal = code, .detail = detail};
 }
 
-/* Jitter by the grant's id: spread over sessions, and the same at every look. */
-static int64_t margin_ms(int64_t ttl_ms, struct sv grant_id)
+int64_t token_margin_ms(int64_t ttl_ms, struct sv grant_id)
 {
 	int64_t margin = ttl_ms * TOKEN_MARGIN_PERCENT / 100;
 
@@ -64,7 +65,7 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 	/* SECURITY: nothing of one provider goes to another that took its name. */
 	if (!sv_eq(row->provider, p->name) || !sv_eq(row->issuer, p->issuer))
 		return refuse(IPC_ERROR_REAUTHENTICATE, "other_provider");
-	if (held->left_ms > margin_ms(held->ttl_ms, row->grant_id))
+	if (held->left_ms > token_margin_ms(held->ttl_ms, row->grant_id))
 		return (struct token_verdict){.next = TOKEN_ANSWER};
 	if (!row->grant_live)
 		return refuse(IPC_ERROR_REAUTHENTICATE, "grant_over");

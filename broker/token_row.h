@@ -33,6 +33,7 @@ struct token_row {
 	struct sv token_sealed, token_config;
 	int64_t token_left_ms, token_generation;
 	int64_t refresh_generation, id_token_generation; /* that they were sealed under */
+	int64_t idle_left_ms, absolute_left_ms;		 /* of the session */
 };
 /* ERR_NOT_FOUND: not exactly one row. */
 WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);
@@ -61,6 +62,10 @@ struct token_held {
 };
 struct token_verdict token_judge(const struct token_row *row, const struct token_ask *ask,
 				 const struct token_held *held);
+
+/* So long before its end a token of this lifetime is renewed. Jitter by an id: spread over
+ * grants, and the same at every look. */
+int64_t token_margin_ms(int64_t ttl_ms, struct sv id);
 
 /* The name a service's token is filed under. */
 struct sv token_filed_as(const struct config_service *s);

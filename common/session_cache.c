@@ -193,12 +193,17 @@ static bool named_since(struct session_cache *c, const unsigned char *hash, int6
 	return sent_ms <= c->flushed_ms || sent_ms <= *mark_of(c, prefix_of(hash));
 }
 
+bool session_cache_believes(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
+			    const struct pg_trip *trip, int64_t now_ms)
+{
+	return now_ms - trip->sent_ms < PG_LEASE_MS && !named_since(c, hash, trip->sent_ms);
+}
+
 static bool may_be_filed(struct session_cache *c, const unsigned char *hash,
 			 const struct pg_trip *trip, int64_t ends_ms, int64_t now_ms)
 {
 	return trip->conn < SESSION_CACHE_CONNECTIONS_MAX && leased(c, trip, now_ms) &&
-	       now_ms - trip->sent_ms < PG_LEASE_MS && now_ms < ends_ms &&
-	       !named_since(c, hash, trip->sent_ms);
+	       now_ms < ends_ms && session_cache_believes(c, hash, trip, now_ms);
 }
 
 static void make_room(struct session_cache *c)

@@ -48,6 +48,11 @@ void session_cache_free(struct session_cache **c);
 void *session_cache_get(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
 			int64_t now_ms);
 
+/* Whether a row may be judged by: no notification named the session since the query was sent, and
+ * that is not PG_LEASE_MS ago. Otherwise it is to be read again. Needs no lease. */
+bool session_cache_believes(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
+			    const struct pg_trip *trip, int64_t now_ms);
+
 /* Files what a query read that was sent with `trip`. left_ms: to the nearer of the session's
  * limits. bytes: all that the value holds. False: not filed, the value stays the caller's (who may
  * answer with it once, right now). One that stood there is freed first. */
