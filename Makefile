@@ -5,7 +5,7 @@
 #	make demo       the whole thing on this machine    make bench  figures (not part of test)
 #	make deps       install what is missing            make lint   what the binaries may link, and more
 #
-# Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan).
+# Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan, fault points).
 
 VERSION := 0.1.0
 VARIANT ?= gcc
@@ -23,7 +23,7 @@ CC_clang := clang
 CC_asan := gcc
 OPT_gcc := -O2 -D_FORTIFY_SOURCE=2
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2
-OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_asan := -O1 -DBFF_FAULT_POINTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan := -fsanitize=address,undefined
 CC_fuzz := clang
 OPT_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
@@ -105,12 +105,14 @@ $(B)/bff-broker: $(B)/broker/main.o $(B)/libbroker.a $(B)/libcommon.a
 	@echo '  LD $(VARIANT) $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
 
-# tests/unit/DIR/test_FILE.c is linked with DIR's archive and common's.
+# tests/unit/DIR/test_FILE.c is linked with DIR's archive and common's. Where it defines __wrap_NAME, that is called in
+# place of NAME (ld --wrap): how a test stands in for a neighbour, or has an allocation fail.
+WRAPS = $$(nm $< | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 define unit_rule
 $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(sort $(B)/lib$(1).a $(B)/libcommon.a)
 	@mkdir -p $$(@D)
 	@echo '  LD $(VARIANT) $$@'
-	@$$(CC) $$(LDFLAGS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
+	@$$(CC) $$(LDFLAGS) $$(WRAPS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
 endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))

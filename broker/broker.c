@@ -15,6 +15,7 @@
 #include "broker/peer.h"
 #include "broker/reseal.h"
 #include "broker/revocation.h"
+#include "broker/service_token.h"
 #include "broker/sweep.h"
 #include "common/clock.h"
 #include "common/ipc_listen.h"
@@ -262,6 +263,8 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 	if (rc == ERR_OK)
 		rc = grant_table_new(b, &b->grants);
 	if (rc == ERR_OK)
+		rc = service_tokens_new(b, &b->service_tokens);
+	if (rc == ERR_OK)
 		rc = revocation_new(b, &b->revocation);
 	if (rc == ERR_OK)
 		rc = sweep_new(b, &b->sweep);
@@ -340,6 +343,7 @@ void broker_free(struct broker **bp)
 	if (b->pg != NULL)
 		pg_close(&b->pg);
 	grant_table_free(&b->grants);
+	service_tokens_free(&b->service_tokens);
 	revocation_free(&b->revocation);
 	sweep_free(&b->sweep);
 	reseal_free(&b->reseal);

@@ -27,6 +27,7 @@ struct grant_table;
 struct key_watch;
 struct reseal;
 struct revocation;
+struct service_tokens;
 struct sweep;
 
 struct broker {
@@ -37,6 +38,7 @@ struct broker {
 	struct editions editions;
 	struct rate_limit *limits;
 	struct grant_table *grants;
+	struct service_tokens *service_tokens;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	struct reseal *reseal;

@@ -25,6 +25,13 @@ static enum err basic(const struct config_provider *p, struct sv secret, struct 
 	return e;
 }
 
+/* A pushed authorization request has it already. */
+static void add_client_id(const struct config_provider *p, struct buf *form)
+{
+	if (!form_has(form, SV("client_id")))
+		form_add(form, SV("client_id"), p->client_id);
+}
+
 enum err client_auth_apply(const struct config_provider *p, struct sv secret, struct buf *form,
 			   struct buf *authorization)
 {
@@ -34,7 +41,7 @@ enum err client_auth_apply(const struct config_provider *p, struct sv secret, st
 	case CLIENT_SECRET_POST:
 		if (secret.n == 0)
 			return ERR_CONFIG;
-		form_add(form, SV("client_id"), p->client_id);
+		add_client_id(p, form);
 		form_add(form, SV("client_secret"), secret);
 		return buf_ok(form) ? ERR_OK : ERR_NOMEM;
 	case CLIENT_PRIVATE_KEY_JWT:

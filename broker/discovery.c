@@ -34,6 +34,17 @@ static const struct endpoint {
     {offsetof(struct provider_metadata, end_session_endpoint), "end_session_endpoint", OPTIONAL},
     {offsetof(struct provider_metadata, revocation_endpoint), "revocation_endpoint", OPTIONAL},
     {offsetof(struct provider_metadata, userinfo_endpoint), "userinfo_endpoint", OPTIONAL},
+    {offsetof(struct provider_metadata, pushed_authorization_request_endpoint),
+     "pushed_authorization_request_endpoint", OPTIONAL},
+};
+
+static const struct flag {
+	size_t offset;
+	const char *name;
+} flags[] = {
+    {offsetof(struct provider_metadata, iss_parameter_supported),
+     "authorization_response_iss_parameter_supported"},
+    {offsetof(struct provider_metadata, require_pushed), "require_pushed_authorization_requests"},
 };
 
 /* What the document lists must hold what we use; one that lists nothing says nothing. */
@@ -73,6 +84,14 @@ static enum err read_endpoint(struct json_object *o, const struct endpoint *row,
 	return e == ERR_OK ? copy(d, url, to) : e == ERR_NOT_FOUND ? ERR_SYNTAX : e;
 }
 
+static enum err read_flag(struct json_object *o, const struct flag *row, struct discovery *d)
+{
+	bool *to = (bool *)(void *)((char *)&d->metadata + row->offset);
+	enum err e = json_get_bool(o, row->name, to);
+
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err check_lists(struct json_object *o, const char **ret_detail)
 {
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -104,13 +123,18 @@ static enum err read_all(struct json_object *o, struct sv issuer, enum http_poli
 		*ret_detail = endpoints[i].name;
 		e = read_endpoint(o, &endpoints[i], policy, d);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(flags) && e == ERR_OK; i++) {
+		*ret_detail = flags[i].name;
+		e = read_flag(o, &flags[i], d);
+	}
 	if (e == ERR_OK)
 		e = check_lists(o, ret_detail);
-	if (e != ERR_OK)
-		return e;
-	*ret_detail = "authorization_response_iss_parameter_supported";
-	e = json_get_bool(o, *ret_detail, &d->metadata.iss_parameter_supported);
-	return e == ERR_NOT_FOUND ? ERR_OK : e;
+	if (e == ERR_OK && d->metadata.require_pushed &&
+	    d->metadata.pushed_authorization_request_endpoint.n == 0) {
+		*ret_detail = "pushed_authorization_request_endpoint";
+		e = ERR_SYNTAX;
+	}
+	return e;
 }
 
 enum err discovery_parse(struct sv body, struct sv issuer, enum http_policy policy,

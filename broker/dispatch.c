@@ -19,10 +19,12 @@ static enum err on_hello(struct peer *p, const struct ipc_message *m)
 	}
 #define login_begin_handler login_begin
 #define login_finish_handler login_finish
+#define login_park_handler login_park
 #define token_get_handler token_get
 #define logout_handler logout
 REQUEST_HANDLER(login_begin)
 REQUEST_HANDLER(login_finish)
+REQUEST_HANDLER(login_park)
 REQUEST_HANDLER(token_get)
 REQUEST_HANDLER(logout)
 
@@ -34,6 +36,7 @@ static const struct row {
     {IPC_HELLO, IPC_PHASE_HELLO, on_hello},
     {IPC_LOGIN_BEGIN, IPC_PHASE_OPEN, on_login_begin},
     {IPC_LOGIN_FINISH, IPC_PHASE_OPEN, on_login_finish},
+    {IPC_LOGIN_PARK, IPC_PHASE_OPEN, on_login_park},
     {IPC_TOKEN_GET, IPC_PHASE_OPEN, on_token_get},
     {IPC_LOGOUT, IPC_PHASE_OPEN, on_logout},
 };

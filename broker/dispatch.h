@@ -15,6 +15,7 @@ WARN_UNUSED enum err dispatch_packet(struct peer *p, struct sv packet);
 /* Handlers: take the request and answer it, now or later. Views in m borrow the packet. */
 void login_begin(struct request **r, const struct ipc_login_begin *m);
 void login_finish(struct request **r, const struct ipc_login_finish *m);
+void login_park(struct request **r, const struct ipc_login_park *m);
 void token_get(struct request **r, const struct ipc_token_get *m);
 void logout(struct request **r, const struct ipc_logout *m);
 

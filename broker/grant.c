@@ -12,25 +12,33 @@ struct sv grant_id(const struct grant *g)
 	return sv_of((const char *)g->id, g->id_len);
 }
 
+/* --- states --- */
+
 static const char *state_word(enum grant_state s)
 {
 	switch (s) {
-	case GRANT_IDLE:
-		return "idle";
+	case GRANT_NEW:
+		return "new";
 	case GRANT_READING:
 		return "reading";
+	case GRANT_QUEUED:
+		return "queued";
 	case GRANT_PAUSED:
 		return "paused";
 	case GRANT_LEASING:
 		return "leasing";
 	case GRANT_SENDING:
 		return "sending";
+	case GRANT_EXCHANGING:
+		return "exchanging";
 	case GRANT_CHECKING:
 		return "checking";
 	case GRANT_STORING:
 		return "storing";
 	case GRANT_RELEASING:
 		return "releasing";
+	case GRANT_ENDED:
+		return "ended";
 	}
 	return "?";
 }
@@ -38,80 +46,64 @@ static const char *state_word(enum grant_state s)
 /* Bit n: may be entered from state n. */
 #define FROM(s) (1U << (s))
 static const unsigned legal[] = {
-    [GRANT_IDLE] = FROM(GRANT_READING) | FROM(GRANT_PAUSED) | FROM(GRANT_LEASING) |
-		   FROM(GRANT_SENDING) | FROM(GRANT_CHECKING) | FROM(GRANT_STORING) |
-		   FROM(GRANT_RELEASING),
-    [GRANT_READING] = FROM(GRANT_IDLE) | FROM(GRANT_PAUSED) | FROM(GRANT_LEASING) |
+    [GRANT_READING] = FROM(GRANT_NEW) | FROM(GRANT_READING) | FROM(GRANT_QUEUED) |
+		      FROM(GRANT_PAUSED) | FROM(GRANT_SENDING) | FROM(GRANT_EXCHANGING) |
 		      FROM(GRANT_STORING) | FROM(GRANT_RELEASING),
+    [GRANT_QUEUED] = FROM(GRANT_READING),
     [GRANT_PAUSED] = FROM(GRANT_READING) | FROM(GRANT_LEASING),
     [GRANT_LEASING] = FROM(GRANT_READING),
-    [GRANT_SENDING] = FROM(GRANT_LEASING),
+    [GRANT_SENDING] = FROM(GRANT_LEASING) | FROM(GRANT_READING),
+    [GRANT_EXCHANGING] = FROM(GRANT_READING),
     [GRANT_CHECKING] = FROM(GRANT_SENDING),
-    [GRANT_STORING] = FROM(GRANT_SENDING) | FROM(GRANT_CHECKING),
+    [GRANT_STORING] = FROM(GRANT_SENDING) | FROM(GRANT_EXCHANGING) | FROM(GRANT_CHECKING),
     [GRANT_RELEASING] = FROM(GRANT_LEASING) | FROM(GRANT_SENDING),
+    [GRANT_ENDED] = ~FROM(GRANT_ENDED),
 };
 
-void grant_set_state(struct grant *g, enum grant_state to)
+void grant_job_set_state(struct grant_job *j, enum grant_state to)
 {
-	log_debug("grant_state", K("from", state_word(g->state)), K("to", state_word(to)));
-	assert((legal[to] & FROM(g->state)) != 0);
-	g->state = to;
+	log_debug("grant_state", K("from", state_word(j->state)), K("to", state_word(to)));
+	assert((legal[to] & FROM(j->state)) != 0);
+	j->state = to;
+	j->waiters.late =
+	    to == GRANT_STORING || to == GRANT_READING ? IPC_ERROR_STORE : IPC_ERROR_PROVIDER_DOWN;
 }
 
-/* --- waiters and jobs --- */
+/* --- jobs --- */
 
-static void on_waiter_deadline(evutil_socket_t fd, short what, void *arg)
+const struct config_service *grant_job_wants(const struct grant_job *j)
 {
-	struct grant_waiter *w = arg;
-	enum grant_state state = w->job->grant->state;
-	bool store = state == GRANT_STORING || state == GRANT_READING;
-
-	(void)fd;
-	(void)what;
-	if (w->request != NULL)
-		request_fail(&w->request, store ? IPC_ERROR_STORE : IPC_ERROR_PROVIDER_DOWN,
-			     (struct request_failure){.retry_after_s = 1, .detail = "wait_over"});
+	return j->subject ? &j->own : j->service;
 }
 
-static void add_waiter(struct grant *g, struct grant_job *j, struct request **r)
+struct sv grant_job_digest(const struct grant_job *j)
 {
-	const struct timeval patience = {.tv_sec = GRANT_WAIT_MS / 1000,
-					 .tv_usec = GRANT_WAIT_MS % 1000 * 1000};
-	struct grant_waiter *w;
+	const unsigned char *d = j->subject ? j->own_digest : j->digest;
 
-	if (r == NULL)
-		return;
-	w = g->nwaiters < GRANT_WAITERS_MAX ? calloc(1, sizeof *w) : NULL;
-	if (w != NULL)
-		w->deadline = evtimer_new(g->broker->base, on_waiter_deadline, w);
-	if (w == NULL || w->deadline == NULL || evtimer_add(w->deadline, &patience) != 0) {
-		if (w != NULL && w->deadline != NULL)
-			event_free(w->deadline);
-		free(w);
-		request_fail(
-		    r, IPC_ERROR_PROVIDER_DOWN,
-		    (struct request_failure){.retry_after_s = 1, .detail = "too_many_waiters"});
-		return;
-	}
-	w->job = j;
-	w->request = *r;
-	*r = NULL;
-	w->next = j->waiters;
-	j->waiters = w;
-	g->nwaiters++;
+	return sv_of((const char *)d, CRYPT_SHA256_LEN);
 }
 
-static void waiter_free(struct grant *g, struct grant_waiter *w)
+struct provider *grant_job_provider(const struct grant_job *j)
 {
-	event_free(w->deadline);
-	free(w);
-	g->nwaiters--;
+	return edition_provider(j->edition, j->service->provider->name);
 }
 
-bool grant_job_is(const struct grant_job *j, const struct config_service *s,
-		  const unsigned char *digest)
+/* Digests of session and id_token are one, but their tokens are not. */
+static enum config_grant ask_grant(const struct grant_ask *ask)
 {
-	return memcmp(j->digest, digest, sizeof j->digest) == 0 && j->service->grant == s->grant;
+	return ask->service == NULL ? GRANT_SESSION : ask->service->grant;
+}
+
+struct grant_job *grant_find(const struct grant *g, const struct grant_ask *ask)
+{
+	bool check = ask->kind == GRANT_JOB_CHECK;
+	struct grant_job *j = g->jobs;
+
+	while (j != NULL && !((j->kind == GRANT_JOB_CHECK) == check &&
+			      memcmp(j->digest, ask->digest, sizeof j->digest) == 0 &&
+			      j->service->grant == ask_grant(ask)))
+		j = j->next;
+	return j;
 }
 
 static struct grant_job *add_job(struct grant *g, const struct grant_ask *ask)
@@ -124,14 +116,31 @@ static struct grant_job *add_job(struct grant *g, const struct grant_ask *ask)
 	if (j == NULL)
 		return NULL;
 	j->grant = g;
+	j->kind = ask->kind;
+	j->state = GRANT_NEW;
+	j->own = (struct config_service){.name = TOKEN_SESSION_SERVICE,
+					 .provider = ask->service == NULL ? ask->provider
+									  : ask->service->provider,
+					 .grant = GRANT_SESSION};
+	j->service = ask->service == NULL ? &j->own : ask->service;
+	if (token_config_digest(&j->own, j->own_digest) != ERR_OK) {
+		free(j);
+		return NULL;
+	}
 	j->edition = ask->edition;
 	edition_ref(j->edition);
-	j->service = ask->service;
 	memcpy(j->app, ask->app.p, ask->app.n);
 	j->app_len = ask->app.n;
 	memcpy(j->digest, ask->digest, sizeof j->digest);
 	memcpy(j->hash, ask->hash, sizeof j->hash);
+	j->checked = ask->checked;
+	j->checked_arg = ask->arg;
 	j->begun_ms = clock_boot_ms();
+	buf_init(&j->refresh_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
+	buf_init(&j->id_token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
+	buf_init(&j->token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
+	buf_init(&j->claims, VAULT_PLAIN_MAX);
+	buf_init(&j->email, VAULT_PLAIN_MAX);
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = j;
@@ -139,178 +148,146 @@ static struct grant_job *add_job(struct grant *g, const struct grant_ask *ask)
 	return j;
 }
 
+void grant_turn_away(const struct grant_ask *ask, struct request **r, const char *detail)
+{
+	if (r != NULL)
+		request_fail(r, IPC_ERROR_PROVIDER_DOWN,
+			     (struct request_failure){.retry_after_s = 1, .detail = detail});
+	if (ask->checked != NULL)
+		ask->checked(ask->arg, &(struct grant_checked){.code = IPC_ERROR_PROVIDER_DOWN,
+							       .detail = detail,
+							       .retry_after_s = 1});
+}
+
 void grant_ask(struct grant *g, const struct grant_ask *ask, struct request **r)
 {
-	struct grant_job *j = g->jobs;
+	struct grant_job *j = grant_find(g, ask);
+	bool joins = j != NULL;
 
-	while (j != NULL && !grant_job_is(j, ask->service, ask->digest))
-		j = j->next;
 	if (j == NULL)
 		j = add_job(g, ask);
-	if (j != NULL)
-		add_waiter(g, j, r);
+	if (j == NULL || (joins && ask->checked != NULL))
+		grant_turn_away(ask, r, j == NULL ? "queue_full" : "checked_already");
 	else if (r != NULL)
-		request_fail(r, IPC_ERROR_PROVIDER_DOWN,
-			     (struct request_failure){.retry_after_s = 1, .detail = "queue_full"});
-	if (g->state == GRANT_IDLE && g->jobs != NULL)
-		grant_read(g);
-	else if (g->jobs == NULL)
+		waiters_add(&j->waiters, r);
+	if (j == NULL && g->jobs == NULL)
 		grant_table_drop(g);
+	else if (j != NULL && !joins)
+		grant_read(j);
 }
 
-/* The first job is done: the next one, or the end of this object. */
-static void pop_job(struct grant *g)
+void grant_job_wipe(struct grant_job *j)
+{
+	secret_free(&j->refresh_token);
+	buf_done(&j->refresh_sealed);
+	buf_done(&j->id_token_sealed);
+	buf_done(&j->token_sealed);
+}
+
+/* The next one that waits for the refresh token looks whether it still needs it. */
+static void wake(struct grant *g)
 {
 	struct grant_job *j = g->jobs;
 
-	assert(j->waiters == NULL);
-	g->jobs = j->next;
+	while (j != NULL && j->state != GRANT_QUEUED)
+		j = j->next;
+	if (g->holder == NULL && j != NULL)
+		grant_read(j);
+}
+
+/* Its waiters were told. The last statement of whoever calls it. */
+static void end(struct grant_job *j)
+{
+	struct grant *g = j->grant;
+	struct grant_job **p = &g->jobs;
+
+	assert(j->waiters.first == NULL);
+	grant_job_set_state(j, GRANT_ENDED);
+	while (*p != j)
+		p = &(*p)->next;
+	*p = j->next;
 	g->njobs--;
+	if (g->holder == j)
+		g->holder = NULL;
+	grant_job_wipe(j);
+	buf_done(&j->claims);
+	buf_done(&j->email);
+	if (j->timer != NULL)
+		event_free(j->timer);
 	edition_unref(&j->edition);
+	explicit_bzero(j, sizeof *j);
 	free(j);
-	grant_flight_wipe(g);
 	if (g->broker->stopping)
 		return;
-	grant_set_state(g, GRANT_IDLE);
-	if (g->jobs != NULL)
-		grant_read(g);
-	else
+	if (g->jobs == NULL)
 		grant_table_drop(g);
-}
-
-void grant_waiters_fail(struct grant *g, enum ipc_error code, const char *detail, uint32_t retry_s)
-{
-	struct grant_job *j = g->jobs;
-
-	while (j->waiters != NULL) {
-		struct grant_waiter *w = j->waiters;
-
-		j->waiters = w->next;
-		if (w->request != NULL)
-			request_fail(
-			    &w->request, code,
-			    (struct request_failure){.retry_after_s = retry_s, .detail = detail});
-		waiter_free(g, w);
-	}
-}
-
-void grant_job_fail(struct grant *g, enum ipc_error code, const char *detail, uint32_t retry_s)
-{
-	grant_waiters_fail(g, code, detail, retry_s);
-	pop_job(g);
-}
-
-void grant_job_answer(struct grant *g, struct sv token, int64_t left_ms)
-{
-	struct ipc_token m = {.access_token = token, .expires_in_ms = (uint64_t)left_ms};
-	struct grant_job *j = g->jobs;
-
-	while (j->waiters != NULL) {
-		struct grant_waiter *w = j->waiters;
-
-		j->waiters = w->next;
-		if (w->request != NULL) {
-			struct buf packet;
-			enum err rc;
-
-			buf_init(&packet, IPC_FRAME_MAX);
-			rc = ipc_encode_token(&packet, w->request->id, &m);
-			request_answer(&w->request, rc, &packet);
-		}
-		waiter_free(g, w);
-	}
-	pop_job(g);
-}
-
-/* --- reading --- */
-
-/* What a reading that asks for a refresh leads to. */
-static void refresh_or_wait(struct grant *g, const struct token_row *row)
-{
-	struct grant_job *j = g->jobs;
-	int64_t now = clock_boot_ms();
-	uint32_t left_s = 0;
-	enum ipc_error held = holdoff_judge(&j->edition->holdoffs, j->service, now, &left_s);
-
-	if (held == IPC_ERROR_NONE)
-		held = holdoff_judge(&j->edition->holdoffs, j->service->provider, now, &left_s);
-	if (held != IPC_ERROR_NONE)
-		grant_job_fail(g, held, "held_off", left_s);
-	else if (j->stored)
-		grant_job_fail(g, IPC_ERROR_UPSTREAM, "token_too_short_lived", 0);
-	else if (row->lease_left_ms > 0 && now - j->begun_ms < GRANT_WAIT_MS)
-		grant_pause(g, LEASE_POLL_MS);
-	else if (row->lease_left_ms > 0)
-		grant_job_fail(g, IPC_ERROR_PROVIDER_DOWN, "leased_elsewhere", 1);
-	else if (++j->rounds > GRANT_ROUNDS_MAX)
-		grant_job_fail(g, IPC_ERROR_INTERNAL, "too_many_rounds", 1);
 	else
-		grant_flight_begin(g, row);
+		wake(g);
 }
 
-static void on_row(void *arg, enum err e, const struct pg_rows *rows)
+static void tell_checked(struct grant_job *j, const struct grant_checked *c)
 {
-	struct grant *g = arg;
-	struct grant_job *j = g->jobs;
-	const struct token_ask ask = {.app = sv_of(j->app, j->app_len),
-				      .service = j->service,
-				      .config_digest =
-					  sv_of((const char *)j->digest, sizeof j->digest)};
-	struct token_row row;
-	struct token_held held;
-	struct token_verdict v;
-	struct secret *token = NULL;
-	enum err opened = ERR_OK;
+	grant_checked_fn fn = j->checked;
 
-	if (e == ERR_OK)
-		e = token_row_read(rows, &row);
-	if (e != ERR_OK) {
-		grant_job_fail(g, IPC_ERROR_STORE, err_text(e), 1);
-		return;
+	j->checked = NULL;
+	if (fn != NULL)
+		fn(j->checked_arg, c);
+}
+
+void grant_job_fail(struct grant_job *j, enum ipc_error code, const char *detail, uint32_t retry_s)
+{
+	waiters_fail(&j->waiters, code, detail, retry_s);
+	tell_checked(
+	    j, &(struct grant_checked){.code = code, .detail = detail, .retry_after_s = retry_s});
+	end(j);
+}
+
+void grant_job_answer(struct grant_job *j, struct sv token, int64_t left_ms)
+{
+	waiters_answer(&j->waiters, token, left_ms);
+	tell_checked(j, &(struct grant_checked){.code = IPC_ERROR_NONE,
+						.detail = "",
+						.access_token = token,
+						.claims = buf_sv(&j->claims),
+						.email = buf_sv(&j->email)});
+	end(j);
+}
+
+bool grant_job_hold(struct grant_job *j)
+{
+	struct grant *g = j->grant;
+
+	if (g->holder != NULL && g->holder != j) {
+		grant_job_set_state(j, GRANT_QUEUED);
+		return false;
 	}
-	token_open(g->broker->ring, &row, &ask, clock_wall_s(), &token, &held, &opened);
-	if (opened != ERR_OK)
-		log_error("token_not_opened", KS("service", j->service->name),
-			  K("why", err_text(opened)), K("then", "fetching another"));
-	v = token_judge(&row, &ask, &held);
-	if (v.next == TOKEN_REFUSE)
-		grant_job_fail(g, v.refusal, v.detail, 0);
-	else if (v.next == TOKEN_ANSWER ||
-		 (v.next == TOKEN_ANSWER_AND_RENEW && (j->stored || j->waiters != NULL)))
-		grant_job_answer(g, token_view(j->service, token), held.left_ms);
-	else
-		refresh_or_wait(g, &row);
-	secret_free(&token);
+	g->holder = j;
+	return true;
 }
 
-void grant_read(struct grant *g)
+void grant_job_unhold(struct grant_job *j)
 {
-	struct grant_job *j = g->jobs;
-	struct sv filed_as = token_filed_as(j->service);
-	const struct pg_param params[] = {PG_BYTES(j->hash, sizeof j->hash), PG_SV(filed_as)};
-	enum err rc;
-
-	grant_set_state(g, GRANT_READING);
-	rc = pg_query(g->broker->pg, SQL_TOKEN_SESSION, params, on_row, g, NULL);
-	if (rc != ERR_OK)
-		grant_job_fail(g, IPC_ERROR_STORE, err_text(rc), 1);
+	if (j->grant->holder == j)
+		j->grant->holder = NULL;
+	wake(j->grant); /* j is still of this grant, which therefore stays */
 }
 
-static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct grant_job *j = arg;
+
 	(void)fd;
 	(void)what;
-	grant_read(arg);
+	j->later(j);
 }
 
-void grant_pause(struct grant *g, int64_t ms)
+void grant_job_later(struct grant_job *j, int64_t ms, void (*fn)(struct grant_job *j))
 {
-	const struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-	grant_set_state(g, GRANT_PAUSED);
-	if (g->timer != NULL)
-		event_free(g->timer);
-	g->timer = evtimer_new(g->broker->base, on_pause_over, g);
-	if (g->timer == NULL || evtimer_add(g->timer, &pause) != 0)
-		grant_job_fail(g, IPC_ERROR_INTERNAL, "no_timer", 1);
+	j->later = fn;
+	if (j->timer == NULL)
+		j->timer = evtimer_new(j->grant->broker->base, on_timer, j);
+	if (j->timer == NULL || evtimer_add(j->timer, &tv) != 0)
+		grant_job_fail(j, IPC_ERROR_INTERNAL, "no_timer", 1);
 }

@@ -7,6 +7,7 @@ struct grant_table {
 	struct broker *broker;
 	struct grant *chains[GRANT_TABLE_CHAINS];
 	size_t n;
+	struct refusals refusals;
 };
 
 enum err grant_table_new(struct broker *b, struct grant_table **ret)
@@ -49,12 +50,8 @@ static struct grant *add(struct grant_table *t, struct sv id)
 		return NULL;
 	g->table = t;
 	g->broker = t->broker;
-	g->state = GRANT_IDLE;
 	memcpy(g->id, id.p, id.n);
 	g->id_len = id.n;
-	buf_init(&g->refresh_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
-	buf_init(&g->id_token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
-	buf_init(&g->token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
 	g->next = t->chains[chain_of(id)];
 	t->chains[chain_of(id)] = g;
 	t->n++;
@@ -64,11 +61,7 @@ static struct grant *add(struct grant_table *t, struct sv id)
 static void destroy(struct grant *g)
 {
 	while (g->jobs != NULL)
-		grant_job_fail(g, IPC_ERROR_INTERNAL, "stopping", 1);
-	grant_flight_wipe(g);
-	if (g->timer != NULL)
-		event_free(g->timer);
-	explicit_bzero(g, sizeof *g);
+		grant_job_fail(g->jobs, IPC_ERROR_INTERNAL, "stopping", 1);
 	free(g);
 }
 
@@ -77,7 +70,7 @@ void grant_table_drop(struct grant *g)
 	struct grant_table *t = g->table;
 	struct grant **p = &t->chains[chain_of(grant_id(g))];
 
-	assert(g->state == GRANT_IDLE && g->jobs == NULL);
+	assert(g->jobs == NULL);
 	while (*p != g)
 		p = &(*p)->next;
 	*p = g->next;
@@ -107,10 +100,12 @@ bool grant_table_busy(const struct grant_table *t, const struct grant_ask *ask)
 {
 	const struct grant *g = find(t, ask->grant_id);
 
-	for (const struct grant_job *j = g == NULL ? NULL : g->jobs; j != NULL; j = j->next)
-		if (grant_job_is(j, ask->service, ask->digest))
-			return true;
-	return false;
+	return g != NULL && grant_find(g, ask) != NULL;
+}
+
+struct refusals *grant_table_refusals(struct grant_table *t)
+{
+	return &t->refusals;
 }
 
 void grant_table_ask(struct grant_table *t, const struct grant_ask *ask, struct request **r)
@@ -123,10 +118,7 @@ void grant_table_ask(struct grant_table *t, const struct grant_ask *ask, struct 
 		grant_ask(g, ask, r);
 		return;
 	}
-	if (r != NULL)
-		request_fail(
-		    r, IPC_ERROR_PROVIDER_DOWN,
-		    (struct request_failure){.retry_after_s = 1, .detail = "too_many_grants"});
+	grant_turn_away(ask, r, "too_many_grants");
 }
 
 size_t grant_table_count(const struct grant_table *t)

@@ -16,8 +16,11 @@ WARN_UNUSED enum err grant_table_new(struct broker *b, struct grant_table **ret)
 /* Frees what is left, without answers; queries and flights must be canceled before. */
 void grant_table_free(struct grant_table **t);
 
-/* Whether a job of this service waits or runs already, here. */
+/* Whether a job for this is under way already, here. */
 bool grant_table_busy(const struct grant_table *t, const struct grant_ask *ask);
+
+/* The negative cache, which outlives the grants. */
+struct refusals *grant_table_refusals(struct grant_table *t);
 
 /* Finds or makes the grant and asks it. Consumes *r (may be NULL). */
 void grant_table_ask(struct grant_table *t, const struct grant_ask *ask, struct request **r);

@@ -1,48 +1,91 @@
 #include "broker/holdoff.h"
 
-static struct holdoff *find(struct holdoffs *h, const void *what)
-{
-	struct holdoff *soonest = &h->v[0];
+#define STREAK_MAX 32
 
-	for (size_t i = 0; i < HOLDOFFS_MAX; i++) {
-		if (h->v[i].what == what)
-			return &h->v[i];
-		if (h->v[i].what == NULL || h->v[i].until_ms < soonest->until_ms)
-			soonest = &h->v[i];
-	}
-	*soonest = (struct holdoff){.what = what};
-	return soonest;
+static int64_t grown(int64_t first_ms, int64_t max_ms, unsigned streak)
+{
+	int64_t length = first_ms;
+
+	for (unsigned i = 0; i < streak && length < max_ms; i++)
+		length *= 2;
+	return length > max_ms ? max_ms : length;
 }
 
-void holdoff_for(struct holdoffs *h, const void *what, enum ipc_error answer, int64_t now_ms,
-		 int64_t length_ms, unsigned char random)
+static int64_t jittered(int64_t length_ms, unsigned char random)
+{
+	return length_ms + length_ms * random / 1024;
+}
+
+static uint32_t left_s(int64_t until_ms, int64_t now_ms)
+{
+	return until_ms <= now_ms ? 1 : (uint32_t)((until_ms - now_ms + 999) / 1000);
+}
+
+static struct holdoff *find(struct holdoffs *h, const void *what)
+{
+	for (size_t i = 0; i < HOLDOFFS_MAX; i++)
+		if (h->v[i].what == what)
+			return &h->v[i];
+	return NULL;
+}
+
+/* A full table gives up what ends first. */
+static struct holdoff *find_or_make(struct holdoffs *h, const void *what)
 {
 	struct holdoff *o = find(h, what);
 
-	o->until_ms = now_ms + length_ms + length_ms * random / 1024;
+	if (o != NULL)
+		return o;
+	o = &h->v[0];
+	for (size_t i = 0; i < HOLDOFFS_MAX; i++) {
+		if (h->v[i].what == NULL) {
+			o = &h->v[i];
+			break;
+		}
+		if (h->v[i].until_ms < o->until_ms)
+			o = &h->v[i];
+	}
+	*o = (struct holdoff){.what = what};
+	return o;
+}
+
+static void hold(struct holdoff *o, enum ipc_error answer, int64_t until_ms)
+{
+	o->until_ms = until_ms;
 	o->answer = answer;
+	o->probing = false;
+	if (o->streak < STREAK_MAX)
+		o->streak++;
 }
 
 void holdoff_failed(struct holdoffs *h, const void *what, enum ipc_error answer, int64_t now_ms,
 		    unsigned char random)
 {
-	struct holdoff *o = find(h, what);
-	int64_t length = HOLDOFF_FIRST_MS;
+	struct holdoff *o = find_or_make(h, what);
 
-	for (unsigned i = 0; i < o->streak && length < HOLDOFF_MAX_MS; i++)
-		length *= 2;
-	if (length > HOLDOFF_MAX_MS)
-		length = HOLDOFF_MAX_MS;
-	if (o->streak < 32)
-		o->streak++;
-	holdoff_for(h, what, answer, now_ms, length, random);
+	if (o->until_ms > now_ms && !o->probing)
+		return; /* sent before this opened */
+	hold(o, answer,
+	     now_ms + jittered(grown(HOLDOFF_FIRST_MS, HOLDOFF_MAX_MS, o->streak), random));
+}
+
+void holdoff_for(struct holdoffs *h, const void *what, enum ipc_error answer, int64_t now_ms,
+		 int64_t length_ms, unsigned char random)
+{
+	struct holdoff *o = find_or_make(h, what);
+	int64_t until_ms = now_ms + jittered(length_ms, random);
+
+	if (!o->probing && o->until_ms > until_ms)
+		until_ms = o->until_ms;
+	hold(o, answer, until_ms);
 }
 
 void holdoff_clear(struct holdoffs *h, const void *what)
 {
-	for (size_t i = 0; i < HOLDOFFS_MAX; i++)
-		if (h->v[i].what == what)
-			h->v[i] = (struct holdoff){.what = NULL};
+	struct holdoff *o = find(h, what);
+
+	if (o != NULL)
+		*o = (struct holdoff){.what = NULL};
 }
 
 enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t now_ms,
@@ -52,9 +95,64 @@ enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t
 		const struct holdoff *o = &h->v[i];
 
 		if (o->what == what && o->until_ms > now_ms) {
-			*ret_left_s = (uint32_t)((o->until_ms - now_ms + 999) / 1000);
+			*ret_left_s = left_s(o->until_ms, now_ms);
 			return o->answer;
 		}
 	}
 	return IPC_ERROR_NONE;
+}
+
+enum ipc_error holdoff_admit(struct holdoffs *h, const void *what, enum holdoff_asker asker,
+			     int64_t now_ms, uint32_t *ret_left_s)
+{
+	struct holdoff *o = find(h, what);
+	int64_t from_ms;
+
+	if (o == NULL)
+		return IPC_ERROR_NONE;
+	from_ms = o->until_ms + (asker == HOLDOFF_LAST_ATTEMPT ? HOLDOFF_SPARE_MS : 0);
+	if (now_ms < from_ms) {
+		*ret_left_s = left_s(from_ms, now_ms);
+		return o->answer;
+	}
+	o->until_ms = now_ms + HOLDOFF_PROBE_MS;
+	o->probing = true;
+	return IPC_ERROR_NONE;
+}
+
+void refusal_grow(struct refusal *f, enum ipc_error answer, int64_t now_ms, unsigned char random)
+{
+	f->until_ms = now_ms + jittered(grown(REFUSAL_FIRST_MS, REFUSAL_MAX_MS, f->streak), random);
+	f->answer = answer;
+	if (f->streak < STREAK_MAX)
+		f->streak++;
+}
+
+void refusal_failed(struct refusals *r, uint64_t key, enum ipc_error answer, int64_t now_ms,
+		    unsigned char random)
+{
+	struct refusal *f = &r->v[key % REFUSALS_MAX];
+
+	if (f->key != key)
+		*f = (struct refusal){.key = key};
+	refusal_grow(f, answer, now_ms, random);
+}
+
+void refusal_clear(struct refusals *r, uint64_t key)
+{
+	struct refusal *f = &r->v[key % REFUSALS_MAX];
+
+	if (f->key == key)
+		*f = (struct refusal){.key = 0};
+}
+
+enum ipc_error refusal_judge(const struct refusals *r, uint64_t key, int64_t now_ms,
+			     uint32_t *ret_left_s)
+{
+	const struct refusal *f = &r->v[key % REFUSALS_MAX];
+
+	if (f->key != key || f->until_ms <= now_ms)
+		return IPC_ERROR_NONE;
+	*ret_left_s = left_s(f->until_ms, now_ms);
+	return f->answer;
 }

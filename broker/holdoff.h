@@ -1,14 +1,22 @@
 /*
- * holdoff - what is not asked again for a while: a provider, or one service of it
+ * holdoff - what is not asked again for a while
  *
- * After a failure that asking again at once would only repeat. A provider that is out of reach is
- * held off longer from failure to failure, up to HOLDOFF_MAX_MS, and asked again when the
- * time is over; a success forgets it. All times are clock_boot_ms(); jitter is the caller's
- * `random` so that hosts do not come back together. Pure but for its own table.
+ * struct holdoffs is a circuit breaker for a provider's token endpoint, or for one service of it
+ * whose mapping is wrong. It opens with a failure, longer from failure to failure up to
+ * HOLDOFF_MAX_MS; when the time is over one asker goes ahead as the probe while the others are
+ * still held, and only a success closes it. Failures of what was sent before it opened count
+ * once, not each.
+ *
+ * struct refusals is the negative cache of one service for one grant: 5 to 30 s, so that a page
+ * that asks in a loop does not make its provider's loop guard strike (Entra: AADSTS50196).
+ *
+ * All times are clock_boot_ms(); jitter is the caller's `random` in 0..255, which adds up to a
+ * quarter, so that hosts and grants do not come back together. Pure but for its own tables.
  */
 #ifndef BFF_HOLDOFF_H
 #define BFF_HOLDOFF_H
 
+#include "common/contract.h"
 #include "common/ipc.h"
 
 #define HOLDOFFS_MAX 64
@@ -16,20 +24,25 @@
 #define HOLDOFF_MAX_MS 15000
 #define HOLDOFF_SERVICE_MS 60000   /* a service whose mapping is wrong */
 #define HOLDOFF_THROTTLE_MAX_S 300 /* of a provider's Retry-After we believe so much */
+#define HOLDOFF_PROBE_MS (TIMEOUT_IDP_MS + 1000) /* a probe has an outcome by then */
+#define HOLDOFF_SPARE_MS 5000 /* a last attempt is not spent on a probe before so much more */
+
+#define REFUSALS_MAX 4096
+#define REFUSAL_FIRST_MS 5000
+#define REFUSAL_MAX_MS 24000 /* and the jitter */
 
 struct holdoff {
 	const void *what; /* config_provider or config_service; NULL = free */
 	int64_t until_ms;
 	unsigned streak;
+	bool probing;
 	enum ipc_error answer; /* what askers get meanwhile */
 };
-
 struct holdoffs {
 	struct holdoff v[HOLDOFFS_MAX];
 };
 
-/* Another failure of `what`: doubles from HOLDOFF_FIRST_MS; random in 0..255 adds up to a quarter.
- */
+/* Another failure of `what`: doubles from HOLDOFF_FIRST_MS. */
 void holdoff_failed(struct holdoffs *h, const void *what, enum ipc_error answer, int64_t now_ms,
 		    unsigned char random);
 
@@ -39,8 +52,34 @@ void holdoff_for(struct holdoffs *h, const void *what, enum ipc_error answer, in
 
 void holdoff_clear(struct holdoffs *h, const void *what);
 
-/* IPC_ERROR_NONE: ask; else what to answer, and *ret_left_s (at least 1). */
+/* IPC_ERROR_NONE: it may be asked; else what to answer, and *ret_left_s (at least 1). */
 enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t now_ms,
+			     uint32_t *ret_left_s);
+
+/* The same right before asking: IPC_ERROR_NONE makes the asker the probe where one is due. */
+enum holdoff_asker {
+	HOLDOFF_ANY = 1,
+	HOLDOFF_LAST_ATTEMPT, /* an outage must not cost it: others probe first */
+};
+enum ipc_error holdoff_admit(struct holdoffs *h, const void *what, enum holdoff_asker asker,
+			     int64_t now_ms, uint32_t *ret_left_s);
+
+struct refusal {
+	uint64_t key; /* 0 = free */
+	int64_t until_ms;
+	unsigned streak;
+	enum ipc_error answer;
+};
+/* By key, one place each: a newcomer takes the place of who had it. */
+struct refusals {
+	struct refusal v[REFUSALS_MAX];
+};
+void refusal_failed(struct refusals *r, uint64_t key, enum ipc_error answer, int64_t now_ms,
+		    unsigned char random);
+/* The same for one that lies elsewhere. */
+void refusal_grow(struct refusal *f, enum ipc_error answer, int64_t now_ms, unsigned char random);
+void refusal_clear(struct refusals *r, uint64_t key);
+enum ipc_error refusal_judge(const struct refusals *r, uint64_t key, int64_t now_ms,
 			     uint32_t *ret_left_s);
 
 #endif

@@ -127,6 +127,7 @@ static enum jwt_refusal check_time(struct json_object *o, const struct id_token_
 	t->claims.iat_s = iat;
 	t->claims.auth_time_s = iat;
 	e = json_get_date(o, "auth_time", &t->claims.auth_time_s);
+	t->claims.has_auth_time = e == ERR_OK;
 	if (e != ERR_NOT_FOUND &&
 	    (e != ERR_OK || t->claims.auth_time_s > r->now_s + ID_TOKEN_SKEW_S))
 		return JWT_AUTH_TIME;

@@ -1,19 +1,28 @@
 #include "broker/lease.h"
 
-enum lease_start lease_judge_start(const struct lease_row *row, bool rotates)
+enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
+				   const struct provider_traits *traits)
 {
+	int64_t grace_left_ms = traits->grace_ms - LEASE_GRACE_MARGIN_MS - row->since_first_ms;
+
+	l->attempts = row->attempts;
+	l->grace_until_ms = 0;
 	if (!row->live)
 		return LEASE_ENDED;
 	if (!row->leased)
 		return LEASE_LOST;
-	if (rotates && row->attempts > LEASE_ATTEMPTS_MAX)
+	if (!traits->rotates || row->attempts <= LEASE_ATTEMPTS_MAX)
+		return LEASE_SEND;
+	if (grace_left_ms <= 0)
 		return LEASE_EXHAUSTED;
+	l->grace_until_ms = l->asked_at_ms + grace_left_ms;
 	return LEASE_SEND;
 }
 
 bool lease_may_send(const struct lease *l, int64_t now_ms)
 {
-	return lease_left_ms(l, now_ms) > TIMEOUT_IDP_MS + LEASE_MARGIN_MS;
+	return lease_left_ms(l, now_ms) > TIMEOUT_IDP_MS + LEASE_MARGIN_MS &&
+	       (l->grace_until_ms == 0 || now_ms < l->grace_until_ms);
 }
 
 int64_t lease_left_ms(const struct lease *l, int64_t now_ms)
@@ -23,39 +32,52 @@ int64_t lease_left_ms(const struct lease *l, int64_t now_ms)
 	return left > 0 ? left : 0;
 }
 
-struct lease_verdict lease_judge_outcome(enum token_outcome outcome, int64_t attempts, bool rotates)
+struct lease_verdict lease_judge_reply(const struct token_reply *reply, bool rotates)
 {
-	switch (outcome) {
+	switch (reply->outcome) {
 	case TOKEN_OK:
 		return (struct lease_verdict){LEASE_COMMIT, IPC_ERROR_NONE, LEASE_HOLDOFF_NONE};
 	case TOKEN_NOT_SENT:
-		return (struct lease_verdict){LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN,
+		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_PROVIDER_DOWN,
 					      LEASE_HOLDOFF_PROVIDER};
 	case TOKEN_UNKNOWN:
-		if (!rotates)
-			return (struct lease_verdict){LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN,
-						      LEASE_HOLDOFF_PROVIDER};
-		if (attempts >= LEASE_ATTEMPTS_MAX)
-			return (struct lease_verdict){LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE,
-						      LEASE_HOLDOFF_PROVIDER};
-		return (struct lease_verdict){LEASE_GIVE_UP, IPC_ERROR_PROVIDER_DOWN,
-					      LEASE_HOLDOFF_PROVIDER};
+		return (struct lease_verdict){rotates ? LEASE_UNKNOWN : LEASE_UNUSED,
+					      IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_PROVIDER};
 	case TOKEN_DEAD:
 		return (struct lease_verdict){LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE,
 					      LEASE_HOLDOFF_NONE};
 	case TOKEN_MISCONFIGURED:
-		return (struct lease_verdict){LEASE_GIVE_UP, IPC_ERROR_UPSTREAM,
-					      LEASE_HOLDOFF_SERVICE};
+		/* With a successor it was no refusal, and says nothing about other grants. */
+		if (reply->refresh_token.n > 0)
+			return (struct lease_verdict){LEASE_COMMIT, IPC_ERROR_UPSTREAM,
+						      LEASE_HOLDOFF_GRANT};
+		return (struct lease_verdict){rotates ? LEASE_SUSPECT : LEASE_UNUSED,
+					      IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_SERVICE};
 	case TOKEN_INTERACTION:
-		return (struct lease_verdict){LEASE_GIVE_BACK, IPC_ERROR_REAUTHENTICATE,
-					      LEASE_HOLDOFF_NONE};
+		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_REAUTHENTICATE,
+					      LEASE_HOLDOFF_GRANT};
 	case TOKEN_CLIENT_BROKEN:
-		return (struct lease_verdict){LEASE_GIVE_BACK, IPC_ERROR_UPSTREAM,
+		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_UPSTREAM,
 					      LEASE_HOLDOFF_PROVIDER};
 	case TOKEN_THROTTLED:
-		return (struct lease_verdict){LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN,
+		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_PROVIDER_DOWN,
 					      LEASE_HOLDOFF_THROTTLE};
 	}
 	/* No such outcome: treat the token as sent. */
-	return (struct lease_verdict){LEASE_GIVE_UP, IPC_ERROR_INTERNAL, LEASE_HOLDOFF_PROVIDER};
+	return (struct lease_verdict){LEASE_UNKNOWN, IPC_ERROR_INTERNAL, LEASE_HOLDOFF_PROVIDER};
+}
+
+struct sv lease_fate_word(enum lease_next next)
+{
+	switch (next) {
+	case LEASE_UNUSED:
+		return SV("unused");
+	case LEASE_SUSPECT:
+		return SV("suspect");
+	case LEASE_COMMIT:
+	case LEASE_UNKNOWN:
+	case LEASE_END_GRANT:
+		break;
+	}
+	return SV("unknown");
 }

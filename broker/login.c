@@ -1,5 +1,6 @@
 #include "broker/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
@@ -32,21 +33,69 @@ void login_note(struct broker *b, const struct login_note *n)
 		on_noted(NULL, rc, NULL);
 }
 
-/* Lives until the row is written. */
+/* Lives from the message to its answer: the request may have to be pushed, then its row written. */
 struct begin {
 	struct request *request;
+	const struct config_app *app;
+	struct provider *provider;
+	struct buf text; /* where the views below point to */
+	struct sv client, return_to, redirect_uri;
+	struct buf parameters; /* of the authorization request */
 	struct buf location;
 	struct buf sealed;
+	unsigned char state_hash[CRYPT_SHA256_LEN];
 	unsigned char binding[IPC_SECRET_LEN];
 };
 
 static void begin_free(struct begin *g)
 {
+	buf_done(&g->text);
+	buf_done(&g->parameters);
 	buf_done(&g->location);
 	buf_done(&g->sealed);
 	explicit_bzero(g, sizeof *g);
 	free(g);
 }
+
+static struct request_failure begin_failure(enum ipc_error code, const char *detail)
+{
+	return (struct request_failure){.retry_after_s = code == IPC_ERROR_PROVIDER_DOWN,
+					.detail = detail};
+}
+
+static void fail_noted(struct request **r, const struct login_note *about, enum ipc_error code,
+		       const char *detail)
+{
+	struct login_note note = *about;
+
+	note.outcome = ipc_error_word(code);
+	note.detail = detail;
+	note.correlation = (*r)->correlation;
+	login_note((*r)->broker, &note);
+	request_fail(r, code, begin_failure(code, detail));
+}
+
+/* As fail_noted(), and the end of g. */
+static void begin_fail(struct begin *g, enum ipc_error code, const char *detail)
+{
+	const struct login_note about = {
+	    .app = g->app->name, .provider = g->app->provider->name, .client = g->client};
+
+	fail_noted(&g->request, &about, code, detail);
+	begin_free(g);
+}
+
+/* Our own failure, which says nothing about logins. */
+static void begin_broken(struct begin *g, enum err e)
+{
+	if (e == ERR_UNAVAILABLE)
+		request_fail_store(&g->request, e);
+	else
+		request_fail(&g->request, IPC_ERROR_INTERNAL, request_detail(err_text(e)));
+	begin_free(g);
+}
+
+/* --- the row, last: what is not pushed leaves none --- */
 
 static void on_begun(void *arg, enum err e, const struct pg_rows *rows)
 {
@@ -68,103 +117,175 @@ static void on_begun(void *arg, enum err e, const struct pg_rows *rows)
 	begin_free(g);
 }
 
-static void fail_noted(struct request **r, const struct ipc_login_begin *m,
-		       const struct config_app *app, enum ipc_error code, const char *detail)
+static enum err write_row(struct begin *g)
 {
-	const struct login_note note = {.app = m->app,
-					.provider = app == NULL ? SV_NONE : app->provider->name,
-					.client = m->client,
-					.outcome = ipc_error_word(code),
-					.detail = detail,
-					.correlation = (*r)->correlation};
+	unsigned char binding_hash[CRYPT_SHA256_LEN];
+	struct sql_i64 lifetime, open_max;
+	enum err rc =
+	    crypt_sha256(sv_of((const char *)g->binding, sizeof g->binding), binding_hash);
 
-	login_note((*r)->broker, &note);
-	request_fail(r, code,
-		     (struct request_failure){.retry_after_s = code == IPC_ERROR_PROVIDER_DOWN,
-					      .detail = detail});
+	if (rc != ERR_OK)
+		return rc;
+	const struct pg_param params[] = {PG_BYTES(g->state_hash, sizeof g->state_hash),
+					  PG_SV(g->app->name),
+					  PG_SV(g->app->provider->name),
+					  PG_BYTES(binding_hash, sizeof binding_hash),
+					  PG_SV(g->redirect_uri),
+					  PG_SV(g->return_to),
+					  PG_BYTES(g->sealed.p, g->sealed.n),
+					  sql_i64(&lifetime, LOGIN_LIFETIME_MS),
+					  sql_i64(&open_max, LOGIN_OPEN_MAX)};
+
+	return pg_query(g->request->broker->pg, SQL_LOGIN_BEGIN, params, on_begun, g, NULL);
 }
 
-/* State, transaction and URL; the state itself stays in the URL alone, its hash is the row's key.
- */
-static enum err compose(struct begin *g, const struct ipc_login_begin *m,
-			const struct config_app *app, struct sv redirect_uri,
-			unsigned char state_hash[CRYPT_SHA256_LEN])
+/* `parameters` are what the browser carries. */
+static void send_off(struct begin *g, const struct buf *parameters)
 {
-	struct provider *p = edition_provider(g->request->edition, app->provider->name);
-	const struct provider_metadata *meta = provider_metadata(p);
-	struct login_transaction t = {.issuer = app->provider->issuer,
-				      .silent = sv_eq(m->prompt, SV("none"))};
+	const struct provider_metadata *meta = provider_metadata(g->provider);
+	enum err rc = ERR_LIMIT;
+
+	url_with_query(&g->location, meta->authorization_endpoint, buf_sv(parameters));
+	if (buf_ok(parameters) && buf_ok(&g->location))
+		rc = write_row(g);
+	if (rc != ERR_OK)
+		begin_broken(g, rc);
+}
+
+/* --- the request: pushed where the provider takes that (RFC 9126), else in the URL --- */
+
+static void on_pushed(void *arg, enum err e, struct sv request_uri, const char *detail)
+{
+	struct begin *g = arg;
+	struct buf parameters;
+
+	if (e != ERR_OK) {
+		char why[IPC_NAME_MAX];
+
+		(void)snprintf(why, sizeof why, "push_%s", *detail == '\0' ? "failed" : detail);
+		begin_fail(g, e == ERR_DENIED ? IPC_ERROR_PROVIDER : IPC_ERROR_PROVIDER_DOWN, why);
+		return;
+	}
+	buf_init(&parameters, IPC_URL_MAX);
+	login_pushed_compose(&parameters, g->app->provider->client_id, request_uri);
+	send_off(g, &parameters);
+	buf_done(&parameters);
+}
+
+static void send_request(struct begin *g)
+{
+	const struct provider_metadata *meta = provider_metadata(g->provider);
+	enum err rc = ERR_OK;
+
+	if (meta->pushed_authorization_request_endpoint.n > 0)
+		rc = provider_push(g->provider, &g->parameters, on_pushed, g);
+	else
+		send_off(g, &g->parameters);
+	if (rc == ERR_UNAVAILABLE)
+		begin_fail(g, IPC_ERROR_PROVIDER_DOWN, "push_unavailable");
+	else if (rc != ERR_OK)
+		begin_broken(g, rc);
+}
+
+/* State, transaction and parameters; the state itself stays with these alone, its hash is the row's
+ * key. */
+static enum err compose(struct begin *g, const struct ipc_login_begin *m)
+{
+	struct login_transaction t = {.issuer = g->app->provider->issuer,
+				      .silent = sv_eq(m->prompt, SV("none")),
+				      .acr_values = m->acr_values,
+				      .has_max_age = m->has_max_age != 0,
+				      .max_age_s = m->max_age_s};
 	char state[LOGIN_WORD_LEN], challenge[LOGIN_WORD_LEN];
 	enum err rc = login_transaction_new(&t);
 
 	if (rc == ERR_OK)
 		rc = login_random_word(state);
 	if (rc == ERR_OK)
-		rc = crypt_sha256(sv_of(state, sizeof state), state_hash);
+		rc = crypt_sha256(sv_of(state, sizeof state), g->state_hash);
 	if (rc == ERR_OK)
 		rc = login_challenge(&t, challenge);
 	if (rc == ERR_OK)
-		rc = login_transaction_seal(g->request->broker->ring,
-					    sv_of((const char *)state_hash, CRYPT_SHA256_LEN), &t,
-					    &g->sealed);
+		rc = login_transaction_seal(
+		    g->request->broker->ring,
+		    sv_of((const char *)g->state_hash, sizeof g->state_hash), &t, &g->sealed);
 	if (rc == ERR_OK) {
-		const struct login_url url = {.endpoint = meta->authorization_endpoint,
-					      .provider = app->provider,
-					      .config = g->request->edition->config,
-					      .consent_for_offline =
-						  provider_traits(p)->consent_for_offline,
-					      .redirect_uri = redirect_uri,
-					      .state = sv_of(state, sizeof state),
-					      .nonce = sv_of(t.nonce, sizeof t.nonce),
-					      .code_challenge = sv_of(challenge, sizeof challenge),
-					      .prompt = m->prompt,
-					      .login_hint = m->login_hint};
+		const struct login_request q = {.provider = g->app->provider,
+						.config = g->request->edition->config,
+						.traits = provider_traits(g->provider),
+						.redirect_uri = g->redirect_uri,
+						.state = sv_of(state, sizeof state),
+						.nonce = sv_of(t.nonce, sizeof t.nonce),
+						.code_challenge =
+						    sv_of(challenge, sizeof challenge),
+						.prompt = m->prompt,
+						.login_hint = m->login_hint,
+						.acr_values = m->acr_values,
+						.has_max_age = m->has_max_age != 0,
+						.max_age_s = m->max_age_s};
 
-		login_url_compose(&g->location, &url);
-		rc = buf_ok(&g->location) ? ERR_OK : ERR_LIMIT;
+		login_request_compose(&g->parameters, &q);
+		rc = buf_ok(&g->parameters) ? ERR_OK : ERR_LIMIT;
 	}
 	explicit_bzero(state, sizeof state);
 	login_transaction_wipe(&t);
 	return rc;
 }
 
-static enum err write_row(struct begin *g, const struct ipc_login_begin *m,
-			  const struct config_app *app)
+static struct sv copy(struct buf *b, struct sv s)
 {
-	unsigned char state_hash[CRYPT_SHA256_LEN], binding_hash[CRYPT_SHA256_LEN];
-	struct sql_i64 lifetime, open_max;
-	struct buf redirect_uri;
-	enum err rc;
+	size_t at = b->n;
 
-	buf_init(&redirect_uri, IPC_URL_MAX);
-	buf_add(&redirect_uri, m->origin);
-	buf_add(&redirect_uri, app->auth_path);
-	buf_add(&redirect_uri, SV("/callback"));
-	rc = buf_ok(&redirect_uri) ? ERR_OK : ERR_LIMIT;
-	if (rc == ERR_OK)
-		rc = compose(g, m, app, buf_sv(&redirect_uri), state_hash);
-	if (rc == ERR_OK)
-		rc = crypt_sha256(sv_of((const char *)g->binding, sizeof g->binding), binding_hash);
-	if (rc == ERR_OK) {
-		const struct pg_param params[] = {PG_BYTES(state_hash, sizeof state_hash),
-						  PG_SV(app->name),
-						  PG_SV(app->provider->name),
-						  PG_BYTES(binding_hash, sizeof binding_hash),
-						  PG_SV(buf_sv(&redirect_uri)),
-						  PG_SV(m->return_to),
-						  PG_BYTES(g->sealed.p, g->sealed.n),
-						  sql_i64(&lifetime, LOGIN_LIFETIME_MS),
-						  sql_i64(&open_max, LOGIN_OPEN_MAX)};
+	buf_add(b, s);
+	return buf_ok(b) ? sv_of(b->p + at, s.n) : SV_NONE;
+}
 
-		rc = pg_query(g->request->broker->pg, SQL_LOGIN_BEGIN, params, on_begun, g, NULL);
-	}
-	buf_done(&redirect_uri);
-	return rc;
+/* The views of m end with this turn of the loop. */
+static enum err copy_message(struct begin *g, const struct ipc_login_begin *m)
+{
+	const struct sv callback = SV("/callback");
+	size_t redirect_n = m->origin.n + g->app->auth_path.n + callback.n, at;
+
+	if (buf_reserve(&g->text, m->client.n + m->return_to.n + redirect_n + 1) == NULL)
+		return ERR_NOMEM;
+	g->client = copy(&g->text, m->client);
+	g->return_to = copy(&g->text, m->return_to);
+	at = g->text.n;
+	buf_add(&g->text, m->origin);
+	buf_add(&g->text, g->app->auth_path);
+	buf_add(&g->text, callback);
+	g->redirect_uri = sv_of(g->text.p + at, redirect_n);
+	if (m->binding.n == IPC_SECRET_LEN)
+		memcpy(g->binding, m->binding.p, IPC_SECRET_LEN);
+	else
+		broker_random(g->binding, sizeof g->binding);
+	return ERR_OK;
+}
+
+/* Takes *r. NULL without memory. */
+static struct begin *begin_new(struct request **r, const struct config_app *app)
+{
+	struct begin *g = calloc(1, sizeof *g);
+
+	if (g == NULL)
+		return NULL;
+	g->request = *r;
+	*r = NULL;
+	g->app = app;
+	g->provider = edition_provider(g->request->edition, app->provider->name);
+	buf_init(&g->text, IPC_FRAME_MAX);
+	buf_init(&g->parameters, IPC_URL_MAX);
+	buf_init(&g->location, IPC_URL_MAX);
+	buf_init(&g->sealed, VAULT_PLAIN_MAX);
+	return g;
 }
 
 void login_begin(struct request **r, const struct ipc_login_begin *m)
 {
 	const struct config_app *app = config_app((*r)->edition->config, m->app);
+	const struct login_note about = {.app = m->app,
+					 .provider = app == NULL ? SV_NONE : app->provider->name,
+					 .client = m->client};
 	struct begin *g;
 	uint32_t retry_s = 0;
 	enum err rc;
@@ -177,32 +298,23 @@ void login_begin(struct request **r, const struct ipc_login_begin *m)
 	}
 	if (app == NULL || !login_origin_ok(app, m->origin) ||
 	    (m->binding.n != 0 && m->binding.n != IPC_SECRET_LEN)) {
-		fail_noted(r, m, app, IPC_ERROR_FORBIDDEN, "app_origin_or_binding");
+		fail_noted(r, &about, IPC_ERROR_FORBIDDEN, "app_origin_or_binding");
 		return;
 	}
 	if (provider_metadata(edition_provider((*r)->edition, app->provider->name)) == NULL) {
-		fail_noted(r, m, app, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
+		fail_noted(r, &about, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
 		return;
 	}
-	g = calloc(1, sizeof *g);
+	g = begin_new(r, app);
 	if (g == NULL) {
 		request_fail(r, IPC_ERROR_INTERNAL, request_detail("memory"));
 		return;
 	}
-	g->request = *r;
-	*r = NULL;
-	buf_init(&g->location, IPC_URL_MAX);
-	buf_init(&g->sealed, VAULT_PLAIN_MAX);
-	if (m->binding.n == IPC_SECRET_LEN)
-		memcpy(g->binding, m->binding.p, IPC_SECRET_LEN);
-	else
-		broker_random(g->binding, sizeof g->binding);
-	rc = write_row(g, m, app);
+	rc = copy_message(g, m);
 	if (rc == ERR_OK)
-		return;
-	if (rc == ERR_UNAVAILABLE)
-		request_fail_store(&g->request, rc);
+		rc = compose(g, m);
+	if (rc == ERR_OK)
+		send_request(g);
 	else
-		request_fail(&g->request, IPC_ERROR_INTERNAL, request_detail(err_text(rc)));
-	begin_free(g);
+		begin_broken(g, rc);
 }

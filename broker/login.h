@@ -1,9 +1,10 @@
 /*
  * login - one login of a browser, from its beginning to its session
  *
- * login_begin() (login.c) and login_finish() (login_finish.c) are handlers of dispatch.h; the
- * state between them lives in PostgreSQL alone, so that any host can finish any login. Every
- * finish, and a beginning that fails for a reason other than its rate, leaves a row in bff.logins.
+ * login_begin() (login.c), login_park() (login_park.c: a response that came by POST) and
+ * login_finish() (login_finish.c) are handlers of dispatch.h; the state between them lives in
+ * PostgreSQL alone, so that any host can finish any login. Every finish, and a beginning that fails
+ * for a reason other than its rate, leaves a row in bff.logins.
  *
  * SECURITY: the row is used up before the code is exchanged; the issuer and the browser's binding
  * are checked before either; the session's secret is made here and stored nowhere.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
+#include "broker/login_park.h"
 #include "broker/login_url.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -12,10 +13,12 @@ void finish_free(struct finish *f)
 {
 	login_transaction_wipe(&f->transaction);
 	secret_free(&f->transaction_room);
+	secret_free(&f->response_room);
 	secret_free(&f->code);
 	secret_free(&f->access_token);
 	secret_free(&f->refresh_token);
 	secret_free(&f->id_token);
+	login_claims_done(&f->claims);
 	buf_done(&f->text);
 	buf_done(&f->redirect_uri);
 	buf_done(&f->return_to);
@@ -30,7 +33,7 @@ void finish_note(const struct finish *f, const char *outcome, const char *detail
 {
 	const struct login_note n = {.app = f->app->name,
 				     .provider = f->app->provider->name,
-				     .subject = sv_of(f->subject, f->subject_len),
+				     .subject = f->claims.subject,
 				     .client = f->client,
 				     .outcome = outcome,
 				     .detail = detail,
@@ -113,6 +116,21 @@ static void exchange(struct finish *f)
 
 /* --- the row --- */
 
+/* The response that was put away for this login. */
+static enum err take_parked(struct finish *f, struct sv sealed)
+{
+	struct login_response r;
+	enum err rc = login_response_open(f->request->broker->ring,
+					  sv_of((const char *)f->state_hash, sizeof f->state_hash),
+					  sealed, &f->response_room, &r);
+
+	if (rc != ERR_OK)
+		return rc;
+	f->iss = r.iss;
+	f->error = r.error;
+	return r.code.n == 0 ? ERR_OK : secret_new(r.code, &f->code);
+}
+
 static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct finish *f = arg;
@@ -142,6 +160,8 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 	rc = login_transaction_open(f->request->broker->ring,
 				    sv_of((const char *)f->state_hash, sizeof f->state_hash),
 				    pg_rows_sv(rows, 0, 4), &f->transaction_room, &f->transaction);
+	if (rc == ERR_OK && f->parked)
+		rc = take_parked(f, pg_rows_sv(rows, 0, 6));
 	if (rc != ERR_OK || !buf_ok(&f->redirect_uri) || !buf_ok(&f->return_to)) {
 		log_error("login_not_opened", K("why", err_text(rc)),
 			  K("then", "is a key missing in the key ring?"));
@@ -187,9 +207,9 @@ static enum err take_row(struct finish *f, const struct ipc_login_finish *m)
 	if (rc == ERR_OK) {
 		const struct pg_param params[] = {PG_BYTES(f->state_hash, sizeof f->state_hash),
 						  PG_BYTES(binding_hash, sizeof binding_hash),
-						  PG_SV(f->app->name)};
+						  PG_SV(f->app->name), sql_bool(f->parked)};
 
-		rc = pg_query(f->request->broker->pg, SQL_LOGIN_TAKE, params, on_taken, f, NULL);
+		rc = pg_query(f->request->broker->pg, SQL_LOGIN_RETURN, params, on_taken, f, NULL);
 	}
 	return rc;
 }
@@ -214,6 +234,7 @@ void login_finish(struct request **r, const struct ipc_login_finish *m)
 	*r = NULL;
 	f->app = app;
 	f->provider = edition_provider(f->request->edition, app->provider->name);
+	f->parked = app->provider->response_mode == RESPONSE_FORM_POST;
 	buf_init(&f->text, IPC_FRAME_MAX);
 	buf_init(&f->redirect_uri, IPC_URL_MAX);
 	buf_init(&f->return_to, IPC_URL_MAX);
@@ -221,6 +242,10 @@ void login_finish(struct request **r, const struct ipc_login_finish *m)
 	buf_init(&f->id_token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
 	buf_init(&f->access_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
 	rc = copy_message(f, m);
+	if (rc == ERR_OK && f->parked && (f->code != NULL || f->error.n > 0)) {
+		finish_fail(f, IPC_ERROR_BINDING, "response_mode");
+		return;
+	}
 	if (rc == ERR_OK)
 		rc = take_row(f, m);
 	if (rc == ERR_UNAVAILABLE)

@@ -9,6 +9,7 @@
 #define BFF_LOGIN_FINISH_H
 
 #include "broker/login.h"
+#include "broker/login_claims.h"
 #include "broker/login_transaction.h"
 
 /* Lives from the message to its answer; each step is a callback of the one before. */
@@ -17,17 +18,18 @@ struct finish {
 	const struct config_app *app;
 	struct provider *provider;
 	struct login_transaction transaction;
-	struct secret *transaction_room, *code, *access_token, *refresh_token, *id_token;
+	struct secret *transaction_room, *response_room, *code, *access_token, *refresh_token,
+	    *id_token;
 	struct buf text; /* where the views below point to */
 	struct sv origin, iss, error, client, user_agent;
 	struct buf redirect_uri, return_to;
 	unsigned char state_hash[CRYPT_SHA256_LEN], old_hash[CRYPT_SHA256_LEN];
 	bool replaces;
+	bool parked; /* the response was put away by login_park() */
 	int64_t begun_ms, ttl_ms;
 	unsigned char session[IPC_SECRET_LEN];
 	struct buf refresh_sealed, id_token_sealed, access_sealed;
-	char subject[256];
-	size_t subject_len;
+	struct login_claims claims;
 };
 
 /* Answers the request, notes the outcome, gives back a refresh token that nobody will hold. */

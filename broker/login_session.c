@@ -9,6 +9,15 @@
 #define DAY_S 86400
 #define GRANT_ID_LEN 16
 
+/* Our own failure, or none: then a callback goes on. */
+static void finish_failed(struct finish *f, enum err rc)
+{
+	if (rc == ERR_UNAVAILABLE)
+		finish_fail(f, IPC_ERROR_STORE, err_text(rc));
+	else if (rc != ERR_OK)
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+}
+
 /* --- the session --- */
 
 static void on_created(void *arg, enum err e, const struct pg_rows *rows)
@@ -62,9 +71,9 @@ static struct sv printable(struct sv s, char *room, size_t len)
 	return sv_of(room, n);
 }
 
-static enum err insert_session(struct finish *f, const struct id_token_claims *claims,
-			       struct sv grant_id)
+static enum err insert_session(struct finish *f, struct sv grant_id)
 {
+	const struct login_claims *claims = &f->claims;
 	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl;
 	unsigned char id_hash[CRYPT_SHA256_LEN];
 	char agent[512];
@@ -101,33 +110,127 @@ static enum err insert_session(struct finish *f, const struct id_token_claims *c
 	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
 }
 
-static void on_id_token(void *arg, enum err e, const struct id_token_claims *claims,
-			const char *detail)
+static void make_session(struct finish *f)
 {
-	struct finish *f = arg;
 	char id[GRANT_ID_LEN];
 	struct sv grant_id = sv_of(id, sizeof id);
 	enum err rc;
 
-	if (e != ERR_OK) {
-		log_warn("id_token_refused", KS("provider", f->app->provider->name),
-			 K("why", detail), K("code", err_text(e)));
-		finish_fail(f, e == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_PROVIDER,
-			    detail == NULL ? "id_token" : detail);
-		return;
-	}
-	f->subject_len =
-	    claims->subject.n < sizeof f->subject ? claims->subject.n : sizeof f->subject;
-	memcpy(f->subject, claims->subject.p, f->subject_len);
 	broker_random(id, sizeof id);
 	broker_random(f->session, sizeof f->session);
 	rc = seal_tokens(f, grant_id);
 	if (rc == ERR_OK)
-		rc = insert_session(f, claims, grant_id);
-	if (rc == ERR_UNAVAILABLE)
-		finish_fail(f, IPC_ERROR_STORE, err_text(rc));
-	else if (rc != ERR_OK)
-		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
+		rc = insert_session(f, grant_id);
+	finish_failed(f, rc);
+}
+
+/* --- a silent login may not change who it is (Core 3.1.2.1: the hinted user) --- */
+
+static void on_old_session(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct finish *f = arg;
+	struct token_row row;
+
+	if (e == ERR_OK)
+		e = token_row_read(rows, &row);
+	if (e != ERR_OK) {
+		finish_fail(f, IPC_ERROR_STORE, err_text(e));
+		return;
+	}
+	if (sv_eq(row.state, SV("live")) && sv_eq(row.app, f->app->name) &&
+	    !(sv_eq(row.issuer, f->app->provider->issuer) && sv_eq(row.sub, f->claims.sub))) {
+		finish_fail(f, IPC_ERROR_LOGIN_REQUIRED, "other_user");
+		return;
+	}
+	make_session(f);
+}
+
+static void check_user(struct finish *f)
+{
+	const struct sv service = TOKEN_SESSION_SERVICE;
+
+	if (!f->transaction.silent || !f->replaces) {
+		make_session(f);
+		return;
+	}
+	const struct pg_param params[] = {PG_BYTES(f->old_hash, sizeof f->old_hash),
+					  PG_SV(service)};
+
+	finish_failed(f, pg_query(f->request->broker->pg, SQL_TOKEN_SESSION, params, on_old_session,
+				  f, NULL));
+}
+
+/* --- who it is --- */
+
+/* What an ID token or a UserInfo that is not to be believed means for the login. */
+static void refuse(struct finish *f, const char *event, enum err e, const char *detail)
+{
+	log_warn(event, KS("provider", f->app->provider->name), K("why", detail),
+		 K("code", err_text(e)));
+	finish_fail(
+	    f, e == ERR_CRYPTO || e == ERR_DENIED ? IPC_ERROR_PROVIDER : IPC_ERROR_PROVIDER_DOWN,
+	    detail);
+}
+
+static void on_userinfo(void *arg, enum err e, const struct id_token_claims *claims,
+			const char *detail)
+{
+	struct finish *f = arg;
+
+	if (e != ERR_OK) {
+		refuse(f, "userinfo_refused", e,
+		       detail == NULL || *detail == '\0' ? "userinfo" : detail);
+		return;
+	}
+	e = login_claims_merge(&f->claims, f->app->provider->claims_from, claims);
+	if (e == ERR_NOMEM)
+		finish_fail(f, IPC_ERROR_INTERNAL, err_text(e));
+	else if (e != ERR_OK)
+		finish_fail(f, IPC_ERROR_PROVIDER, "claims_size");
+	else if (f->claims.subject.n == 0)
+		finish_fail(f, IPC_ERROR_PROVIDER, "subject_claim");
+	else
+		check_user(f);
+}
+
+static void ask_userinfo(struct finish *f)
+{
+	enum err rc = ERR_UNSUPPORTED;
+
+	if (f->access_token != NULL && provider_metadata(f->provider)->userinfo_endpoint.n > 0)
+		rc = provider_userinfo(f->provider, secret_view(f->access_token), f->claims.sub,
+				       on_userinfo, f);
+	if (rc == ERR_UNSUPPORTED)
+		finish_fail(f, IPC_ERROR_PROVIDER, "userinfo_endpoint_missing");
+	else if (rc == ERR_UNAVAILABLE)
+		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "userinfo");
+	else
+		finish_failed(f, rc);
+}
+
+static void on_id_token(void *arg, enum err e, const struct id_token_claims *claims,
+			const char *detail)
+{
+	struct finish *f = arg;
+	const char *unmet;
+
+	if (e != ERR_OK) {
+		refuse(f, "id_token_refused", e,
+		       detail == NULL || *detail == '\0' ? "id_token" : detail);
+		return;
+	}
+	e = login_claims_take(&f->claims, claims);
+	if (e != ERR_OK) {
+		finish_failed(f, e);
+		return;
+	}
+	unmet = login_transaction_unmet(&f->transaction, claims, f->begun_ms / 1000);
+	if (unmet != NULL)
+		finish_fail(f, IPC_ERROR_PROVIDER, unmet);
+	else if ((f->app->provider->claims_from & CLAIMS_USERINFO) != 0)
+		ask_userinfo(f);
+	else
+		check_user(f);
 }
 
 /* --- the code --- */

@@ -1,6 +1,9 @@
 #include "broker/login_transaction.h"
 
+#include "broker/id_token.h"
+
 #define SEALED_MAX (2 * LOGIN_WORD_LEN + 1 + 8192)
+#define MAX_AGE_DIGITS 10
 
 static struct vault_label label_of(struct sv state_hash)
 {
@@ -52,10 +55,45 @@ enum err login_transaction_seal(const struct keyring *ring, struct sv state_hash
 	buf_add(&plain, sv_of(t->verifier, sizeof t->verifier));
 	buf_add_char(&plain, t->silent ? 's' : '-');
 	buf_add(&plain, t->issuer);
+	/* Only where there is something to say: a broker of the version before reads the rest. */
+	if (t->acr_values.n > 0 || t->has_max_age) {
+		buf_add_char(&plain, '\0');
+		buf_add(&plain, t->acr_values);
+		buf_add_char(&plain, '\0');
+		if (t->has_max_age)
+			buf_add_u64(&plain, t->max_age_s);
+	}
 	if (buf_ok(&plain))
 		rc = vault_seal(ring, &label, buf_sv(&plain), out);
 	buf_done(&plain);
 	return rc;
+}
+
+/* "issuer", or "issuer NUL acr_values NUL max_age", of which the last may be empty. */
+static enum err read_words(struct sv words, struct login_transaction *ret)
+{
+	size_t issuer_end = sv_find(words, '\0'), acr_end;
+	uint64_t max_age;
+
+	ret->issuer = sv_cut(words, 0, issuer_end);
+	ret->acr_values = SV_NONE;
+	ret->has_max_age = false;
+	ret->max_age_s = 0;
+	if (issuer_end == words.n)
+		return ERR_OK;
+	words = sv_cut(words, issuer_end + 1, words.n);
+	acr_end = sv_find(words, '\0');
+	if (acr_end == words.n)
+		return ERR_SYNTAX;
+	ret->acr_values = sv_cut(words, 0, acr_end);
+	words = sv_cut(words, acr_end + 1, words.n);
+	if (words.n == 0)
+		return ERR_OK;
+	if (words.n > MAX_AGE_DIGITS || sv_u64(words, UINT32_MAX, &max_age) != ERR_OK)
+		return ERR_SYNTAX;
+	ret->has_max_age = true;
+	ret->max_age_s = (uint32_t)max_age;
+	return ERR_OK;
 }
 
 enum err login_transaction_open(const struct keyring *ring, struct sv state_hash, struct sv sealed,
@@ -74,6 +112,31 @@ enum err login_transaction_open(const struct keyring *ring, struct sv state_hash
 	memcpy(ret->nonce, plain.p, sizeof ret->nonce);
 	memcpy(ret->verifier, plain.p + LOGIN_WORD_LEN, sizeof ret->verifier);
 	ret->silent = plain.p[fixed - 1] == 's';
-	ret->issuer = sv_cut(plain, fixed, plain.n);
-	return ERR_OK;
+	return read_words(sv_cut(plain, fixed, plain.n), ret);
+}
+
+static bool names(struct sv list, struct sv word)
+{
+	while (list.n > 0) {
+		size_t end = sv_find(list, ' ');
+
+		if (end > 0 && sv_eq(sv_cut(list, 0, end), word))
+			return true;
+		list = sv_cut(list, end + 1, list.n);
+	}
+	return false;
+}
+
+const char *login_transaction_unmet(const struct login_transaction *t,
+				    const struct id_token_claims *claims, int64_t begun_s)
+{
+	if (t->acr_values.n > 0 && !names(t->acr_values, claims->acr))
+		return claims->acr.n == 0 ? "acr_missing" : "acr_unmet";
+	if (!t->has_max_age)
+		return NULL;
+	if (!claims->has_auth_time)
+		return "auth_time_missing";
+	if (claims->auth_time_s < begun_s - (int64_t)t->max_age_s - ID_TOKEN_SKEW_S)
+		return "max_age_unmet";
+	return NULL;
 }

@@ -1,12 +1,14 @@
 /*
  * login_transaction - what the broker remembers of a login that is under way
  *
- * Nonce, PKCE verifier, issuer and whether it was silent, sealed in the login's row under the hash
- * of its state. Made by login_begin(), opened once by login_finish().
+ * Nonce, PKCE verifier, issuer, whether it was silent, and what the ID token must say besides
+ * (acr_values, max_age), sealed in the login's row under the hash of its state. Made by
+ * login_begin(), opened once by login_finish().
  */
 #ifndef BFF_LOGIN_TRANSACTION_H
 #define BFF_LOGIN_TRANSACTION_H
 
+#include "broker/provider.h"
 #include "broker/vault.h"
 #include "common/b64.h"
 #include "common/crypt.h"
@@ -19,7 +21,10 @@ struct login_transaction {
 	char nonce[LOGIN_WORD_LEN];
 	char verifier[LOGIN_WORD_LEN]; /* RFC 7636 4.1: 43 characters, 256 bits */
 	bool silent;		       /* prompt=none */
-	struct sv issuer;	       /* borrowed: of the configuration, or of the opened secret */
+	/* Borrowed: of whoever began it, or of the opened secret. */
+	struct sv issuer, acr_values; /* acr_values: by spaces; empty: any */
+	bool has_max_age;
+	uint32_t max_age_s;
 };
 
 /* base64url of 32 random bytes. ERR_CRYPTO. */
@@ -35,9 +40,17 @@ WARN_UNUSED enum err login_challenge(const struct login_transaction *t, char out
 WARN_UNUSED enum err login_transaction_seal(const struct keyring *ring, struct sv state_hash,
 					    const struct login_transaction *t, struct buf *out);
 
-/* ret->issuer borrows *room, which the caller frees. */
+/* ret's views borrow *room, which the caller frees. */
 WARN_UNUSED enum err login_transaction_open(const struct keyring *ring, struct sv state_hash,
 					    struct sv sealed, struct secret **room,
 					    struct login_transaction *ret);
+
+/*
+ * Core 3.1.3.7, items 12 and 13: NULL when the ID token says what was asked for, else a constant
+ * word. begun_s: when the login began; max_age is counted from there, as the provider counts it (a
+ * person may take minutes for what comes after the password).
+ */
+const char *login_transaction_unmet(const struct login_transaction *t,
+				    const struct id_token_claims *claims, int64_t begun_s);
 
 #endif

@@ -2,31 +2,11 @@
 
 #include "broker/token_request.h"
 
-/* [?&]name=value; the first one knows from the endpoint whether a query has begun. */
+#define OFFLINE SV("offline_access")
+
 static void add(struct buf *b, const char *name, struct sv value)
 {
-	struct sv so_far = buf_sv(b);
-
-	buf_add_char(b, sv_find(so_far, '?') == so_far.n ? '?' : '&');
-	buf_add(b, sv_str(name));
-	buf_add_char(b, '=');
-	form_escape(b, value);
-}
-
-static void add_list(struct buf *b, const char *name, const struct config_list *l)
-{
-	struct buf joined;
-
-	buf_init(&joined, LOGIN_SCOPES_MAX);
-	for (size_t i = 0; i < l->n; i++) {
-		if (i > 0)
-			buf_add_char(&joined, ' ');
-		buf_add(&joined, l->v[i]);
-	}
-	if (!buf_ok(&joined))
-		b->failed = true;
-	add(b, name, buf_sv(&joined));
-	buf_done(&joined);
+	form_add(b, sv_str(name), value);
 }
 
 static bool has(const struct config_list *l, struct sv s)
@@ -35,6 +15,26 @@ static bool has(const struct config_list *l, struct sv s)
 		if (sv_eq(l->v[i], s))
 			return true;
 	return false;
+}
+
+/* Who wants access_type=offline does not know the scope, and may refuse it. */
+static void add_scope(struct buf *b, const struct login_request *u)
+{
+	const struct config_list *l = &u->provider->scopes;
+	struct buf joined;
+
+	buf_init(&joined, LOGIN_SCOPES_MAX);
+	for (size_t i = 0; i < l->n; i++) {
+		if (u->traits->access_type_offline && sv_eq(l->v[i], OFFLINE))
+			continue;
+		if (joined.n > 0)
+			buf_add_char(&joined, ' ');
+		buf_add(&joined, l->v[i]);
+	}
+	if (!buf_ok(&joined))
+		b->failed = true;
+	add(b, "scope", buf_sv(&joined));
+	buf_done(&joined);
 }
 
 static bool wants_resource(const struct config_service *s, const struct config_provider *p)
@@ -60,9 +60,9 @@ static void add_resources(struct buf *b, const struct config *c, const struct co
 }
 
 /* Core 11: offline_access without consent is ignored by some; prompt=none stands alone. */
-static void add_prompt(struct buf *b, const struct login_url *u)
+static void add_prompt(struct buf *b, const struct login_request *u)
 {
-	bool consent = u->consent_for_offline && has(&u->provider->scopes, SV("offline_access"));
+	bool consent = u->traits->consent_for_offline && has(&u->provider->scopes, OFFLINE);
 
 	if (sv_eq(u->prompt, SV("none")) || sv_eq(u->prompt, SV("consent")))
 		add(b, "prompt", u->prompt);
@@ -76,30 +76,68 @@ static void add_prompt(struct buf *b, const struct login_url *u)
 		add(b, "prompt", SV("consent"));
 }
 
-void login_url_compose(struct buf *b, const struct login_url *u)
+static void add_u32(struct buf *b, const char *name, uint32_t value)
 {
-	buf_add(b, u->endpoint);
+	struct buf text;
+
+	buf_init(&text, 16);
+	buf_add_u64(&text, value);
+	if (!buf_ok(&text))
+		b->failed = true;
+	add(b, name, buf_sv(&text));
+	buf_done(&text);
+}
+
+void login_request_compose(struct buf *b, const struct login_request *u)
+{
 	add(b, "response_type", SV("code"));
 	add(b, "client_id", u->provider->client_id);
 	add(b, "redirect_uri", u->redirect_uri);
-	add_list(b, "scope", &u->provider->scopes);
+	add_scope(b, u);
 	add(b, "state", u->state);
 	add(b, "nonce", u->nonce);
 	add(b, "code_challenge", u->code_challenge);
 	add(b, "code_challenge_method", SV("S256"));
+	if (u->provider->response_mode == RESPONSE_FORM_POST)
+		add(b, "response_mode", SV("form_post"));
 	add_resources(b, u->config, u->provider);
 	add_prompt(b, u);
+	if (u->traits->access_type_offline && has(&u->provider->scopes, OFFLINE))
+		add(b, "access_type", SV("offline"));
 	if (u->login_hint.n > 0)
 		add(b, "login_hint", u->login_hint);
+	if (u->acr_values.n > 0)
+		add(b, "acr_values", u->acr_values);
+	if (u->has_max_age)
+		add_u32(b, "max_age", u->max_age_s);
+}
+
+void login_pushed_compose(struct buf *b, struct sv client_id, struct sv request_uri)
+{
+	add(b, "client_id", client_id);
+	add(b, "request_uri", request_uri);
+}
+
+void url_with_query(struct buf *b, struct sv endpoint, struct sv parameters)
+{
+	buf_add(b, endpoint);
+	buf_add_char(b, sv_find(endpoint, '?') == endpoint.n ? '?' : '&');
+	buf_add(b, parameters);
 }
 
 void logout_url_compose(struct buf *b, const struct logout_url *u)
 {
-	buf_add(b, u->endpoint);
-	add(b, "client_id", u->client_id);
-	add(b, "post_logout_redirect_uri", u->post_logout_redirect_uri);
+	struct buf parameters;
+
+	buf_init(&parameters, b->max);
+	add(&parameters, "client_id", u->client_id);
+	add(&parameters, "post_logout_redirect_uri", u->post_logout_redirect_uri);
 	if (u->id_token_hint.n > 0)
-		add(b, "id_token_hint", u->id_token_hint);
+		add(&parameters, "id_token_hint", u->id_token_hint);
+	if (!buf_ok(&parameters))
+		b->failed = true;
+	url_with_query(b, u->endpoint, buf_sv(&parameters));
+	buf_done(&parameters);
 }
 
 enum ipc_error login_error_meaning(struct sv error, bool silent)

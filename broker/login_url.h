@@ -1,28 +1,34 @@
 /*
  * login_url - the addresses we send a browser to, and what an error in its return means
  *
- * Pure composers and tables (RFC 6749 4.1.1 and 4.1.2.1, RFC 7636 4.3, RFC 8707 2.1, OIDC Core
- * 3.1.2.1 and 3.1.2.6, RP-Initiated Logout 2, RFC 9207 2.4).
+ * Pure composers and tables (RFC 6749 4.1.1 and 4.1.2.1, RFC 7636 4.3, RFC 8707 2.1, RFC 9126 4,
+ * OIDC Core 3.1.2.1 and 3.1.2.6, RP-Initiated Logout 2, RFC 9207 2.4).
  */
 #ifndef BFF_LOGIN_URL_H
 #define BFF_LOGIN_URL_H
 
-#include "common/buf.h"
-#include "common/config.h"
+#include "broker/provider.h"
 #include "common/ipc.h"
 
 #define LOGIN_SCOPES_MAX 4096
 
-struct login_url {
-	struct sv endpoint; /* authorization_endpoint, may have a query */
+struct login_request {
 	const struct config_provider *provider;
 	const struct config *config; /* its services name the resources asked for */
-	bool consent_for_offline;    /* provider_traits */
+	const struct provider_traits *traits;
 	struct sv redirect_uri, state, nonce, code_challenge;
-	struct sv prompt, login_hint; /* may be empty */
+	struct sv prompt, login_hint, acr_values; /* may be empty */
+	bool has_max_age;
+	uint32_t max_age_s;
 };
-/* Appends the whole URL; the caller checks buf_ok(). */
-void login_url_compose(struct buf *b, const struct login_url *u);
+/* Each appends form-encoded parameters to an empty buffer, whose buf_ok() the caller checks: the
+ * authorization request itself, and what the browser carries of one that was pushed (RFC 9126 4).
+ */
+void login_request_compose(struct buf *b, const struct login_request *u);
+void login_pushed_compose(struct buf *b, struct sv client_id, struct sv request_uri);
+
+/* Appends the URL of an endpoint, which may have a query of its own, with parameters. */
+void url_with_query(struct buf *b, struct sv endpoint, struct sv parameters);
 
 struct logout_url {
 	struct sv endpoint; /* end_session_endpoint */

@@ -6,39 +6,21 @@
 #include "common/clock.h"
 #include "common/crypt.h"
 #include "common/log.h"
+#include "common/preset.h"
 
 #define DISCOVERY_EVERY_MS (60 * 60 * 1000)
 #define DISCOVERY_RETRY_MIN_MS 1000
 #define DISCOVERY_RETRY_MAX_MS 60000
 
-/*
- * Presets (research: A.2). A grace period after rotation is an operator's setting wherever it
- * exists, mostly 0 by default, so none is assumed.
- */
-static const struct {
-	enum config_preset preset;
-	struct provider_traits traits;
-} presets[] = {
-    {PRESET_GENERIC, {.rotates = true, .consent_for_offline = true}},
-    {PRESET_OIDC_PROVIDER, {.rotates = true, .consent_for_offline = true}},
-    {PRESET_KEYCLOAK, {.rotates = true}},
-    {PRESET_AUTH0, {.rotates = true}},
-    {PRESET_OKTA, {.rotates = true}},
-    {PRESET_ENTRA, {.rotates = false}},
-    {PRESET_GOOGLE, {.rotates = false, .consent_for_offline = true}},
-    {PRESET_ZITADEL, {.rotates = true}},
-    {PRESET_CURITY, {.rotates = true}},
-    {PRESET_PING, {.rotates = true}},
-    {PRESET_DEX, {.rotates = true}},
-    {PRESET_AUTHENTIK, {.rotates = true}},
-};
-
-static struct provider_traits traits_of(enum config_preset preset)
+static struct provider_traits traits_of(const struct config_provider *c)
 {
-	for (size_t i = 0; i < ARRAY_LEN(presets); i++)
-		if (presets[i].preset == preset)
-			return presets[i].traits;
-	return presets[0].traits;
+	const struct preset *preset = preset_of(c->preset);
+
+	return (struct provider_traits){.rotates = preset->rotation == ROTATION_SINGLE_USE,
+					.consent_for_offline = preset->offline != OFFLINE_SCOPE,
+					.access_type_offline =
+					    preset->offline == OFFLINE_ACCESS_TYPE,
+					.grace_ms = c->grace_ms};
 }
 
 const struct config_provider *provider_config(const struct provider *p)
@@ -157,7 +139,7 @@ enum err provider_new(struct event_base *base, struct http_client *http,
 	p->http = http;
 	p->config = config;
 	p->policy = config->insecure_loopback ? HTTP_LOOPBACK_TOO : HTTP_ONLY_HTTPS;
-	p->traits = traits_of(config->preset);
+	p->traits = traits_of(config);
 	TAILQ_INIT(&p->calls);
 	p->timer = evtimer_new(base, on_timer, p);
 	if (p->timer == NULL || key_source_new(http, p->policy, config->name, &p->keys) != ERR_OK) {

@@ -41,11 +41,12 @@ const struct config_provider *provider_config(const struct provider *p);
 const struct provider_metadata *provider_metadata(struct provider *p);
 
 /*
- * Preset facts that decide behaviour (research: A.2).
+ * What the preset (common/preset.def) and the provider's options say of it.
  */
 struct provider_traits {
 	bool rotates;		  /* a refresh token is single use: serial resource */
 	bool consent_for_offline; /* prompt=consent when scopes hold offline_access (Core 11) */
+	bool access_type_offline; /* access_type=offline in place of that scope (Google) */
 	int64_t grace_ms;	  /* an old refresh token still works so long after rotation */
 };
 const struct provider_traits *provider_traits(const struct provider *p);
@@ -92,7 +93,8 @@ WARN_UNUSED enum err provider_refresh(struct provider *p, struct sv refresh_toke
 
 /* Another token from an access token of the same login: RFC 8693 token exchange, or Entra's
  * on-behalf-of (RFC 7523 2.1), as service->grant says (GRANT_EXCHANGE, GRANT_OBO). Consumes
- * nothing: no refresh token is involved. ERR_UNSUPPORTED: another grant. */
+ * nothing: no refresh token is involved, and TOKEN_DEAD speaks of the subject token alone.
+ * ERR_UNSUPPORTED: another grant. */
 WARN_UNUSED enum err provider_exchange(struct provider *p, struct sv subject_token,
 				       const struct config_service *service, provider_token_fn fn,
 				       void *arg);
@@ -105,8 +107,8 @@ WARN_UNUSED enum err provider_client_credentials(struct provider *p,
 /* RFC 9126: pushes an authorization request. `form` holds its parameters, form-encoded and without
  * the client's authentication; its content is taken. e == ERR_OK: request_uri is valid during the
  * callback; ERR_DENIED: refused (4xx); ERR_UNAVAILABLE: out of reach, throttled or no such answer.
- * detail: constant word for the log. Only where metadata has pushed_authorization_request_endpoint.
- */
+ * detail: constant word for the log. The call itself: ERR_UNSUPPORTED where metadata have no
+ * pushed_authorization_request_endpoint. `form` is taken on any outcome. */
 typedef void (*provider_push_fn)(void *arg, enum err e, struct sv request_uri, const char *detail);
 WARN_UNUSED enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn,
 				   void *arg);
@@ -128,6 +130,7 @@ struct id_token_expect {
 struct id_token_claims {
 	struct sv sub, subject, sid, email, acr;
 	int64_t auth_time_s; /* auth_time, else iat */
+	bool has_auth_time;
 	int64_t iat_s;
 	struct sv claims;
 };

@@ -1,8 +1,9 @@
-/* The requests of provider.h to the token and revocation endpoints. */
+/* The requests of provider.h to the endpoints that want the client's authentication. */
 #include <stdlib.h>
 
 #include "broker/client_auth.h"
 #include "broker/provider_call.h"
+#include "broker/push_reply.h"
 #include "broker/token_reply.h"
 #include "broker/token_request.h"
 #include "common/clock.h"
@@ -14,8 +15,12 @@ struct request {
 	struct http_flight *flight;
 	struct event *soon;		      /* a revocation with nothing to ask */
 	const struct config_service *service; /* refresh: outlives the call, as `config` does */
-	provider_token_fn token_fn;	      /* or */
-	provider_revoke_fn revoke_fn;
+	void (*canceled)(struct request *rq); /* calls back with ERR_CANCELED */
+	union {
+		provider_token_fn token;
+		provider_revoke_fn revoke;
+		provider_push_fn push;
+	} fn;
 	void *arg;
 };
 
@@ -34,14 +39,27 @@ static void request_cancel(struct provider_call *call)
 	struct request *rq = (struct request *)call;
 
 	request_end(rq);
-	if (rq->token_fn != NULL)
-		rq->token_fn(rq->arg, ERR_CANCELED, NULL);
-	else
-		rq->revoke_fn(rq->arg, ERR_CANCELED, 0);
+	rq->canceled(rq);
 	free(rq);
 }
 
-static enum err request_new(struct provider *p, void *arg, struct request **ret)
+static void token_canceled(struct request *rq)
+{
+	rq->fn.token(rq->arg, ERR_CANCELED, NULL);
+}
+
+static void revoke_canceled(struct request *rq)
+{
+	rq->fn.revoke(rq->arg, ERR_CANCELED, 0);
+}
+
+static void push_canceled(struct request *rq)
+{
+	rq->fn.push(rq->arg, ERR_CANCELED, SV_NONE, "");
+}
+
+static enum err request_new(struct provider *p, void (*canceled)(struct request *rq), void *arg,
+			    struct request **ret)
 {
 	struct request *rq = calloc(1, sizeof *rq);
 
@@ -49,6 +67,7 @@ static enum err request_new(struct provider *p, void *arg, struct request **ret)
 		return ERR_NOMEM;
 	rq->call.provider = p;
 	rq->call.cancel = request_cancel;
+	rq->canceled = canceled;
 	rq->arg = arg;
 	TAILQ_INSERT_TAIL(&p->calls, &rq->call, link);
 	*ret = rq;
@@ -64,7 +83,7 @@ static void on_token(void *arg, const struct http_response *r)
 	rq->flight = NULL; /* http_client ends it */
 	request_end(rq);
 	token_reply_read(r, p->config->preset, rq->service, clock_wall_s(), &answer);
-	rq->token_fn(rq->arg, ERR_OK, &answer.reply);
+	rq->fn.token(rq->arg, ERR_OK, &answer.reply);
 	token_answer_done(&answer);
 	free(rq);
 }
@@ -85,7 +104,21 @@ static void on_revoked(void *arg, const struct http_response *r)
 		else if (r->status >= 400 && r->status < 500 && r->status != 429)
 			e = ERR_DENIED;
 	}
-	rq->revoke_fn(rq->arg, e, after);
+	rq->fn.revoke(rq->arg, e, after);
+	free(rq);
+}
+
+static void on_pushed(void *arg, const struct http_response *r)
+{
+	struct request *rq = arg;
+	struct push_answer answer;
+	enum err e;
+
+	rq->flight = NULL;
+	request_end(rq);
+	e = push_reply_read(r, &answer);
+	rq->fn.push(rq->arg, e, e == ERR_OK ? buf_sv(&answer.request_uri) : SV_NONE, answer.detail);
+	push_answer_done(&answer);
 	free(rq);
 }
 
@@ -122,14 +155,14 @@ static enum err post_token(struct provider *p, struct buf *form,
 			   provider_token_fn fn, void *arg)
 {
 	struct request *rq;
-	enum err e = request_new(p, arg, &rq);
+	enum err e = request_new(p, token_canceled, arg, &rq);
 
 	if (e != ERR_OK) {
 		buf_done(form);
 		return e;
 	}
 	rq->service = service;
-	rq->token_fn = fn;
+	rq->fn.token = fn;
 	e = post(rq, p->discovery->metadata.token_endpoint, form, before_send, on_token);
 	if (e != ERR_OK) {
 		request_end(rq);
@@ -150,6 +183,17 @@ enum err provider_code(struct provider *p, struct sv code, struct sv redirect_ur
 	return post_token(p, &form, NULL, NULL, fn, arg);
 }
 
+/* The composer's error, or the form is posted and consumed. */
+static enum err post_composed(struct provider *p, enum err e, struct buf *form,
+			      const struct config_service *service, bool (*before_send)(void *arg),
+			      provider_token_fn fn, void *arg)
+{
+	if (e == ERR_OK)
+		return post_token(p, form, service, before_send, fn, arg);
+	buf_done(form);
+	return e;
+}
+
 enum err provider_refresh(struct provider *p, struct sv refresh_token,
 			  const struct config_service *service, bool (*before_send)(void *arg),
 			  provider_token_fn fn, void *arg)
@@ -160,12 +204,57 @@ enum err provider_refresh(struct provider *p, struct sv refresh_token,
 	if (p->discovery == NULL)
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
-	e = token_request_refresh(&form, refresh_token, service);
+	e = token_request_refresh(&form, refresh_token, p->config, service);
+	return post_composed(p, e, &form, service, before_send, fn, arg);
+}
+
+enum err provider_exchange(struct provider *p, struct sv subject_token,
+			   const struct config_service *service, provider_token_fn fn, void *arg)
+{
+	struct buf form;
+	enum err e;
+
+	if (p->discovery == NULL)
+		return ERR_UNAVAILABLE;
+	buf_init(&form, TOKEN_REQUEST_MAX);
+	e = token_request_exchange(&form, subject_token, p->config, service);
+	return post_composed(p, e, &form, service, NULL, fn, arg);
+}
+
+enum err provider_client_credentials(struct provider *p, const struct config_service *service,
+				     provider_token_fn fn, void *arg)
+{
+	struct buf form;
+	enum err e;
+
+	if (p->discovery == NULL)
+		return ERR_UNAVAILABLE;
+	buf_init(&form, TOKEN_REQUEST_MAX);
+	e = token_request_client_credentials(&form, p->config, service);
+	return post_composed(p, e, &form, service, NULL, fn, arg);
+}
+
+enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn, void *arg)
+{
+	struct request *rq;
+	struct sv url;
+	enum err e = p->discovery == NULL ? ERR_UNAVAILABLE : ERR_OK;
+
+	if (e == ERR_OK) {
+		url = p->discovery->metadata.pushed_authorization_request_endpoint;
+		e = url.n == 0 ? ERR_UNSUPPORTED : request_new(p, push_canceled, arg, &rq);
+	}
 	if (e != ERR_OK) {
-		buf_done(&form);
+		buf_done(form);
 		return e;
 	}
-	return post_token(p, &form, service, before_send, fn, arg);
+	rq->fn.push = fn;
+	e = post(rq, url, form, NULL, on_pushed);
+	if (e != ERR_OK) {
+		request_end(rq);
+		free(rq);
+	}
+	return e;
 }
 
 static void on_nothing_to_revoke(evutil_socket_t fd, short what, void *arg)
@@ -175,7 +264,7 @@ static void on_nothing_to_revoke(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	request_end(rq);
-	rq->revoke_fn(rq->arg, ERR_OK, 0);
+	rq->fn.revoke(rq->arg, ERR_OK, 0);
 	free(rq);
 }
 
@@ -188,10 +277,10 @@ enum err provider_revoke(struct provider *p, struct sv refresh_token, provider_r
 
 	if (p->discovery == NULL)
 		return ERR_UNAVAILABLE;
-	e = request_new(p, arg, &rq);
+	e = request_new(p, revoke_canceled, arg, &rq);
 	if (e != ERR_OK)
 		return e;
-	rq->revoke_fn = fn;
+	rq->fn.revoke = fn;
 	if (p->discovery->metadata.revocation_endpoint.n == 0) {
 		rq->soon = event_new(p->base, -1, 0, on_nothing_to_revoke, rq);
 		if (rq->soon != NULL)

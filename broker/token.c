@@ -3,6 +3,7 @@
 
 #include "broker/dispatch.h"
 #include "broker/grant_table.h"
+#include "broker/service_token.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -14,27 +15,13 @@ struct token_call {
 	unsigned char hash[CRYPT_SHA256_LEN], digest[CRYPT_SHA256_LEN];
 };
 
-static void answer(struct token_call *c, struct sv token, int64_t left_ms)
-{
-	struct ipc_token m = {.access_token = token, .expires_in_ms = (uint64_t)left_ms};
-	struct buf packet;
-	enum err rc;
-
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_token(&packet, c->request->id, &m);
-	request_answer(&c->request, rc, &packet);
-}
-
 /* A renewal ahead of time does not insist. */
 static void renew(struct broker *b, const struct grant_ask *ask)
 {
 	uint32_t left_s = 0;
-	int64_t now = clock_boot_ms();
-	const struct holdoffs *h = &ask->edition->holdoffs;
 
 	if (b->draining || grant_table_busy(b->grants, ask) ||
-	    holdoff_judge(h, ask->service, now, &left_s) != IPC_ERROR_NONE ||
-	    holdoff_judge(h, ask->service->provider, now, &left_s) != IPC_ERROR_NONE)
+	    grant_held(b->grants, ask, &left_s) != IPC_ERROR_NONE)
 		return;
 	grant_table_ask(b->grants, ask, NULL);
 }
@@ -52,7 +39,8 @@ static void judge(struct token_call *c, const struct token_row *row)
 					.hash = c->hash,
 					.digest = c->digest,
 					.edition = ed,
-					.service = c->service};
+					.service = c->service,
+					.kind = GRANT_JOB_TOKEN};
 	struct secret *token = NULL;
 	struct token_held held;
 	struct token_verdict v;
@@ -66,13 +54,16 @@ static void judge(struct token_call *c, const struct token_row *row)
 	switch (v.next) {
 	case TOKEN_ANSWER_AND_RENEW:
 		renew(b, &wants); /* first this: the answer gives up the edition's reference */
-		answer(c, token_view(c->service, token), held.left_ms);
+		waiters_answer_one(&c->request, token_view(c->service, token), held.left_ms);
 		break;
 	case TOKEN_ANSWER:
-		answer(c, token_view(c->service, token), held.left_ms);
+		waiters_answer_one(&c->request, token_view(c->service, token), held.left_ms);
 		break;
 	case TOKEN_REFRESH:
 		grant_table_ask(b->grants, &wants, &c->request);
+		break;
+	case TOKEN_OF_SERVICE:
+		service_token_ask(b->service_tokens, ed, c->service, c->digest, &c->request);
 		break;
 	case TOKEN_REFUSE:
 		request_fail(&c->request, v.refusal, request_detail(v.detail));
@@ -95,17 +86,6 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	free(c);
 }
 
-/* Which services an app may use is what its routes say. SECURITY: a taken-over worker gets no
- * other's. */
-static bool app_uses(const struct config *c, const struct config_app *app,
-		     const struct config_service *s)
-{
-	for (size_t i = 0; i < c->nroutes; i++)
-		if (c->routes[i].app == app && c->routes[i].service == s)
-			return true;
-	return false;
-}
-
 /* Refusals that need no row. */
 static enum ipc_error refuse_early(const struct request *r, const struct ipc_token_get *m,
 				   const struct config_service **ret, const char **ret_detail)
@@ -121,26 +101,13 @@ static enum ipc_error refuse_early(const struct request *r, const struct ipc_tok
 	if (s->provider != app->provider)
 		return IPC_ERROR_FORBIDDEN;
 	*ret_detail = "service_of_no_route";
-	if (!app_uses(c, app, s))
+	if (!token_app_uses(c, app, s))
 		return IPC_ERROR_FORBIDDEN;
 	*ret_detail = "session_secret";
 	if (m->session.n != IPC_SECRET_LEN)
 		return IPC_ERROR_NO_SESSION;
-	*ret_detail = "grant_not_built";
 	*ret = s;
-	switch (s->grant) {
-	case GRANT_SESSION:
-	case GRANT_ID_TOKEN:
-	case GRANT_RESOURCE:
-	case GRANT_AUDIENCE:
-	case GRANT_SCOPE:
-		return IPC_ERROR_NONE;
-	case GRANT_EXCHANGE:
-	case GRANT_OBO:
-	case GRANT_CLIENT_CREDENTIALS:
-		return IPC_ERROR_UPSTREAM;
-	}
-	return IPC_ERROR_UPSTREAM;
+	return IPC_ERROR_NONE;
 }
 
 void token_get(struct request **r, const struct ipc_token_get *m)

@@ -5,10 +5,10 @@
 #include "common/b64.h"
 #include "common/buf.h"
 
+/* Whether the token was asked for the service alone, and not for the login. */
 static bool selects(const struct config_service *s)
 {
-	return s != NULL && (s->grant == GRANT_RESOURCE || s->grant == GRANT_AUDIENCE ||
-			     s->grant == GRANT_SCOPE);
+	return s != NULL && s->grant != GRANT_SESSION && s->grant != GRANT_ID_TOKEN;
 }
 
 /* A base64url part that is a JSON object; the caller puts it. NULL: it is none. */
@@ -58,7 +58,8 @@ static bool has_audience(struct json_object *claims, struct sv want)
 	return json_get_array(claims, "aud", &array) == ERR_OK && json_array_has(array, want);
 }
 
-bool token_audience_ok(const struct config_service *service, struct sv access_token)
+bool token_audience_ok(const struct config_service *service, enum token_opaque opaque,
+		       struct sv access_token)
 {
 	struct sv want, payload;
 	struct json_object *claims;
@@ -67,8 +68,10 @@ bool token_audience_ok(const struct config_service *service, struct sv access_to
 	if (!selects(service))
 		return true;
 	want = service->audience.n > 0 ? service->audience : service->resource;
-	if (want.n == 0 || !is_jwt(access_token, &payload))
+	if (want.n == 0)
 		return true;
+	if (!is_jwt(access_token, &payload))
+		return opaque == TOKEN_OPAQUE_PASSES;
 	claims = part(payload);
 	ok = claims != NULL && has_audience(claims, want);
 	(void)json_object_put(claims);

@@ -11,9 +11,14 @@
 
 #include "common/config.h"
 
-/* False: a JWT whose aud does not hold the service's audience (else resource). True for an opaque
- * token, and for services that name neither. */
-bool token_audience_ok(const struct config_service *service, struct sv access_token);
+/* What to think of one that cannot be read. Refused where the product ignores an audience that it
+ * does not know: its tokens for APIs are JWTs. */
+enum token_opaque { TOKEN_OPAQUE_PASSES = 1, TOKEN_OPAQUE_REFUSED };
+
+/* False: a JWT whose aud does not hold the service's audience (else resource), or a refused opaque
+ * token. True for services that name neither. */
+bool token_audience_ok(const struct config_service *service, enum token_opaque opaque,
+		       struct sv access_token);
 
 /* False: the answer names its scope and a scope of the service is missing there. Not asked of
  * openid, offline_access and names that end in /.default, which providers expand. */

@@ -4,56 +4,65 @@
 
 #include "broker/json_strict.h"
 #include "broker/token_audience.h"
+#include "broker/token_request.h"
+#include "common/preset.h"
 
 /*
- * research: A.3. The first row whose status range, error and preset fit decides; an empty error
- * fits any. A 5xx says nothing about the token, whatever its body says.
+ * research: A.3. The first row whose status range, error, suberror and dialect fit decides; an
+ * empty word fits any. A 5xx says nothing about the token, whatever its body says.
  */
-#define ANY_PRESET 0
+enum dialect { ANYBODY = 0, DEX = 1, ENTRA = 2, EXCHANGE = 4 }; /* bits */
 struct error_row {
 	int from, to;
-	const char *error;
-	enum config_preset preset;
+	const char *error, *suberror;
+	enum dialect dialect;
 	enum token_outcome outcome;
 	const char *detail;
 };
 static const struct error_row errors[] = {
-    {429, 429, "", ANY_PRESET, TOKEN_THROTTLED, "throttled"},
-    {500, 599, "", ANY_PRESET, TOKEN_UNKNOWN, "server_error"},
-    {300, 399, "", ANY_PRESET, TOKEN_UNKNOWN, "redirect"},
-    {201, 299, "", ANY_PRESET, TOKEN_UNKNOWN, "status"},
-    /* The grant. Dex says so for expired and reused tokens. */
-    {400, 499, "invalid_grant", ANY_PRESET, TOKEN_DEAD, "invalid_grant"},
-    {400, 400, "invalid_request", PRESET_DEX, TOKEN_DEAD, "invalid_request"},
+    {429, 429, "", "", ANYBODY, TOKEN_THROTTLED, "throttled"},
+    {500, 599, "", "", ANYBODY, TOKEN_UNKNOWN, "server_error"},
+    {300, 399, "", "", ANYBODY, TOKEN_UNKNOWN, "redirect"},
+    {201, 299, "", "", ANYBODY, TOKEN_UNKNOWN, "status"},
+    /* Entra says more: the token is good, but not for this without the person. */
+    {400, 499, "invalid_grant", "consent_required", ENTRA, TOKEN_INTERACTION, "consent_required"},
+    {400, 499, "invalid_grant", "basic_action", ENTRA, TOKEN_INTERACTION, "basic_action"},
+    {400, 499, "invalid_grant", "additional_action", ENTRA, TOKEN_INTERACTION, "additional_action"},
+    {400, 499, "invalid_grant", "message_only", ENTRA, TOKEN_INTERACTION, "message_only"},
+    /* The grant. Dex says so for expired and reused tokens; a token exchange is told so of its
+     * subject token (RFC 8693 2.2.2). */
+    {400, 499, "invalid_grant", "", ANYBODY, TOKEN_DEAD, "invalid_grant"},
+    {400, 400, "invalid_request", "", DEX | EXCHANGE, TOKEN_DEAD, "invalid_request"},
     /* The service's mapping. */
-    {400, 499, "invalid_scope", ANY_PRESET, TOKEN_MISCONFIGURED, "invalid_scope"},
-    {400, 499, "invalid_target", ANY_PRESET, TOKEN_MISCONFIGURED, "invalid_target"},
-    {400, 499, "invalid_resource", ANY_PRESET, TOKEN_MISCONFIGURED, "invalid_resource"},
+    {400, 499, "invalid_scope", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_scope"},
+    {400, 499, "invalid_target", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_target"},
+    {400, 499, "invalid_resource", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_resource"},
     /* The person. */
-    {400, 499, "interaction_required", ANY_PRESET, TOKEN_INTERACTION, "interaction_required"},
-    {400, 499, "login_required", ANY_PRESET, TOKEN_INTERACTION, "login_required"},
-    {400, 499, "consent_required", ANY_PRESET, TOKEN_INTERACTION, "consent_required"},
-    {400, 499, "account_selection_required", ANY_PRESET, TOKEN_INTERACTION,
+    {400, 499, "interaction_required", "", ANYBODY, TOKEN_INTERACTION, "interaction_required"},
+    {400, 499, "login_required", "", ANYBODY, TOKEN_INTERACTION, "login_required"},
+    {400, 499, "consent_required", "", ANYBODY, TOKEN_INTERACTION, "consent_required"},
+    {400, 499, "account_selection_required", "", ANYBODY, TOKEN_INTERACTION,
      "account_selection_required"},
-    {400, 499, "access_denied", ANY_PRESET, TOKEN_INTERACTION, "access_denied"},
+    {400, 499, "access_denied", "", ANYBODY, TOKEN_INTERACTION, "access_denied"},
     /* Us. */
-    {400, 499, "invalid_client", ANY_PRESET, TOKEN_CLIENT_BROKEN, "invalid_client"},
-    {400, 499, "unauthorized_client", ANY_PRESET, TOKEN_CLIENT_BROKEN, "unauthorized_client"},
-    {400, 499, "unsupported_grant_type", ANY_PRESET, TOKEN_CLIENT_BROKEN, "unsupported_grant_type"},
-    {400, 499, "invalid_request", ANY_PRESET, TOKEN_CLIENT_BROKEN, "invalid_request"},
-    {400, 499, "use_dpop_nonce", ANY_PRESET, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
-    {400, 499, "invalid_dpop_proof", ANY_PRESET, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
+    {400, 499, "invalid_client", "", ANYBODY, TOKEN_CLIENT_BROKEN, "invalid_client"},
+    {400, 499, "unauthorized_client", "", ANYBODY, TOKEN_CLIENT_BROKEN, "unauthorized_client"},
+    {400, 499, "unsupported_grant_type", "", ANYBODY, TOKEN_CLIENT_BROKEN,
+     "unsupported_grant_type"},
+    {400, 499, "invalid_request", "", ANYBODY, TOKEN_CLIENT_BROKEN, "invalid_request"},
+    {400, 499, "use_dpop_nonce", "", ANYBODY, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
+    {400, 499, "invalid_dpop_proof", "", ANYBODY, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
     /* Later. */
-    {400, 499, "slow_down", ANY_PRESET, TOKEN_THROTTLED, "slow_down"},
-    {400, 499, "temporarily_unavailable", ANY_PRESET, TOKEN_THROTTLED, "temporarily_unavailable"},
+    {400, 499, "slow_down", "", ANYBODY, TOKEN_THROTTLED, "slow_down"},
+    {400, 499, "temporarily_unavailable", "", ANYBODY, TOKEN_THROTTLED, "temporarily_unavailable"},
     /* A page of some proxy in between, or a word nobody registered. */
-    {0, 999, "", ANY_PRESET, TOKEN_UNKNOWN, "unknown_error"},
+    {0, 999, "", "", ANYBODY, TOKEN_UNKNOWN, "unknown_error"},
 };
 
 #define SLOW_DOWN_S 5 /* RFC 8628 3.5 */
 
 /* The members we read; all strings but expires_in. */
-enum member { ACCESS, REFRESH, ID, TYPE, SCOPE, ERROR, MEMBERS };
+enum member { ACCESS, REFRESH, ID, TYPE, ISSUED, SCOPE, ERROR, SUBERROR, MEMBERS };
 static const struct {
 	const char *name;
 	size_t max;
@@ -63,7 +72,9 @@ static const struct {
     [ID] = {"id_token", 32768},
     [TYPE] = {"token_type", 64},
     [SCOPE] = {"scope", 8192},
+    [ISSUED] = {"issued_token_type", 128},
     [ERROR] = {"error", 128},
+    [SUBERROR] = {"suberror", 128},
 };
 
 struct fields {
@@ -134,9 +145,41 @@ static void fail(struct token_reply *r, enum token_outcome outcome, const char *
 	r->access_token = r->id_token = SV_NONE;
 }
 
-static void read_success(const struct fields *f, const struct config_service *service,
-			 struct token_reply *r)
+/* RFC 8693 2.2.1: required, and not always what was asked for. */
+static bool issued_ok(struct sv issued, enum config_preset preset,
+		      const struct config_service *service)
 {
+	struct sv urn = SV(TOKEN_TYPE_URN), type = sv_cut(issued, urn.n, issued.n);
+
+	if (service == NULL || service->grant != GRANT_EXCHANGE)
+		return true;
+	return sv_starts(issued, urn) && (sv_eq(type, SV("access_token")) ||
+					  sv_eq(type, sv_str(token_exchange_type(preset))));
+}
+
+/* Whether the tokens of a success are for whom they were asked for; NULL: they are. */
+static const char *not_for(const struct fields *f, enum config_preset preset,
+			   const struct config_service *service)
+{
+	enum token_opaque opaque = TOKEN_OPAQUE_PASSES;
+
+	if (service != NULL && service->grant == GRANT_AUDIENCE &&
+	    preset_of(preset)->ignores_unknown_audience)
+		opaque = TOKEN_OPAQUE_REFUSED;
+	if (!issued_ok(f->v[ISSUED], preset, service))
+		return "issued_token_type";
+	if (!token_audience_ok(service, opaque, f->v[ACCESS]))
+		return "wrong_audience";
+	if (!token_scope_ok(service, f->v[SCOPE]))
+		return "missing_scope";
+	return NULL;
+}
+
+static void read_success(const struct fields *f, enum config_preset preset,
+			 const struct config_service *service, struct token_reply *r)
+{
+	const char *foreign;
+
 	if (f->v[ACCESS].n == 0 || !token_ok(f->v[ACCESS]) || !token_ok(f->v[REFRESH]) ||
 	    !token_ok(f->v[ID])) {
 		fail(r, TOKEN_UNKNOWN, "bad_token");
@@ -153,26 +196,37 @@ static void read_success(const struct fields *f, const struct config_service *se
 	r->id_token = f->v[ID];
 	r->scope = f->v[SCOPE];
 	r->expires_in_s = f->has_expires ? f->expires_in_s : TOKEN_DEFAULT_TTL_S;
-	if (!token_audience_ok(service, r->access_token))
-		fail(r, TOKEN_MISCONFIGURED, "wrong_audience");
-	else if (!token_scope_ok(service, r->scope))
-		fail(r, TOKEN_MISCONFIGURED, "missing_scope");
+	foreign = not_for(f, preset, service);
+	if (foreign != NULL)
+		fail(r, TOKEN_MISCONFIGURED, foreign);
 }
 
-static void read_error(const struct http_response *h, const struct fields *f,
-		       enum config_preset preset, struct token_reply *r)
+static enum dialect dialect_of(enum config_preset preset, const struct config_service *service)
+{
+	enum dialect d = preset == PRESET_DEX ? DEX : preset == PRESET_ENTRA ? ENTRA : ANYBODY;
+
+	return service != NULL && service->grant == GRANT_EXCHANGE ? d | EXCHANGE : d;
+}
+
+static bool fits(const char *want, struct sv got)
+{
+	return want[0] == '\0' || sv_eq(got, sv_str(want));
+}
+
+static void read_error(const struct http_response *h, const struct fields *f, enum dialect dialect,
+		       struct token_reply *r)
 {
 	const struct error_row *row = errors;
 
-	while (h->status < row->from || h->status > row->to ||
-	       (row->error[0] != '\0' && !sv_eq(f->v[ERROR], sv_str(row->error))) ||
-	       (row->preset != ANY_PRESET && row->preset != preset))
+	while (h->status < row->from || h->status > row->to || !fits(row->error, f->v[ERROR]) ||
+	       !fits(row->suberror, f->v[SUBERROR]) ||
+	       (row->dialect != ANYBODY && (row->dialect & dialect) == 0))
 		row++; /* the last row fits everything */
 	fail(r, row->outcome, row->detail);
 	if (h->status == 503 && r->retry_after_s > 0)
 		fail(r, TOKEN_THROTTLED, "throttled");
 	/* The loop guard of Entra speaks of the requests, not of the token. */
-	if (r->outcome == TOKEN_DEAD && preset == PRESET_ENTRA && h->body.n > 0 &&
+	if (r->outcome == TOKEN_DEAD && (dialect & ENTRA) != 0 && h->body.n > 0 &&
 	    memmem(h->body.p, h->body.n, "AADSTS50196", 11) != NULL)
 		fail(r, TOKEN_THROTTLED, "loop_guard");
 	if (r->outcome == TOKEN_THROTTLED && r->retry_after_s == 0)
@@ -200,11 +254,11 @@ void token_reply_read(const struct http_response *h, enum config_preset preset,
 	if (e != ERR_OK)
 		f = (struct fields){.text = NULL}; /* what it saw does not count */
 	if (h->status != 200)
-		read_error(h, &f, preset, r);
+		read_error(h, &f, dialect_of(preset, service), r);
 	else if (e != ERR_OK)
 		fail(r, TOKEN_UNKNOWN, "bad_json");
 	else
-		read_success(&f, service, r);
+		read_success(&f, preset, service, r);
 }
 
 void token_answer_done(struct token_answer *a)

@@ -65,11 +65,15 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 	/* SECURITY: nothing of one provider goes to another that took its name. */
 	if (!sv_eq(row->provider, p->name) || !sv_eq(row->issuer, p->issuer))
 		return refuse(IPC_ERROR_REAUTHENTICATE, "other_provider");
+	if (ask->service->grant == GRANT_CLIENT_CREDENTIALS)
+		return (struct token_verdict){.next = TOKEN_OF_SERVICE};
 	if (held->left_ms > token_margin_ms(held->ttl_ms, row->grant_id))
 		return (struct token_verdict){.next = TOKEN_ANSWER};
 	if (!row->grant_live)
 		return refuse(IPC_ERROR_REAUTHENTICATE, "grant_over");
-	if (row->refresh_sealed.n == 0) {
+	/* An exchange starts from the login's own access token. */
+	if (row->refresh_sealed.n == 0 && ask->service->grant != GRANT_EXCHANGE &&
+	    ask->service->grant != GRANT_OBO) {
 		if (held->left_ms >= TOKEN_USABLE_MS)
 			return (struct token_verdict){.next = TOKEN_ANSWER};
 		/* The login's own token comes anew with a login; another service's never would. */
@@ -80,6 +84,15 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 	if (held->left_ms >= TOKEN_USABLE_MS)
 		return (struct token_verdict){.next = TOKEN_ANSWER_AND_RENEW};
 	return (struct token_verdict){.next = TOKEN_REFRESH};
+}
+
+bool token_app_uses(const struct config *c, const struct config_app *app,
+		    const struct config_service *s)
+{
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (c->routes[i].app == app && c->routes[i].service == s)
+			return true;
+	return false;
 }
 
 struct sv token_filed_as(const struct config_service *s)

@@ -49,6 +49,7 @@ enum token_next {
 	TOKEN_ANSWER = 1,	/* with the token that stands there */
 	TOKEN_ANSWER_AND_RENEW, /* and have the next one fetched */
 	TOKEN_REFRESH,		/* first fetch one */
+	TOKEN_OF_SERVICE,	/* it is nobody's but the service's own: service_token.h */
 	TOKEN_REFUSE,		/* see refusal */
 };
 struct token_verdict {
@@ -66,6 +67,11 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 /* So long before its end a token of this lifetime is renewed. Jitter by an id: spread over
  * grants, and the same at every look. */
 int64_t token_margin_ms(int64_t ttl_ms, struct sv id);
+
+/* Which services an app may use is what its routes say. SECURITY: a taken-over worker gets no
+ * other's. */
+bool token_app_uses(const struct config *c, const struct config_app *app,
+		    const struct config_service *s);
 
 /* The name a service's token is filed under. */
 struct sv token_filed_as(const struct config_service *s);

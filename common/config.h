@@ -58,18 +58,10 @@ struct config_place {
 enum config_listen_kind { LISTEN_PUBLIC = 1, LISTEN_VERIFY, LISTEN_METRICS };
 enum config_edge { EDGE_NONE = 0, EDGE_TRAEFIK, EDGE_CADDY, EDGE_NGINX, EDGE_HAPROXY, EDGE_ENVOY };
 enum config_preset {
-	PRESET_GENERIC = 1,
-	PRESET_OIDC_PROVIDER,
-	PRESET_KEYCLOAK,
-	PRESET_AUTH0,
-	PRESET_OKTA,
-	PRESET_ENTRA,
-	PRESET_GOOGLE,
-	PRESET_ZITADEL,
-	PRESET_CURITY,
-	PRESET_PING,
-	PRESET_DEX,
-	PRESET_AUTHENTIK
+	PRESET_UNSET = 0,
+#define PRESET(id, ...) PRESET_##id,
+#include "common/preset.def"
+#undef PRESET
 };
 enum config_client_auth {
 	CLIENT_SECRET_BASIC = 1,
@@ -78,6 +70,7 @@ enum config_client_auth {
 	CLIENT_TLS
 };
 enum config_alg { ALG_RS256 = 1, ALG_PS256, ALG_ES256, ALG_EDDSA };
+enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
 enum config_same_site { SAME_SITE_LAX = 1, SAME_SITE_STRICT };
 enum config_grant {
@@ -119,11 +112,14 @@ struct config_provider {
 	enum config_client_auth client_auth;
 	struct sv client_secret_file; /* unresolved: see config_secret_path() */
 	struct sv client_key_file;
+	struct sv ca_file; /* n == 0: the system's */
 	enum config_alg signing_alg;
 	struct config_list scopes;
 	struct sv subject_claim; /* default "sub" */
 	unsigned claims_from;
 	struct config_list keep_claims;
+	enum config_response_mode response_mode;
+	int64_t grace_ms;
 	bool insecure_loopback; /* http issuer and endpoints on loopback addresses */
 	struct config_place place;
 };

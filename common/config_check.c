@@ -1,5 +1,6 @@
 #include "common/config_build.h"
 #include "common/config_value.h"
+#include "common/preset.h"
 
 /* A conninfo is printed and read by anybody; libpq takes passwords in both of its forms. */
 static bool has_password(struct sv s)
@@ -141,6 +142,17 @@ static enum err check_client_auth(const struct config_build *b, size_t i)
 	return ERR_OK;
 }
 
+static enum err check_grace(const struct config_build *b, size_t i)
+{
+	const struct config_provider *p = &b->c->providers[i];
+
+	if (p->grace_ms == 0 || preset_of(p->preset)->has_grace)
+		return ERR_OK;
+	return config_build_error(b, CONFIG_OPT_provider_grace, i,
+				  "expected no value, %s has no grace period",
+				  preset_word(p->preset));
+}
+
 static enum err check_provider(const struct config_build *b, size_t i)
 {
 	const struct config_provider *p = &b->c->providers[i];
@@ -148,6 +160,8 @@ static enum err check_provider(const struct config_build *b, size_t i)
 
 	if (err == ERR_OK)
 		err = check_client_auth(b, i);
+	if (err == ERR_OK)
+		err = check_grace(b, i);
 	if (err != ERR_OK)
 		return err;
 	if (!config_list_has(&p->scopes, SV("openid")) || !scopes_ok(&p->scopes))
@@ -190,6 +204,31 @@ static enum err check_field(const struct config_build *b, size_t i, enum config_
 	return ERR_OK;
 }
 
+/* Whether the product behind the provider can do it. */
+static enum err check_preset(const struct config_build *b, size_t i)
+{
+	const struct config_service *s = &b->c->services[i];
+	const struct preset *preset = preset_of(s->provider->preset);
+	const struct config_word *w = config_options[CONFIG_OPT_service_grant].words;
+	char can[256] = "";
+	size_t n = 0;
+
+	if (s->resource.n > 0 && preset_has_grant(preset, s->grant) &&
+	    !preset_has_grant(preset, GRANT_RESOURCE))
+		return config_build_error(b, CONFIG_OPT_service_resource, i,
+					  "expected no value, %s knows no resource",
+					  preset_word(s->provider->preset));
+	if (preset_has_grant(preset, s->grant))
+		return ERR_OK;
+	for (; w->name != NULL && n < sizeof can; w++)
+		if (preset_has_grant(preset, (enum config_grant)w->value))
+			n += (size_t)snprintf(can + n, sizeof can - n, "%s%s", n == 0 ? "" : ", ",
+					      w->name);
+	return config_build_error(b, CONFIG_OPT_service_grant, i,
+				  "expected one of %s: %s has no other", can,
+				  preset_word(s->provider->preset));
+}
+
 static enum err check_service(const struct config_build *b, size_t i)
 {
 	const struct config_service *s = &b->c->services[i];
@@ -198,7 +237,10 @@ static enum err check_service(const struct config_build *b, size_t i)
 
 	while (f->grant != s->grant)
 		f++;
-	err = check_field(b, i, CONFIG_OPT_service_resource, f->resource, s->resource.n > 0);
+	err = check_preset(b, i);
+	if (err == ERR_OK)
+		err =
+		    check_field(b, i, CONFIG_OPT_service_resource, f->resource, s->resource.n > 0);
 	if (err == ERR_OK)
 		err =
 		    check_field(b, i, CONFIG_OPT_service_audience, f->audience, s->audience.n > 0);

@@ -11,19 +11,11 @@ static const struct config_word words_edge[] = {{"none", EDGE_NONE},
 						{"haproxy", EDGE_HAPROXY},
 						{"envoy", EDGE_ENVOY},
 						{NULL, 0}};
-static const struct config_word words_preset[] = {{"generic", PRESET_GENERIC},
-						  {"oidc-provider", PRESET_OIDC_PROVIDER},
-						  {"keycloak", PRESET_KEYCLOAK},
-						  {"auth0", PRESET_AUTH0},
-						  {"okta", PRESET_OKTA},
-						  {"entra", PRESET_ENTRA},
-						  {"google", PRESET_GOOGLE},
-						  {"zitadel", PRESET_ZITADEL},
-						  {"curity", PRESET_CURITY},
-						  {"ping", PRESET_PING},
-						  {"dex", PRESET_DEX},
-						  {"authentik", PRESET_AUTHENTIK},
-						  {NULL, 0}};
+static const struct config_word words_preset[] = {
+#define PRESET(id, word, ...) {word, PRESET_##id},
+#include "common/preset.def"
+#undef PRESET
+    {NULL, 0}};
 static const struct config_word words_client_auth[] = {{"client_secret_basic", CLIENT_SECRET_BASIC},
 						       {"client_secret_post", CLIENT_SECRET_POST},
 						       {"private_key_jwt", CLIENT_PRIVATE_KEY_JWT},
@@ -36,6 +28,8 @@ static const struct config_word words_alg[] = {{"RS256", ALG_RS256},
 					       {NULL, 0}};
 static const struct config_word words_claims_from[] = {
     {"id_token", CLAIMS_ID_TOKEN}, {"userinfo", CLAIMS_USERINFO}, {NULL, 0}};
+static const struct config_word words_response_mode[] = {
+    {"query", RESPONSE_QUERY}, {"form_post", RESPONSE_FORM_POST}, {NULL, 0}};
 static const struct config_word words_same_site[] = {
     {"lax", SAME_SITE_LAX}, {"strict", SAME_SITE_STRICT}, {NULL, 0}};
 static const struct config_word words_grant[] = {{"session", GRANT_SESSION},

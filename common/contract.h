@@ -52,7 +52,7 @@ enum contract_exit {
 #define TIMEOUT_CONNECT_MS 2000	       /* broker and worker: one TCP or Unix connect */
 #define TIMEOUT_IDP_MS 8000	       /* broker: one HTTP request to a provider, all of it */
 #define TIMEOUT_LEASE_MS 15000	       /* broker: a refresh lease in PostgreSQL */
-#define TIMEOUT_BROKER_LOGIN_MS 20000  /* worker: LOGIN_BEGIN and LOGIN_FINISH */
+#define TIMEOUT_BROKER_LOGIN_MS 25000  /* worker: what a login asks of the broker */
 #define CONTRACT_HEARTBEAT_MS 2000     /* worker: between two CONTRACT_ALIVE */
 #define CONTRACT_FIRST_STATUS_MS 10000 /* master: fork to CONTRACT_READY */
 #define CONTRACT_WARM_UP_MS                                                                        \
@@ -64,7 +64,7 @@ enum contract_exit {
 
 static_assert(TIMEOUT_CONNECT_MS < TIMEOUT_IDP_MS, "connect within a request");
 static_assert(TIMEOUT_IDP_MS + 5000 < TIMEOUT_LEASE_MS, "a request ends well inside its lease");
-static_assert(2 * TIMEOUT_IDP_MS < TIMEOUT_BROKER_LOGIN_MS, "code exchange and keys in one login");
+static_assert(3 * TIMEOUT_IDP_MS < TIMEOUT_BROKER_LOGIN_MS, "code, keys and UserInfo in one login");
 static_assert(CONTRACT_WARM_UP_MS < CONTRACT_FIRST_STATUS_MS, "a cold worker is ready in time");
 static_assert(3 * CONTRACT_HEARTBEAT_MS < CONTRACT_LOST_MS, "three lost heartbeats");
 static_assert(CONTRACT_DRAIN_IDLE_MS < TIMEOUT_BROKER_LOGIN_MS, "idle ones go first");

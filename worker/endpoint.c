@@ -40,7 +40,6 @@ struct sv endpoint_allow(enum endpoint e)
 	switch (e) {
 	case ENDPOINT_LOGIN:
 	case ENDPOINT_CALLBACK:
-		return SV("GET");
 	case ENDPOINT_LOGOUT:
 		return SV("GET, POST");
 	case ENDPOINT_SESSION:
@@ -62,7 +61,6 @@ bool endpoint_takes(enum endpoint e, struct sv method)
 	switch (e) {
 	case ENDPOINT_LOGIN:
 	case ENDPOINT_CALLBACK:
-		return get;
 	case ENDPOINT_LOGOUT:
 		return get || sv_eq(method, SV("POST"));
 	case ENDPOINT_SESSION:

@@ -4,6 +4,7 @@
 #include "worker/denial.h"
 #include "worker/form.h"
 #include "worker/handlers.h"
+#include "worker/login_wish.h"
 #include "worker/pages.h"
 #include "worker/return_to.h"
 #include "worker/session.h"
@@ -12,6 +13,11 @@
 #define USER_AGENT_MAX 512
 
 enum { STATE, CODE, ISS, ERROR, NPARAMS };
+
+static bool is_post(const struct request *r)
+{
+	return sv_eq(r->from.head->method, SV("POST"));
+}
 
 /* Judged when the login began; judged again, because a configuration may have changed since. */
 static enum step land(struct request *r, struct sv add, struct sv session, struct sv csrf)
@@ -106,23 +112,113 @@ static enum step bad_callback(struct request *r, const char *detail)
 	return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
 }
 
+/* --- a response by POST: without cookies it can only be put away --- */
+
+static void on_parked(void *arg, enum err e, const struct ipc_message *m)
+{
+	struct request *r = arg;
+
+	r->call = NULL;
+	r->waited = e;
+	if (e == ERR_OK && m->number == IPC_LOGIN_PARKED)
+		r->failure = m->u.login_parked.known != 0 ? IPC_ERROR_NONE : IPC_ERROR_BINDING;
+	else if (e == ERR_OK)
+		request_keep_failure(r, &m->u.failure);
+	request_resume(r);
+}
+
+/* "<origin><auth_path>/callback?state=...": where the browser comes back with its cookies. */
+static void name_state(struct request *r, struct sv state)
+{
+	buf_add(&r->target, r->origin->text);
+	buf_add(&r->target, r->app->auth_path);
+	buf_add(&r->target, SV("/callback?state="));
+	url_escape(&r->target, state);
+}
+
+static enum err ask_park(struct request *r, const struct form_field *params)
+{
+	struct ipc_login_park m = {
+	    .app = r->app->name,
+	    .state = params[STATE].value,
+	    .code = params[CODE].value,
+	    .iss = params[ISS].value,
+	    .error = params[ERROR].value,
+	    .correlation = request_correlation(r),
+	};
+	uint32_t id = broker_next_id(r->w->broker);
+	struct buf packet;
+	enum err e;
+
+	buf_init(&packet, IPC_FRAME_MAX);
+	e = ipc_encode_login_park(&packet, id, &m);
+	if (e == ERR_OK)
+		e = broker_send(r->w->broker, id, IPC_LOGIN_PARKED, buf_sv(&packet),
+				TIMEOUT_BROKER_LOGIN_MS, on_parked, r, &r->call);
+	buf_done(&packet);
+	if (e == ERR_OK)
+		name_state(r, params[STATE].value);
+	return e;
+}
+
+static enum step parked(struct request *r)
+{
+	if (r->waited != ERR_OK || r->failure != IPC_ERROR_NONE || !buf_ok(&r->target))
+		return login_failed(r);
+	request_reply(r, 303);
+	http_reply_header(&r->reply, SV("Location"), buf_sv(&r->target));
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	return request_end(r, SV_NONE, SV_NONE);
+}
+
+/* --- what came --- */
+
+/* RFC 6749 4.1.2: a code or an error, and by the way the request named. A GET after form_post
+ * brings the state alone. */
+static const char *bad_response(const struct form_field *params, bool post, bool form_post)
+{
+	if (post && !form_post)
+		return "response_mode";
+	if (params[STATE].value.n == 0)
+		return "state";
+	if (form_post && !post)
+		return params[CODE].value.p == NULL && params[ERROR].value.p == NULL &&
+			       params[ISS].value.p == NULL
+			   ? NULL
+			   : "response_mode";
+	return (params[CODE].value.n == 0) == (params[ERROR].value.n == 0) ? "code_or_error" : NULL;
+}
+
+static enum err ask_finish(struct request *r, const struct form_field *params)
+{
+	unsigned char binding[COOKIE_SECRET_LEN];
+	enum err e = ERR_NOT_FOUND;
+
+	if (cookie_login_find(r->fields, r->origin, binding) == COOKIE_OK)
+		e = ask(r, sv_of((const char *)binding, sizeof binding), params);
+	explicit_bzero(binding, sizeof binding);
+	return e;
+}
+
 enum step callback_ask(struct request *r)
 {
 	struct form_field params[NPARAMS] = {[STATE] = {.name = SV("state")},
 					     [CODE] = {.name = SV("code")},
 					     [ISS] = {.name = SV("iss")},
 					     [ERROR] = {.name = SV("error")}};
-	unsigned char binding[COOKIE_SECRET_LEN];
+	bool post = is_post(r);
+	enum err e = post ? request_body_form(r, params, NPARAMS)
+			  : request_form(r, r->fw.url.query, params, NPARAMS);
+	const char *bad = post ? "body" : "query";
 
-	if (request_form(r, r->fw.url.query, params, NPARAMS) != ERR_OK)
-		return bad_callback(r, "query");
-	if (params[STATE].value.n == 0 ||
-	    (params[CODE].value.n == 0) == (params[ERROR].value.n == 0))
-		return bad_callback(r, "state_or_code");
-	if (cookie_login_find(r->fields, r->origin, binding) != COOKIE_OK)
+	if (e == ERR_OK)
+		bad = bad_response(params, post,
+				   r->app->provider->response_mode == RESPONSE_FORM_POST);
+	if (bad != NULL)
+		return bad_callback(r, bad);
+	r->waited = post ? ask_park(r, params) : ask_finish(r, params);
+	if (r->waited == ERR_NOT_FOUND)
 		return bad_callback(r, "binding_cookie");
-	r->waited = ask(r, sv_of((const char *)binding, sizeof binding), params);
-	explicit_bzero(binding, sizeof binding);
 	if (r->waited == ERR_LIMIT && broker_client_up(r->w->broker))
 		return bad_callback(r, "too_long");
 	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
@@ -161,12 +257,14 @@ static enum step welcome(struct request *r)
 
 enum step callback_answered(struct request *r)
 {
+	if (is_post(r))
+		return parked(r);
 	if (r->waited != ERR_OK)
 		return login_failed(r);
 	if (r->failure == IPC_ERROR_NONE)
 		return welcome(r);
 	if (r->failure == IPC_ERROR_LOGIN_REQUIRED)
-		return land(r, SV("login=required"), SV_NONE, SV_NONE);
+		return land(r, LOGIN_REQUIRED_MARK, SV_NONE, SV_NONE);
 	if (r->failure != IPC_ERROR_STALE)
 		return login_failed(r);
 	return session_find(r); /* the same tab twice, or "back": is there a session already? */

@@ -3,37 +3,45 @@
 #include "worker/denial.h"
 #include "worker/form.h"
 #include "worker/handlers.h"
+#include "worker/login_wish.h"
 #include "worker/pages.h"
 #include "worker/return_to.h"
 #include "worker/worker.h"
 
-#define LOGIN_HINT_MAX 256
-
-enum { RETURN_TO, PROMPT, LOGIN_HINT, NPARAMS };
-
-static enum step redirect(struct request *r, struct sv location)
+static enum step redirect(struct request *r, unsigned status, struct sv location)
 {
-	request_reply(r, 302);
+	request_reply(r, status);
 	http_reply_header(&r->reply, SV("Location"), location);
 	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
 	return request_end(r, SV_NONE, SV_NONE);
 }
 
-/* Binding cookie and callback belong to login_origin: the login starts over there. */
-static enum step hop(struct request *r, struct sv return_to, const struct form_field *params)
+static void add(struct buf *url, const char *name, struct sv value)
+{
+	if (value.n == 0)
+		return;
+	buf_add_char(url, '&');
+	buf_add(url, sv_str(name));
+	buf_add_char(url, '=');
+	url_escape(url, value);
+}
+
+/* The login starts over: on login_origin, which binding cookie and callback belong to, or after a
+ * POST, without whose cookies a browser would get a second binding. */
+static enum step hop(struct request *r, unsigned status, struct sv return_to,
+		     const struct login_wish *wish)
 {
 	struct buf url;
 	enum step step;
 
 	buf_init(&url, IPC_URL_MAX);
 	login_url(r->app, r->origin, return_to, &url);
-	if (params[PROMPT].value.n > 0)
-		buf_add(&url, SV("&prompt=none"));
-	if (params[LOGIN_HINT].value.n > 0) {
-		buf_add(&url, SV("&login_hint="));
-		url_escape(&url, params[LOGIN_HINT].value);
-	}
-	step = buf_ok(&url) ? redirect(r, buf_sv(&url)) : page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
+	add(&url, "prompt", wish->prompt);
+	add(&url, "login_hint", wish->login_hint);
+	add(&url, "acr_values", wish->acr_values);
+	add(&url, "max_age", wish->max_age);
+	step = buf_ok(&url) ? redirect(r, status, buf_sv(&url))
+			    : page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
 	buf_done(&url);
 	return step;
 }
@@ -58,7 +66,7 @@ static void on_begun(void *arg, enum err e, const struct ipc_message *m)
 	request_resume(r);
 }
 
-static enum err ask(struct request *r, struct sv return_to, const struct form_field *params)
+static enum err ask(struct request *r, struct sv return_to, const struct login_wish *wish)
 {
 	unsigned char binding[COOKIE_SECRET_LEN];
 	bool bound = cookie_login_find(r->fields, r->origin, binding) == COOKIE_OK;
@@ -70,8 +78,11 @@ static enum err ask(struct request *r, struct sv return_to, const struct form_fi
 	    .binding = bound ? sv_of((const char *)binding, sizeof binding) : SV_NONE,
 	    .client = client_prefix(r->fw.client, prefix),
 	    .correlation = request_correlation(r),
-	    .prompt = params[PROMPT].value,
-	    .login_hint = params[LOGIN_HINT].value,
+	    .prompt = wish->prompt,
+	    .login_hint = wish->login_hint,
+	    .acr_values = wish->acr_values,
+	    .has_max_age = wish->max_age.n > 0 ? 1 : 0,
+	    .max_age_s = wish->max_age_s,
 	};
 	uint32_t id = broker_next_id(r->w->broker);
 	struct buf packet;
@@ -87,38 +98,64 @@ static enum err ask(struct request *r, struct sv return_to, const struct form_fi
 	return e;
 }
 
-static const char *bad_parameter(const struct form_field *params)
+/* Nobody is to be logged in without seeing it (Core 4): not inside somebody's page. */
+static bool framed(const struct request *r)
 {
-	if (params[PROMPT].value.n > 0 && !sv_eq(params[PROMPT].value, SV("none")))
-		return "prompt";
-	return params[LOGIN_HINT].value.n > LOGIN_HINT_MAX ? "login_hint" : NULL;
+	struct sv dest = request_field(r, SV("Sec-Fetch-Dest"));
+
+	return dest.n > 0 && !sv_eq(dest, SV("document"));
+}
+
+static const char *read_wish(struct request *r, bool post, struct login_wish *ret)
+{
+	struct form_field params[LOGIN_NPARAMETERS];
+	enum err e;
+	const char *bad;
+
+	login_wish_names(params);
+	e = post ? request_body_form(r, params, LOGIN_NPARAMETERS)
+		 : request_form(r, r->fw.url.query, params, LOGIN_NPARAMETERS);
+	if (e != ERR_OK)
+		return post ? "body" : "query";
+	bad = login_wish_read(r->app, params, ret);
+	if (bad == NULL && post && !ret->third_party)
+		return "post";
+	if (bad == NULL && ret->third_party && framed(r))
+		return "framed";
+	return bad;
+}
+
+static enum step start(struct request *r, bool post, struct sv return_to,
+		       const struct login_wish *wish)
+{
+	struct sv login_origin = r->app->login_origin.text;
+
+	if (wish->prompt.n > 0 && login_target_marked(return_to)) {
+		deny_log(r, REASON_PARAMETER, "silent_loop");
+		return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
+	}
+	if (post || (login_origin.n > 0 && !sv_eq(login_origin, r->origin->text)))
+		return hop(r, post ? 303 : 302, return_to, wish);
+	r->waited = ask(r, return_to, wish);
+	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
 }
 
 enum step login_begin(struct request *r)
 {
-	struct form_field params[NPARAMS] = {[RETURN_TO] = {.name = SV("return_to")},
-					     [PROMPT] = {.name = SV("prompt")},
-					     [LOGIN_HINT] = {.name = SV("login_hint")}};
-	struct sv query = r->fw.url.query;
-	const char *bad;
+	bool post = sv_eq(r->from.head->method, SV("POST"));
+	struct login_wish wish;
+	const char *bad = read_wish(r, post, &wish);
 	struct buf return_to;
 	enum step step;
 
-	bad = request_form(r, query, params, NPARAMS) == ERR_OK ? bad_parameter(params) : "query";
 	if (bad != NULL) {
 		deny_log(r, REASON_PARAMETER, bad);
 		return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
 	}
 	buf_init(&return_to, RETURN_TO_MAX + FORWARDED_ORIGIN_MAX);
-	if (!return_to_judge(r->app, r->origin, params[RETURN_TO].value, &return_to) &&
-	    params[RETURN_TO].value.n > 0)
+	if (!return_to_judge(r->app, r->origin, wish.target, &return_to) && wish.target.n > 0)
 		deny_log(r, REASON_RETURN_TO, "default instead");
-	if (r->app->login_origin.text.n > 0 && !sv_eq(r->app->login_origin.text, r->origin->text)) {
-		step = hop(r, buf_sv(&return_to), params);
-	} else {
-		r->waited = ask(r, buf_sv(&return_to), params);
-		step = r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
-	}
+	step = start(r, post, buf_sv(&return_to), &wish);
 	buf_done(&return_to);
 	return step;
 }

@@ -39,7 +39,10 @@ size_t request_body_max(const struct config_listen *listen, const struct http_re
 
 	if (listen->kind != LISTEN_PUBLIC || !sv_eq(head->method, SV("POST")))
 		return 0;
-	return sv_ends(path, SV("/logout")) ? REQUEST_BODY_MAX : 0;
+	return sv_ends(path, SV("/logout")) || sv_ends(path, SV("/login")) ||
+		       sv_ends(path, SV("/callback"))
+		   ? REQUEST_BODY_MAX
+		   : 0;
 }
 
 enum err request_new(const struct request_from *from, void (*done)(void *arg), void *arg,
@@ -138,6 +141,16 @@ enum err request_form(struct request *r, struct sv text, struct form_field *fiel
 	e = form_parse(text, fields, n, r->form.p + r->form.n);
 	r->form.n += text.n;
 	return e;
+}
+
+enum err request_body_form(struct request *r, struct form_field *fields, size_t n)
+{
+	struct sv type = request_field(r, SV("Content-Type"));
+
+	type = sv_trim(sv_cut(type, 0, sv_find(type, ';')));
+	if (!sv_eq_nocase(type, SV("application/x-www-form-urlencoded")))
+		return ERR_UNSUPPORTED;
+	return request_form(r, r->from.body, fields, n);
 }
 
 void request_keep_failure(struct request *r, const struct ipc_failure *m)

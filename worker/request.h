@@ -27,7 +27,7 @@
 #include "worker/http_reply.h"
 #include "worker/http_request.h"
 
-#define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (logout's form) */
+#define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (a form) */
 #define REQUEST_FORM_MAX 32768	     /* bytes of query and body, decoded */
 #define REQUEST_ROW_MAX 131072	     /* bytes of one session row */
 #define REQUEST_CORRELATION_BYTES 16 /* random; base64url in X-Correlation-ID */
@@ -124,6 +124,9 @@ void request_keep_failure(struct request *r, const struct ipc_failure *m);
 /* form_parse() into memory of the request's; may be called for query and body. */
 WARN_UNUSED enum err request_form(struct request *r, struct sv text, struct form_field *fields,
 				  size_t n);
+/* The same of the body: ERR_UNSUPPORTED unless it says that it is a form. A body over
+ * REQUEST_BODY_MAX was not read and is empty here. */
+WARN_UNUSED enum err request_body_form(struct request *r, struct form_field *fields, size_t n);
 /* The one value of a field, or empty. */
 struct sv request_field(const struct request *r, struct sv name);
 

@@ -277,13 +277,17 @@ def test_an_attempt_of_unknown_fate_is_repeated_once(worker, idp, pg):
     assert idp.stats()["token_requests"] == before + 2
 
 
-def test_after_two_attempts_of_unknown_fate_the_session_ends(worker, idp, pg):
+def test_after_two_attempts_of_unknown_fate_it_is_not_sent_again(worker, idp, pg):
+    """An outage ends no session: what needs the refresh token asks for a login, all else goes on."""
     done = login(worker)
     idp.knobs(fail_status=502, fail_count=-1)
     before = idp.stats()["token_requests"]
-    until(lambda: token(worker, done.session).word in ("reauthenticate", "no_session"), "the end")
+    until(lambda: token(worker, done.session).word == "reauthenticate", "the end of the attempts")
+    idp.knobs(fail_status=0, fail_count=0)
+    until(lambda: token(worker, done.session, "orders").word == "reauthenticate", "for all services")
     assert idp.stats()["token_requests"] == before + 2
-    assert pg.value("select reason from bff_private.ended where ref = '%s'" % done.session_ref) == "reauthenticate"
+    assert token(worker, done.session, "own").name == "token"
+    assert pg.value("select count(*) from bff_private.ended where ref = '%s'" % done.session_ref) == "0"
 
 
 def test_throttling_consumes_nothing(worker, idp):

@@ -216,7 +216,7 @@ def test_bff_broker_has_its_functions_and_no_table(cluster):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
     want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
-    assert {r[0] for r in got} == want
+    assert {r[0] for r in got} == want | {"login_take"}  # which the version before asks for
     for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
                 "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
         refused(cluster, sql, "bff_broker")
@@ -829,6 +829,47 @@ def test_a_login_is_taken_by_one_of_two(pg):
         b.wait_blocked()
         a.run("commit")
         assert b.result() == [["used"]]
+
+
+def park(pg, n, what="01", app="app"):
+    return pg.value("select bff_private.login_park(%s, '%s', '\\x%s')" % (sql_hash(n), app, what), user="bff_broker")
+
+
+def come_back(pg, n, binding=100, app="app", parked=True):
+    return pg.psql("select state, sealed, parked from bff_private.login_return(%s, %s, '%s', %s)"
+                   % (sql_hash(n), sql_hash(binding), app, parked), user="bff_broker")[0]
+
+
+def test_the_first_response_by_post_is_put_away_and_taken_once(pg):
+    begin(pg, 1)
+    assert park(pg, 2) == "f" and park(pg, 1, app="other") == "f"
+    assert come_back(pg, 1) == ["unknown", None, None]  # nothing was put away yet, and nothing is used up
+    assert park(pg, 1) == "t" and park(pg, 1, what="02") == "t"
+    for wrong in ({"binding": 101}, {"app": "other"}):
+        assert come_back(pg, 1, **wrong) == ["unknown", None, None]
+    assert come_back(pg, 1) == ["taken", "\\x05", "\\x01"]
+    assert pg.value("select parked is null and sealed is null from bff_private.login") == "t"
+    assert come_back(pg, 1) == ["used", None, None]
+    assert park(pg, 1, what="03") == "t"  # known, and no longer of use
+    assert pg.value("select parked is null from bff_private.login") == "t"
+
+
+def test_a_login_that_expires_with_its_response(pg):
+    begin(pg, 1, lifetime=0)
+    assert park(pg, 1) == "t" and come_back(pg, 1) == ["expired", None, None]
+    assert pg.value("select parked is null from bff_private.login") == "t"
+
+
+def test_a_login_by_get_is_taken_as_before_and_forgets_what_was_put_away(pg):
+    begin(pg, 1)
+    assert come_back(pg, 1, parked=False) == ["taken", "\\x05", None]
+    begin(pg, 2)
+    park(pg, 2)
+    assert come_back(pg, 2, parked=False) == ["taken", "\\x05", None]
+    assert pg.value("select count(*) from bff_private.login where parked is not null") == "0"
+    begin(pg, 3)
+    park(pg, 3)
+    assert take(pg, 3)[0] == "taken"  # the version before knows of no such thing
 
 
 # ---- grants ----------------------------------------------------------------------------------------

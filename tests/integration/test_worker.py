@@ -680,7 +680,8 @@ def test_unknown_hosts_and_methods(world):
     assert world.public("GET /auth/session", host="evil.example").status == 421
     got = world.public("DELETE /auth/session")
     assert got.status == 405 and got["allow"] == "GET, HEAD"
-    assert world.public("POST /auth/callback").status == 405
+    got = world.public("PUT /auth/callback")
+    assert got.status == 405 and got["allow"] == "GET, POST"
     assert world.public("GET /elsewhere").status == 404
 
 

@@ -6,8 +6,8 @@ a fetch. Every name is 127.0.0.1.
     a = b.fetch("http://app.localhost:8080/api/crm/", method="POST")     # as a page's script would
     a = b.get(url); a.status; a.location; a.json(); a.headers; a.cookies()
 
-Cookies follow RFC 6265bis as far as it matters here: host-only or Domain, Path, Max-Age, the prefixes
-__Host- and __Secure-; Secure counts as met on names under localhost, as in Chromium.
+Cookies follow RFC 6265bis as far as it matters here: host-only or Domain, Path, Max-Age, SameSite (those that
+have it stay away from a form that another host's page posts), the prefixes __Host- and __Secure-; Secure counts as met on names under localhost, as in Chromium.
 """
 import http.client
 import json
@@ -89,6 +89,7 @@ class Browser:
         # An address of its own, since beginnings of logins are limited per address prefix.
         self.source = "127.%d.%d.1" % (secrets.randbelow(254) + 1, secrets.randbelow(254) + 1)
         self.jar = {}  # (domain, host_only, path, name) -> value
+        self.same_site = set()  # keys of the jar
         self.history = []
 
     # ---- cookies ------------------------------------------------------------------------------
@@ -112,32 +113,37 @@ class Browser:
             self.jar.pop(key, None)
         else:
             self.jar[key] = c["value"]
+            (self.same_site.add if c.get("samesite", "").lower() in ("lax", "strict") else self.same_site.discard)(key)
 
-    def cookies(self, url):
+    def cookies(self, url, foreign_post=False):
         """{name: value} that a request to url carries."""
         at = urllib.parse.urlsplit(url)
         found = {}
-        for (domain, host_only, path, name), value in self.jar.items():
+        for key, value in self.jar.items():
+            domain, host_only, path, name = key
+            if foreign_post and key in self.same_site:
+                continue
             fits = at.hostname == domain or (not host_only and at.hostname.endswith("." + domain))
             prefix = path if path.endswith("/") else path + "/"
             if fits and (at.path == path or (at.path or "/").startswith(prefix)):
                 found[name] = value
         return found
 
-    def cookie_header(self, url):
-        return "; ".join("%s=%s" % c for c in self.cookies(url).items())
+    def cookie_header(self, url, foreign_post=False):
+        return "; ".join("%s=%s" % c for c in self.cookies(url, foreign_post).items())
 
     def copy(self):
         other = Browser()
         other.jar = dict(self.jar)
+        other.same_site = set(self.same_site)
         return other
 
     # ---- requests -----------------------------------------------------------------------------
 
-    def request(self, method, url, headers=None, body=None):
+    def request(self, method, url, headers=None, body=None, foreign_post=False):
         at = urllib.parse.urlsplit(url)
         sent = {"Host": at.netloc, **(headers or {})}
-        cookie = self.cookie_header(url)
+        cookie = self.cookie_header(url, foreign_post)
         if cookie and "Cookie" not in sent:
             sent["Cookie"] = cookie
         target = (at.path or "/") + ("?" + at.query if at.query else "")
@@ -167,10 +173,12 @@ class Browser:
     def post_form(self, url, fields, origin):
         body = urllib.parse.urlencode(fields).encode()
         return self.request("POST", url, {
-            **NAVIGATION, "Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}, body)
+            **NAVIGATION, "Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}, body,
+            foreign_post=urllib.parse.urlsplit(origin).hostname != urllib.parse.urlsplit(url).hostname)
 
     def follow(self, answer, until=None):
-        """Redirects, and pages that submit themselves; stops before a URL that starts with `until`."""
+        """Redirects, and pages that submit themselves; stops before a URL that starts with `until`, which a page
+        that posts to it comes to as well: form() reads that."""
         for _ in range(REDIRECTS_MAX):
             if answer.status in (301, 302, 303, 307) and answer.location:
                 url = urllib.parse.urljoin(answer.url, answer.location)
@@ -178,23 +186,20 @@ class Browser:
                     return answer
                 answer = self.get(url)
                 continue
-            form = _self_submitting(answer)
-            if form is None:
+            page = form(answer)
+            if page is None or (until and page[0].startswith(until)):
                 return answer
-            action, fields = form
-            at = urllib.parse.urlsplit(answer.url)
-            answer = self.post_form(urllib.parse.urljoin(answer.url, action), fields,
-                                    "%s://%s" % (at.scheme, at.netloc))
+            answer = self.post_form(*page)
         raise AssertionError("redirected too often: %r" % self.history[-REDIRECTS_MAX:])
 
     def open(self, url, until=None):
         return self.follow(self.get(url), until)
 
 
-def _self_submitting(answer):
-    """(action, fields) of a page whose script submits its only form (the provider's logout page)."""
+def form(answer):
+    """(URL, fields, origin of the page) of a page whose script submits its only form (the provider's: logout, form_post)."""
     text = answer.body.decode("utf-8", "replace")
-    if answer.status != 200 or "form.submit()" not in text:
+    if answer.status not in (200, 400) or not re.search(r"(form|document\.forms\[0\])\.submit\(\)", text):
         return None
     action = unescape(re.search(r'<form[^>]*action="([^"]*)"', text).group(1))
     fields = {}
@@ -203,5 +208,7 @@ def _self_submitting(answer):
         value = re.search(r'value="([^"]*)"', tag)
         if name:
             fields[unescape(name.group(1))] = unescape(value.group(1)) if value else ""
-    fields["logout"] = "yes"
-    return action, fields
+    if "logout" in text:
+        fields["logout"] = "yes"
+    at = urllib.parse.urlsplit(answer.url)
+    return urllib.parse.urljoin(answer.url, action), fields, "%s://%s" % (at.scheme, at.netloc)

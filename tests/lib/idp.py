@@ -6,7 +6,8 @@
         idp.knobs(access_token_ttl=5)  # faults and lifetimes, see idp.mjs
         idp.down(); idp.up()           # the listener; the provider's state stays
 
-Users alice and bob, resources CRM and ORDERS. `login_hint=alice` in an authorization request logs
+Pushed authorization requests are taken, unless pushed_requests=False; conform_id_token_claims=True leaves name and
+e-mail to UserInfo. Users alice and bob, resources CRM and ORDERS. `login_hint=alice` in an authorization request logs
 in without a page; consent is always given.
 """
 import json
@@ -14,6 +15,7 @@ import os
 import select
 import shutil
 import tempfile
+import urllib.parse
 import urllib.request
 
 import cache
@@ -40,12 +42,12 @@ def client(client_id, secret, redirect_uris, after_logout=(), alg="RS256", **mor
 
 class Idp:
     def __init__(self, clients, port=0, control_port=0, access_token_ttl=300, users=None,
-                 resources=(CRM, ORDERS), log=None):
+                 resources=(CRM, ORDERS), log=None, **more):
         self.directory = tempfile.mkdtemp(prefix="bff-idp-")
         self.log = log or os.path.join(self.directory, "log")
         self.config = {"port": port, "control_port": control_port, "clients": clients,
                        "users": users or USERS, "resources": list(resources),
-                       "access_token_ttl": access_token_ttl}
+                       "access_token_ttl": access_token_ttl, **more}
         self.process = None
         self.issuer = "http://127.0.0.1:%d" % port if port else None
         self.control = None
@@ -92,6 +94,14 @@ class Idp:
 
     def stats(self):
         return self._ask("/stats")
+
+    def asked(self, location):
+        """The parameters of the authorization request that this URL stands for, pushed or not."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(location).query, keep_blank_values=True)
+        if "request_uri" not in query:
+            return query
+        pushed = self.stats()["pushed"][query["request_uri"][0]]
+        return {k: v if isinstance(v, list) else [str(v)] for k, v in pushed.items() if v is not None}
 
     def knobs(self, **values):
         return self._ask("/knobs", values)

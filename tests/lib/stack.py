@@ -92,6 +92,7 @@ provider "{name}" {{
     scopes             = {{openid, profile, email, offline_access}}
     keep_claims        = {{name, email, email_verified, groups}}
     insecure_loopback  = yes
+    {more}
 }}
 service "crm{suffix}"    {{ provider = "{name}" grant = resource resource = "{crm}" }}
 service "orders{suffix}" {{ provider = "{name}" grant = resource resource = "{orders}" }}
@@ -118,9 +119,10 @@ def _suffix(provider):
 
 class Stack:
     def __init__(self, edge="nginx", apps=None, algs=None, workers=2, access_token_ttl=300, idp_up=True,
-                 page=None, port=None, extra="", query_timeout="2s", say=lambda what: None):
+                 page=None, port=None, extra="", query_timeout="2s", provider="", idp=None, say=lambda what: None):
         self.kind, self.workers, self.page_folder, self.extra = edge, workers, page, extra
         self.query_timeout, self.say = query_timeout, say
+        self.provider, self.idp_more = provider, idp or {}  # options of the provider section, and of Idp
         self.apps = apps or [App()]
         self.algs = algs or {"idp": "RS256"}
         self.port = port or free_port()
@@ -215,7 +217,7 @@ class Stack:
             pinned = alg if isinstance(alg, str) else alg[0]
             text += _PROVIDER.format(name=name, issuer=self.idp.issuer, client_id="bff-" + name,
                                      secrets=self.secrets, alg=pinned, suffix=_suffix(name),
-                                     crm=CRM, orders=ORDERS)
+                                     crm=CRM, orders=ORDERS, more=self.provider)
         for app in self.apps:
             more = app.more and "    %s\n" % app.more
             if app.cookie_domain:
@@ -239,7 +241,7 @@ class Stack:
         self._secrets()
         self.say("OpenID provider")
         self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,
-                       log=os.path.join(self.directory, "idp.log"))
+                       log=os.path.join(self.directory, "idp.log"), **self.idp_more)
         if self.idp_up:
             self.idp.start()
         self.write_config()

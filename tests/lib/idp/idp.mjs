@@ -29,6 +29,9 @@ const stats = {
   revocations: 0, // 200 from the revocation endpoint
   revoked: [], // the tokens they named
   authorizations: 0,
+  pushed: {}, // request_uri -> the parameters of that pushed authorization request
+  push_failures: 0, // answered so by push_fail_status
+  userinfo: 0, // 200 from the UserInfo endpoint
   logouts: 0,
   errors: [], // what the wire does not say
   refresh_tokens: [], // every one issued: canaries that no log may hold
@@ -40,6 +43,9 @@ const knobs = {
   fail_status: 0, // the token endpoint answers so, without doing anything
   fail_retry_after: 0,
   fail_count: 0, // so many times; -1 = until set back
+  push_fail_status: 0, // the endpoint for pushed requests answers so
+  acr: '', // what a login is said to be, whatever was asked for; '' = what was asked for
+  auth_age_s: 0, // a login is said to be so old
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
 
@@ -116,6 +122,15 @@ function policy() {
       return Boolean(hint && session.accountId && session.accountId !== params.login_hint);
     },
   ));
+  prompts.get('login').checks.add(new interactionPolicy.Check(
+    'other_acr',
+    'another way to log in than the one before is asked for',
+    (ctx) => {
+      const { session, params, result } = ctx.oidc;
+      return Boolean(params.acr_values && session.accountId && !result?.login
+        && !params.acr_values.split(' ').includes(session.acr));
+    },
+  ));
   return prompts;
 }
 
@@ -164,7 +179,8 @@ function settings() {
       email: ['email', 'email_verified'],
     },
     scopes: ['openid', 'offline_access', 'read', 'write'],
-    conformIdTokenClaims: false,
+    acrValues: ['password', 'otp'],
+    conformIdTokenClaims: config.conform_id_token_claims ?? false, // true: profile and email by UserInfo alone
     rotateRefreshToken: true,
     ttl: {
       AccessToken: () => knobs.access_token_ttl,
@@ -182,6 +198,7 @@ function settings() {
     features: {
       devInteractions: { enabled: false },
       revocation: { enabled: true },
+      pushedAuthorizationRequests: { enabled: config.pushed_requests ?? true },
       rpInitiatedLogout: { enabled: true, logoutSource: submitAtOnce },
       resourceIndicators: {
         enabled: true,
@@ -222,10 +239,22 @@ async function tokenFaults(ctx, next) {
   }
 }
 
+async function pushFaults(ctx, next) {
+  if (ctx.path !== '/request' || !knobs.push_fail_status) {
+    await next();
+    return;
+  }
+  stats.push_failures += 1;
+  ctx.status = knobs.push_fail_status;
+  ctx.body = { error: 'invalid_request' };
+}
+
 async function count(ctx, next) {
   await next();
-  if (ctx.status !== 200) return;
   const params = ctx.oidc?.params ?? {};
+  if (ctx.path === '/request' && ctx.status === 201) stats.pushed[ctx.body.request_uri] = { ...params };
+  if (ctx.status !== 200) return;
+  if (ctx.path === '/me') stats.userinfo += 1;
   if (ctx.path === '/token') {
     const name = [params.grant_type, params.resource].filter(Boolean).join(' ');
     stats.by_grant[name] = (stats.by_grant[name] ?? 0) + 1;
@@ -292,7 +321,12 @@ async function interaction(provider, req, res) {
     return;
   }
   await provider.interactionFinished(req, res, {
-    login: { accountId, acr: 'password', remember: true },
+    login: {
+      accountId,
+      acr: knobs.acr || details.params.acr_values?.split(' ')[0] || 'password',
+      ts: Math.floor(Date.now() / 1000) - knobs.auth_age_s,
+      remember: true,
+    },
     consent: await consent(provider, details, accountId),
   });
 }
@@ -309,6 +343,7 @@ function openIdServer(issuer, handler) {
   provider.on('end_session.success', () => { stats.logouts += 1; });
   provider.use(count);
   provider.use(tokenFaults);
+  provider.use(pushFaults);
   const callback = provider.callback();
   handler.current = (req, res) => {
     if (!req.url.startsWith('/interaction/')) {

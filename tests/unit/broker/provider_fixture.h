@@ -29,7 +29,8 @@ struct seen {
 	unsigned calls;
 	enum err e;
 	enum token_outcome outcome;
-	char access_token[256], refresh_token[256], detail[64], sub[64], claims[256];
+	char access_token[256], refresh_token[256], detail[64], sub[64], claims[256],
+	    request_uri[256];
 	uint32_t retry_after_s;
 	int64_t expires_in_s;
 	bool allow;
@@ -65,6 +66,17 @@ static inline void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
 	s->calls++;
 	s->e = e;
 	s->retry_after_s = retry_after_s;
+}
+
+static inline void on_pushed(void *arg, enum err e, struct sv request_uri, const char *detail)
+{
+	struct seen *s = arg;
+
+	s->done = true;
+	s->calls++;
+	s->e = e;
+	text_of(s->request_uri, sizeof s->request_uri, request_uri);
+	text_of(s->detail, sizeof s->detail, sv_str(detail));
 }
 
 static inline void on_id_token(void *arg, enum err e, const struct id_token_claims *c,

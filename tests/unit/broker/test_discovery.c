@@ -60,6 +60,13 @@ static void documents_are_judged(void **state)
 	     "response_types_supported"},
 	    {"{" GOOD ",\"grant_types_supported\":[\"implicit\"]}", ERR_UNSUPPORTED,
 	     "grant_types_supported"},
+	    {"{" GOOD ",\"require_pushed_authorization_requests\":1}", ERR_SYNTAX,
+	     "require_pushed_authorization_requests"},
+	    {"{" GOOD ",\"require_pushed_authorization_requests\":false}", ERR_OK, ""},
+	    {"{" GOOD ",\"require_pushed_authorization_requests\":true}", ERR_SYNTAX,
+	     "pushed_authorization_request_endpoint"},
+	    {"{" GOOD ",\"pushed_authorization_request_endpoint\":\"http://idp.example/par\"}",
+	     ERR_DENIED, "pushed_authorization_request_endpoint"},
 	    {"{" GOOD ",\"authorization_response_iss_parameter_supported\":\"yes\"}", ERR_SYNTAX,
 	     "authorization_response_iss_parameter_supported"},
 	};
@@ -85,12 +92,14 @@ static void all_endpoints_are_read(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    discovery_parse(SV("{" GOOD
-			       ",\"end_session_endpoint\":\"https:\\/\\/idp.example\\/end\","
-			       "\"revocation_endpoint\":\"https://idp.example/revoke\","
-			       "\"userinfo_endpoint\":\"https://idp.example/me\","
-			       "\"authorization_response_iss_parameter_supported\":true}"),
-			    SV("https://idp.example"), HTTP_ONLY_HTTPS, &d, &detail),
+	    discovery_parse(
+		SV("{" GOOD ",\"end_session_endpoint\":\"https:\\/\\/idp.example\\/end\","
+		   "\"revocation_endpoint\":\"https://idp.example/revoke\","
+		   "\"userinfo_endpoint\":\"https://idp.example/me\","
+		   "\"pushed_authorization_request_endpoint\":\"https://idp.example/par\","
+		   "\"require_pushed_authorization_requests\":true,"
+		   "\"authorization_response_iss_parameter_supported\":true}"),
+		SV("https://idp.example"), HTTP_ONLY_HTTPS, &d, &detail),
 	    ERR_OK);
 	assert_sv_equal(d->metadata.issuer, SV("https://idp.example"));
 	assert_sv_equal(d->metadata.authorization_endpoint, SV("https://idp.example/authorize"));
@@ -99,7 +108,10 @@ static void all_endpoints_are_read(void **state)
 	assert_sv_equal(d->metadata.end_session_endpoint, SV("https://idp.example/end"));
 	assert_sv_equal(d->metadata.revocation_endpoint, SV("https://idp.example/revoke"));
 	assert_sv_equal(d->metadata.userinfo_endpoint, SV("https://idp.example/me"));
+	assert_sv_equal(d->metadata.pushed_authorization_request_endpoint,
+			SV("https://idp.example/par"));
 	assert_true(d->metadata.iss_parameter_supported);
+	assert_true(d->metadata.require_pushed);
 	discovery_free(&d);
 	assert_null(d);
 	discovery_free(&d);

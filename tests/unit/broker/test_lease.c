@@ -4,29 +4,57 @@
 
 static void who_may_send(void **state)
 {
-	const struct {
+	static const struct provider_traits rotating = {.rotates = true},
+					    static_ = {.rotates = false},
+					    grace = {.rotates = true, .grace_ms = 30000};
+	static const struct {
 		struct lease_row row;
-		bool rotates;
+		const struct provider_traits *traits;
 		enum lease_start want;
+		int64_t want_grace_until_ms;
 	} cases[] = {
-	    {{.leased = true, .attempts = 1, .live = true}, true, LEASE_SEND},
-	    {{.leased = true, .attempts = 2, .live = true}, true, LEASE_SEND},
-	    {{.leased = true, .attempts = 3, .live = true}, true, LEASE_EXHAUSTED},
-	    {{.leased = true, .attempts = 9, .live = true}, false, LEASE_SEND},
-	    {{.leased = false, .attempts = 1, .live = true}, true, LEASE_LOST},
-	    {{.leased = false, .attempts = 3, .live = true}, true, LEASE_LOST},
-	    {{.leased = false, .live = false}, true, LEASE_ENDED},
-	    {{.leased = true, .attempts = 1, .live = false}, true, LEASE_ENDED},
+	    {{.leased = true, .attempts = 1, .live = true}, &rotating, LEASE_SEND, 0},
+	    {{.leased = true, .attempts = 2, .live = true}, &rotating, LEASE_SEND, 0},
+	    {{.leased = true, .attempts = 3, .live = true}, &rotating, LEASE_EXHAUSTED, 0},
+	    {{.leased = true, .attempts = 9, .live = true}, &static_, LEASE_SEND, 0},
+	    {{.leased = false, .attempts = 1, .live = true}, &rotating, LEASE_LOST, 0},
+	    {{.leased = false, .attempts = 3, .live = true}, &rotating, LEASE_LOST, 0},
+	    {{.leased = false, .live = false}, &rotating, LEASE_ENDED, 0},
+	    {{.leased = true, .attempts = 1, .live = false}, &rotating, LEASE_ENDED, 0},
+	    /* As long as the grace period lasts for certain; one repetition is left after it. */
+	    {{.leased = true, .attempts = 3, .live = true, .since_first_ms = 10000},
+	     &grace,
+	     LEASE_SEND,
+	     1000 + 30000 - 10000 - LEASE_GRACE_MARGIN_MS},
+	    {{.leased = true, .attempts = 7, .live = true, .since_first_ms = 28999},
+	     &grace,
+	     LEASE_SEND,
+	     1001},
+	    {{.leased = true, .attempts = 3, .live = true, .since_first_ms = 29000},
+	     &grace,
+	     LEASE_EXHAUSTED,
+	     0},
+	    {{.leased = true, .attempts = 2, .live = true, .since_first_ms = 90000},
+	     &grace,
+	     LEASE_SEND,
+	     0},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(lease_judge_start(&cases[i].row, cases[i].rotates), cases[i].want);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lease l = {.asked_at_ms = 1000, .grace_until_ms = 77};
+
+		assert_int_equal(lease_judge_start(&l, &cases[i].row, cases[i].traits),
+				 cases[i].want);
+		assert_int_equal(l.grace_until_ms, cases[i].want_grace_until_ms);
+		assert_int_equal(l.attempts, cases[i].row.attempts);
+	}
 }
 
 static void the_last_look_before_the_first_byte(void **state)
 {
 	const struct lease l = {.asked_at_ms = 1000};
+	const struct lease in_grace = {.asked_at_ms = 1000, .grace_until_ms = 2000};
 	const int64_t last = 1000 + TIMEOUT_LEASE_MS - TIMEOUT_IDP_MS - LEASE_MARGIN_MS;
 
 	(void)state;
@@ -34,68 +62,81 @@ static void the_last_look_before_the_first_byte(void **state)
 	assert_true(lease_may_send(&l, last - 1));
 	assert_false(lease_may_send(&l, last));
 	assert_false(lease_may_send(&l, INT64_C(1) << 40));
+	assert_true(lease_may_send(&in_grace, 1999));
+	assert_false(lease_may_send(&in_grace, 2000));
 	assert_int_equal(lease_left_ms(&l, 1000 + TIMEOUT_LEASE_MS - 1), 1);
 	assert_int_equal(lease_left_ms(&l, 1000 + TIMEOUT_LEASE_MS + 5), 0);
 }
 
-static void what_an_outcome_means(void **state)
+static void what_a_reply_means(void **state)
 {
-	const struct {
+#define DOWN IPC_ERROR_PROVIDER_DOWN
+	static const struct {
 		enum token_outcome outcome;
-		int64_t attempts;
-		bool rotates;
-		struct lease_verdict want;
-	} cases[] = {
-	    {TOKEN_OK, 1, true, {LEASE_COMMIT, IPC_ERROR_NONE, LEASE_HOLDOFF_NONE}},
-	    {TOKEN_OK, 2, true, {LEASE_COMMIT, IPC_ERROR_NONE, LEASE_HOLDOFF_NONE}},
+		bool successor;
+		struct lease_verdict rotating, otherwise;
+	} rows[] = {
+	    {TOKEN_OK, true, {LEASE_COMMIT, 0, 0}, {LEASE_COMMIT, 0, 0}},
 	    {TOKEN_NOT_SENT,
-	     1,
-	     true,
-	     {LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_PROVIDER}},
-	    {TOKEN_NOT_SENT,
-	     2,
-	     true,
-	     {LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_PROVIDER}},
-	    {TOKEN_UNKNOWN,
-	     1,
-	     true,
-	     {LEASE_GIVE_UP, IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_PROVIDER}},
-	    {TOKEN_UNKNOWN,
-	     2,
-	     true,
-	     {LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_PROVIDER}},
-	    {TOKEN_UNKNOWN,
-	     2,
 	     false,
-	     {LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_PROVIDER}},
-	    {TOKEN_DEAD, 1, true, {LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE}},
+	     {LEASE_UNUSED, DOWN, LEASE_HOLDOFF_PROVIDER},
+	     {LEASE_UNUSED, DOWN, LEASE_HOLDOFF_PROVIDER}},
+	    {TOKEN_UNKNOWN,
+	     false,
+	     {LEASE_UNKNOWN, DOWN, LEASE_HOLDOFF_PROVIDER},
+	     {LEASE_UNUSED, DOWN, LEASE_HOLDOFF_PROVIDER}},
+	    {TOKEN_DEAD,
+	     false,
+	     {LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE},
+	     {LEASE_END_GRANT, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE}},
 	    {TOKEN_MISCONFIGURED,
-	     1,
+	     false,
+	     {LEASE_SUSPECT, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_SERVICE},
+	     {LEASE_UNUSED, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_SERVICE}},
+	    {TOKEN_MISCONFIGURED,
 	     true,
-	     {LEASE_GIVE_UP, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_SERVICE}},
+	     {LEASE_COMMIT, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_GRANT},
+	     {LEASE_COMMIT, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_GRANT}},
 	    {TOKEN_INTERACTION,
-	     1,
-	     true,
-	     {LEASE_GIVE_BACK, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE}},
+	     false,
+	     {LEASE_UNUSED, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_GRANT},
+	     {LEASE_UNUSED, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_GRANT}},
 	    {TOKEN_CLIENT_BROKEN,
-	     1,
-	     true,
-	     {LEASE_GIVE_BACK, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_PROVIDER}},
+	     false,
+	     {LEASE_UNUSED, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_PROVIDER},
+	     {LEASE_UNUSED, IPC_ERROR_UPSTREAM, LEASE_HOLDOFF_PROVIDER}},
 	    {TOKEN_THROTTLED,
-	     1,
-	     true,
-	     {LEASE_GIVE_BACK, IPC_ERROR_PROVIDER_DOWN, LEASE_HOLDOFF_THROTTLE}},
+	     false,
+	     {LEASE_UNUSED, DOWN, LEASE_HOLDOFF_THROTTLE},
+	     {LEASE_UNUSED, DOWN, LEASE_HOLDOFF_THROTTLE}},
 	};
+#undef DOWN
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct lease_verdict got =
-		    lease_judge_outcome(cases[i].outcome, cases[i].attempts, cases[i].rotates);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct token_reply reply = {.outcome = rows[i].outcome,
+						  .refresh_token =
+						      rows[i].successor ? SV("rt") : SV_NONE};
 
-		assert_int_equal(got.next, cases[i].want.next);
-		assert_int_equal(got.answer, cases[i].want.answer);
-		assert_int_equal(got.holdoff, cases[i].want.holdoff);
+		for (int rotates = 0; rotates < 2; rotates++) {
+			struct lease_verdict got = lease_judge_reply(&reply, rotates),
+					     want = rotates ? rows[i].rotating : rows[i].otherwise;
+
+			assert_int_equal(got.next, want.next);
+			assert_int_equal(got.answer, want.answer);
+			assert_int_equal(got.holdoff, want.holdoff);
+		}
 	}
+}
+
+static void the_words_for_what_became_of_it(void **state)
+{
+	(void)state;
+	assert_sv_equal(lease_fate_word(LEASE_UNUSED), SV("unused"));
+	assert_sv_equal(lease_fate_word(LEASE_UNKNOWN), SV("unknown"));
+	assert_sv_equal(lease_fate_word(LEASE_SUSPECT), SV("suspect"));
+	/* Never asked for; were it, the careful one. */
+	assert_sv_equal(lease_fate_word(LEASE_COMMIT), SV("unknown"));
 }
 
 int main(void)
@@ -103,7 +144,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_may_send),
 	    cmocka_unit_test(the_last_look_before_the_first_byte),
-	    cmocka_unit_test(what_an_outcome_means),
+	    cmocka_unit_test(what_a_reply_means),
+	    cmocka_unit_test(the_words_for_what_became_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

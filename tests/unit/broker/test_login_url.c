@@ -18,44 +18,102 @@ static const struct config_service services[] = {
 };
 static const struct config conf = {.services = services, .nservices = ARRAY_LEN(services)};
 
-static void the_whole_url(void **state)
+static const struct provider_traits bare = {.rotates = true},
+				    consent = {.consent_for_offline = true},
+				    google = {.consent_for_offline = true,
+					      .access_type_offline = true};
+
+/* Zero-terminated. */
+static void compose(struct buf *got, const struct login_request *u)
 {
-	const struct login_url u = {.endpoint = SV("https://idp.example/auth"),
-				    .provider = &idp,
-				    .config = &conf,
-				    .redirect_uri = SV("https://app.example/auth/callback"),
-				    .state = SV("S"),
-				    .nonce = SV("N"),
-				    .code_challenge = SV("C"),
-				    .login_hint = SV("a&prompt=none")};
-	const struct sv want = SV("https://idp.example/auth?response_type=code&client_id=bff+%26+co"
-				  "&redirect_uri=https%3A%2F%2Fapp.example%2Fauth%2Fcallback"
-				  "&scope=openid+offline_access&state=S&nonce=N&code_challenge=C"
-				  "&code_challenge_method=S256&resource=https%3A%2F%2Fcrm.example"
-				  "&resource=urn%3Aorders%3Fa%3Db&login_hint=a%26prompt%3Dnone");
+	buf_init(got, IPC_URL_MAX);
+	login_request_compose(got, u);
+	assert_true(buf_ok(got));
+	buf_add_char(got, '\0');
+}
+
+static void the_whole_request(void **state)
+{
+	struct login_request u = {.provider = &idp,
+				  .config = &conf,
+				  .traits = &bare,
+				  .redirect_uri = SV("https://app.example/auth/callback"),
+				  .state = SV("S"),
+				  .nonce = SV("N"),
+				  .code_challenge = SV("C"),
+				  .login_hint = SV("a&prompt=none")};
 	struct buf got;
 
 	(void)state;
-	buf_init(&got, IPC_URL_MAX);
-	login_url_compose(&got, &u);
-	assert_true(buf_ok(&got));
-	assert_int_equal(got.n, want.n);
-	assert_memory_equal(got.p, want.p, want.n);
+	compose(&got, &u);
+	assert_string_equal(got.p, "response_type=code&client_id=bff+%26+co"
+				   "&redirect_uri=https%3A%2F%2Fapp.example%2Fauth%2Fcallback"
+				   "&scope=openid+offline_access&state=S&nonce=N&code_challenge=C"
+				   "&code_challenge_method=S256&resource=https%3A%2F%2Fcrm.example"
+				   "&resource=urn%3Aorders%3Fa%3Db&login_hint=a%26prompt%3Dnone");
+	buf_done(&got);
+	u.acr_values = SV("gold silver&x=1");
+	compose(&got, &u);
+	assert_non_null(strstr(got.p, "&acr_values=gold+silver%26x%3D1"));
+	assert_null(strstr(got.p, "max_age"));
+	assert_null(strstr(got.p, "response_mode"));
+	buf_done(&got);
+	u.has_max_age = true; /* of 0 */
+	compose(&got, &u);
+	assert_non_null(strstr(got.p, "&max_age=0"));
 	buf_done(&got);
 }
 
-static void an_endpoint_with_a_query_keeps_it(void **state)
+static void a_form_post_provider_is_asked_for_it(void **state)
 {
-	const struct login_url u = {.endpoint = SV("https://idp.example/auth?tenant=7"),
-				    .provider = &other,
-				    .config = &conf};
+	struct config_provider posts = idp;
+	const struct login_request u = {.provider = &posts, .config = &conf, .traits = &bare};
+	struct buf got;
+
+	(void)state;
+	posts.response_mode = RESPONSE_FORM_POST;
+	compose(&got, &u);
+	assert_non_null(strstr(got.p, "&response_mode=form_post"));
+	buf_done(&got);
+}
+
+static void where_offline_access_is_no_scope(void **state)
+{
+	const struct login_request u = {.provider = &idp, .config = &conf, .traits = &google};
+	struct buf got;
+
+	(void)state;
+	compose(&got, &u);
+	assert_non_null(strstr(got.p, "&scope=openid&"));
+	assert_non_null(strstr(got.p, "&access_type=offline"));
+	assert_non_null(strstr(got.p, "&prompt=consent"));
+	buf_done(&got);
+}
+
+static void endpoints_with_and_without_a_query(void **state)
+{
 	struct buf got;
 
 	(void)state;
 	buf_init(&got, IPC_URL_MAX);
-	login_url_compose(&got, &u);
+	url_with_query(&got, SV("https://idp.example/auth?tenant=7"), SV("a=b"));
+	assert_true(sv_eq(buf_sv(&got), SV("https://idp.example/auth?tenant=7&a=b")));
+	buf_clear(&got);
+	url_with_query(&got, SV("https://idp.example/auth"), SV("a=b"));
+	assert_true(sv_eq(buf_sv(&got), SV("https://idp.example/auth?a=b")));
+	buf_done(&got);
+}
+
+/* RFC 9126 4: these two, and nothing of what was pushed. */
+static void what_a_browser_carries_of_a_pushed_request(void **state)
+{
+	struct buf got;
+
+	(void)state;
+	buf_init(&got, IPC_URL_MAX);
+	login_pushed_compose(&got, SV("bff & co"), SV("urn:x:1&state=2"));
 	assert_true(
-	    sv_starts(buf_sv(&got), SV("https://idp.example/auth?tenant=7&response_type=code&")));
+	    sv_eq(buf_sv(&got), SV("client_id=bff+%26+co&request_uri=urn%3Ax%3A1%26state%3D2")));
 	buf_done(&got);
 }
 
@@ -78,18 +136,14 @@ static void prompts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct login_url u = {.endpoint = SV("https://idp.example/auth"),
-					    .provider = rows[i].provider,
-					    .config = &conf,
-					    .consent_for_offline = rows[i].consent,
-					    .prompt = sv_str(rows[i].prompt)};
+		const struct login_request u = {.provider = rows[i].provider,
+						.config = &conf,
+						.traits = rows[i].consent ? &consent : &bare,
+						.prompt = sv_str(rows[i].prompt)};
 		struct buf got;
 		char *at;
 
-		buf_init(&got, IPC_URL_MAX);
-		login_url_compose(&got, &u);
-		buf_add_char(&got, '\0');
-		assert_true(buf_ok(&got));
+		compose(&got, &u);
 		at = strstr(got.p, "&prompt=");
 		if (rows[i].want == NULL)
 			assert_null(at);
@@ -99,18 +153,16 @@ static void prompts(void **state)
 	}
 }
 
-static void a_url_that_is_too_long_fails(void **state)
+static void a_request_that_is_too_long_fails(void **state)
 {
 	static char hint[IPC_URL_MAX];
-	const struct login_url u = {.endpoint = SV("https://idp.example/auth"),
-				    .provider = &idp,
-				    .config = &conf,
-				    .login_hint = {hint, sizeof hint}};
+	const struct login_request u = {
+	    .provider = &idp, .config = &conf, .traits = &bare, .login_hint = {hint, sizeof hint}};
 	struct buf got;
 
 	(void)state;
 	buf_init(&got, IPC_URL_MAX);
-	login_url_compose(&got, &u);
+	login_request_compose(&got, &u);
 	assert_false(buf_ok(&got));
 	buf_done(&got);
 }
@@ -216,10 +268,13 @@ static void origins_of_a_login(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_whole_url),
-	    cmocka_unit_test(an_endpoint_with_a_query_keeps_it),
+	    cmocka_unit_test(the_whole_request),
+	    cmocka_unit_test(a_form_post_provider_is_asked_for_it),
+	    cmocka_unit_test(where_offline_access_is_no_scope),
+	    cmocka_unit_test(endpoints_with_and_without_a_query),
+	    cmocka_unit_test(what_a_browser_carries_of_a_pushed_request),
 	    cmocka_unit_test(prompts),
-	    cmocka_unit_test(a_url_that_is_too_long_fails),
+	    cmocka_unit_test(a_request_that_is_too_long_fails),
 	    cmocka_unit_test(errors_of_the_authorization_endpoint),
 	    cmocka_unit_test(issuers),
 	    cmocka_unit_test(after_logout),

@@ -57,24 +57,29 @@ static void keys_are_fetched_ahead(void **state)
 	loop_for_hits("GET /keys", 1);
 }
 
-static void presets_have_traits(void **state)
+static void traits_are_of_preset_and_options(void **state)
 {
 	static const struct {
 		enum config_preset preset;
-		bool rotates, consent;
+		bool rotates, consent, access_type;
 	} rows[] = {
-	    {PRESET_GENERIC, true, true},   {PRESET_OIDC_PROVIDER, true, true},
-	    {PRESET_ENTRA, false, false},   {PRESET_GOOGLE, false, true},
-	    {PRESET_KEYCLOAK, true, false}, {PRESET_AUTHENTIK, true, false},
+	    {PRESET_GENERIC, true, true, false},   {PRESET_OIDC_PROVIDER, true, true, false},
+	    {PRESET_ENTRA, false, false, false},   {PRESET_GOOGLE, false, true, true},
+	    {PRESET_KEYCLOAK, true, false, false}, {PRESET_AUTHENTIK, true, false, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct provider_traits *traits;
+
 		t.config.preset = rows[i].preset;
+		t.config.grace_ms = (int64_t)i * 1000;
 		start_provider();
-		assert_int_equal(provider_traits(t.provider)->rotates, rows[i].rotates);
-		assert_int_equal(provider_traits(t.provider)->consent_for_offline, rows[i].consent);
-		assert_int_equal(provider_traits(t.provider)->grace_ms, 0);
+		traits = provider_traits(t.provider);
+		assert_int_equal(traits->rotates, rows[i].rotates);
+		assert_int_equal(traits->consent_for_offline, rows[i].consent);
+		assert_int_equal(traits->access_type_offline, rows[i].access_type);
+		assert_int_equal(traits->grace_ms, t.config.grace_ms);
 		provider_free(&t.provider);
 	}
 }
@@ -109,7 +114,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(without_metadata_nothing_is_asked, set_up_started,
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(keys_are_fetched_ahead, set_up_ready, tear_down),
-	    cmocka_unit_test_setup_teardown(presets_have_traits, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(traits_are_of_preset_and_options, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(freeing_cancels_what_is_pending, set_up_ready,
 					    tear_down),
 	};

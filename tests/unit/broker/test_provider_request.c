@@ -121,6 +121,155 @@ static void other_client_authentication_is_unsupported(void **state)
 	assert_int_equal(s.e, ERR_OK); /* there is no endpoint to authenticate to */
 }
 
+static void a_token_is_exchanged(void **state)
+{
+	static const struct {
+		enum config_grant grant;
+		const char *body, *want;
+	} rows[] = {
+	    {GRANT_EXCHANGE,
+	     "{\"access_token\":\"at-2\",\"token_type\":\"Bearer\",\"issued_token_type\":"
+	     "\"urn:ietf:params:oauth:token-type:access_token\"}",
+	     "token-exchange&subject_token=at%2B1&"},
+	    {GRANT_OBO, "{\"access_token\":\"at-2\",\"token_type\":\"Bearer\"}",
+	     "jwt-bearer&assertion=at%2B1&"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct seen s = {.allow = false};
+
+		t.service.grant = rows[i].grant;
+		server_on(&t.server, "POST /token", 200, rows[i].body);
+		assert_int_equal(
+		    provider_exchange(t.provider, SV("at+1"), &t.service, on_token, &s), ERR_OK);
+		loop_until(t.base, &s.done);
+		assert_int_equal(s.calls, 1);
+		assert_int_equal(s.outcome, TOKEN_OK);
+		assert_string_equal(s.access_token, "at-2");
+		assert_non_null(strstr(t.server.last, rows[i].want));
+		assert_non_null(strstr(t.server.last, "\r\nAuthorization: Basic "));
+	}
+}
+
+static void the_client_asks_for_itself(void **state)
+{
+	struct seen s = {.allow = false};
+
+	(void)state;
+	t.service.grant = GRANT_CLIENT_CREDENTIALS;
+	server_on(&t.server, "POST /token", 200,
+		  "{\"access_token\":\"at\",\"token_type\":\"Bearer\"}");
+	assert_int_equal(provider_client_credentials(t.provider, &t.service, on_token, &s), ERR_OK);
+	loop_until(t.base, &s.done);
+	assert_int_equal(s.outcome, TOKEN_OK);
+	assert_non_null(strstr(t.server.last, "\r\n\r\ngrant_type=client_credentials&resource="));
+}
+
+static void a_service_of_another_grant_is_not_asked_for(void **state)
+{
+	struct seen s = {.allow = true};
+
+	(void)state;
+	assert_int_equal(provider_exchange(t.provider, SV("at"), &t.service, on_token, &s),
+			 ERR_UNSUPPORTED);
+	assert_int_equal(provider_client_credentials(t.provider, &t.service, on_token, &s),
+			 ERR_UNSUPPORTED);
+	assert_int_equal(s.calls, 0);
+}
+
+static enum err push(struct seen *s)
+{
+	struct buf form;
+
+	*s = (struct seen){.allow = true};
+	buf_init(&form, 1000);
+	buf_add(&form, SV("response_type=code&client_id=app&state=s"));
+	return provider_push(t.provider, &form, on_pushed, s);
+}
+
+static int set_up_pushable(void **state)
+{
+	char extra[128];
+
+	if (set_up(state) != 0)
+		return -1;
+	snprintf(extra, sizeof extra, ",\"pushed_authorization_request_endpoint\":\"%s/par\"",
+		 t.issuer);
+	serve_metadata(t.issuer, extra);
+	start_provider();
+	loop_for_metadata();
+	return 0;
+}
+
+static void a_request_is_pushed(void **state)
+{
+	struct seen s;
+
+	(void)state;
+	server_on(
+	    &t.server, "POST /par", 201,
+	    "{\"request_uri\":\"urn:example:bwc4JK-ESC0w8acc191e-Y1LTC2\",\"expires_in\":90}");
+	assert_int_equal(push(&s), ERR_OK);
+	loop_until(t.base, &s.done);
+	assert_int_equal(s.e, ERR_OK);
+	assert_int_equal(s.calls, 1);
+	assert_string_equal(s.request_uri, "urn:example:bwc4JK-ESC0w8acc191e-Y1LTC2");
+	assert_non_null(strstr(t.server.last, "\r\nAuthorization: Basic "));
+	assert_non_null(strstr(t.server.last, "\r\n\r\nresponse_type=code&client_id=app&state=s"));
+}
+
+/* RFC 6749 3.1: no parameter twice. */
+static void a_pushed_request_names_the_client_once(void **state)
+{
+	const char *at;
+	struct seen s;
+
+	(void)state;
+	t.config.client_auth = CLIENT_SECRET_POST;
+	server_on(&t.server, "POST /par", 201, "{\"request_uri\":\"urn:x\",\"expires_in\":90}");
+	assert_int_equal(push(&s), ERR_OK);
+	loop_until(t.base, &s.done);
+	at = strstr(t.server.last, "client_id=app");
+	assert_non_null(at);
+	assert_null(strstr(at + 1, "client_id="));
+	assert_non_null(strstr(t.server.last, "&client_secret="));
+}
+
+static void a_refused_push_says_so(void **state)
+{
+	struct seen s;
+
+	(void)state;
+	server_on(&t.server, "POST /par", 400, "{\"error\":\"invalid_scope\"}");
+	assert_int_equal(push(&s), ERR_OK);
+	loop_until(t.base, &s.done);
+	assert_int_equal(s.e, ERR_DENIED);
+	assert_string_equal(s.detail, "invalid_scope");
+	assert_string_equal(s.request_uri, "");
+}
+
+static void a_push_needs_an_endpoint(void **state)
+{
+	struct seen s;
+
+	(void)state;
+	assert_int_equal(push(&s), ERR_UNSUPPORTED);
+	assert_int_equal(s.calls, 0);
+}
+
+static void a_pending_push_is_canceled(void **state)
+{
+	struct seen s;
+
+	(void)state;
+	server_on(&t.server, "POST /par", 201, "")->action = SERVER_SILENCE;
+	assert_int_equal(push(&s), ERR_OK);
+	provider_free(&t.provider);
+	assert_int_equal(s.calls, 1);
+	assert_int_equal(s.e, ERR_CANCELED);
+}
+
 static int set_up_revocable(void **state)
 {
 	char extra[128];
@@ -175,6 +324,15 @@ int main(void)
 	    READY(a_provider_gone_is_not_sent),
 	    READY(other_grants_are_not_refreshed),
 	    READY(other_client_authentication_is_unsupported),
+	    READY(a_token_is_exchanged),
+	    READY(the_client_asks_for_itself),
+	    READY(a_service_of_another_grant_is_not_asked_for),
+	    READY(a_push_needs_an_endpoint),
+	    cmocka_unit_test_setup_teardown(a_request_is_pushed, set_up_pushable, tear_down),
+	    cmocka_unit_test_setup_teardown(a_pushed_request_names_the_client_once, set_up_pushable,
+					    tear_down),
+	    cmocka_unit_test_setup_teardown(a_refused_push_says_so, set_up_pushable, tear_down),
+	    cmocka_unit_test_setup_teardown(a_pending_push_is_canceled, set_up_pushable, tear_down),
 	    cmocka_unit_test_setup_teardown(a_token_is_revoked, set_up_revocable, tear_down),
 	};
 

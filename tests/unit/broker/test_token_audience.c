@@ -25,6 +25,10 @@ static void jwts_must_name_the_service(void **state)
 	    {GRANT_AUDIENCE, "urn:a", "{\"alg\":\"RS256\"}", "{\"aud\":\"https://a.example/\"}",
 	     false},
 	    {GRANT_SCOPE, "urn:a", "{\"alg\":\"RS256\"}", "{\"aud\":\"urn:b\"}", false},
+	    {GRANT_EXCHANGE, "urn:a", "{\"alg\":\"RS256\"}", "{\"aud\":\"urn:b\"}", false},
+	    {GRANT_OBO, "urn:a", "{\"alg\":\"RS256\"}", "{\"aud\":\"urn:b\"}", false},
+	    {GRANT_CLIENT_CREDENTIALS, "urn:a", "{\"alg\":\"RS256\"}", "{\"aud\":\"urn:b\"}",
+	     false},
 	    /* opaque, though of three parts */
 	    {GRANT_RESOURCE, "", "not json", "{\"aud\":\"urn:b\"}", true},
 	    {GRANT_RESOURCE, "", "{}", "{\"aud\":\"urn:b\"}", true},
@@ -44,24 +48,29 @@ static void jwts_must_name_the_service(void **state)
 		token[n++] = '.';
 		n += b64url_encode(rows[i].payload, strlen(rows[i].payload), token + n);
 		memcpy(token + n, ".AA", 3);
-		if (token_audience_ok(&s, sv_of(token, n + 3)) != rows[i].want)
+		if (token_audience_ok(&s, TOKEN_OPAQUE_PASSES, sv_of(token, n + 3)) != rows[i].want)
 			fail_msg("row %zu: %s", i, rows[i].payload);
 	}
 }
 
-static void opaque_tokens_pass(void **state)
+static void opaque_tokens_pass_where_they_may(void **state)
 {
 	static const char *const tokens[] = {"opaque", "a.b", "a.b.c", "a.b.c.d.e", "..", "."};
 	struct config_service s = {.grant = GRANT_RESOURCE, .resource = SV("https://a.example/")};
 	struct config_service none = {.grant = GRANT_SCOPE};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(tokens); i++)
-		assert_true(token_audience_ok(&s, sv_str(tokens[i])));
-	assert_true(token_audience_ok(NULL, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
-	assert_true(token_audience_ok(&none, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
-	assert_false(token_audience_ok(&s, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
-	assert_false(token_audience_ok(&s, SV("eyJhbGciOiJSUzI1NiJ9.e30.")));
+	for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+		assert_false(token_audience_ok(&s, TOKEN_OPAQUE_REFUSED, sv_str(tokens[i])));
+		assert_true(token_audience_ok(NULL, TOKEN_OPAQUE_REFUSED, sv_str(tokens[i])));
+		assert_true(token_audience_ok(&s, TOKEN_OPAQUE_PASSES, sv_str(tokens[i])));
+	}
+	assert_true(
+	    token_audience_ok(NULL, TOKEN_OPAQUE_PASSES, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
+	assert_true(
+	    token_audience_ok(&none, TOKEN_OPAQUE_PASSES, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
+	assert_false(token_audience_ok(&s, TOKEN_OPAQUE_PASSES, SV("eyJhbGciOiJSUzI1NiJ9.e30.AA")));
+	assert_false(token_audience_ok(&s, TOKEN_OPAQUE_PASSES, SV("eyJhbGciOiJSUzI1NiJ9.e30.")));
 }
 
 static void scopes_must_be_there_when_named(void **state)
@@ -89,7 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(jwts_must_name_the_service),
-	    cmocka_unit_test(opaque_tokens_pass),
+	    cmocka_unit_test(opaque_tokens_pass_where_they_may),
 	    cmocka_unit_test(scopes_must_be_there_when_named),
 	};
 

@@ -108,6 +108,41 @@ static void every_failure_has_its_meaning(void **state)
 	}
 }
 
+#define GRANT_SUB(sub) "{\"error\":\"invalid_grant\",\"suberror\":\"" sub "\"}"
+
+/* suberror is Entra's, and nobody else's. */
+static void entra_says_what_of_the_grant(void **state)
+{
+	static const struct {
+		const char *body;
+		enum token_outcome want;
+	} rows[] = {
+	    {GRANT_SUB("bad_token"), TOKEN_DEAD},
+	    {GRANT_SUB("token_expired"), TOKEN_DEAD},
+	    {GRANT_SUB(""), TOKEN_DEAD},
+	    {GRANT_SUB("consent_required"), TOKEN_INTERACTION},
+	    {GRANT_SUB("basic_action"), TOKEN_INTERACTION},
+	    {GRANT_SUB("additional_action"), TOKEN_INTERACTION},
+	    {GRANT_SUB("message_only"), TOKEN_INTERACTION},
+	    {"{\"error\":\"interaction_required\",\"suberror\":\"basic_action\",\"claims\":\"{}\"}",
+	     TOKEN_INTERACTION},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct token_answer a;
+
+		ask(400, rows[i].body, "", PRESET_ENTRA, &a);
+		if (a.reply.outcome != rows[i].want)
+			fail_msg("%s: %d", rows[i].body, a.reply.outcome);
+		token_answer_done(&a);
+		ask(400, rows[i].body, "", PRESET_GENERIC, &a);
+		assert_int_equal(a.reply.outcome,
+				 i + 1 == ARRAY_LEN(rows) ? TOKEN_INTERACTION : TOKEN_DEAD);
+		token_answer_done(&a);
+	}
+}
+
 static void a_throttled_one_always_says_when(void **state)
 {
 	struct token_answer a;
@@ -261,6 +296,78 @@ static void a_foreign_token_is_dropped_and_its_successor_kept(void **state)
 	token_answer_done(&a);
 }
 
+#define URN ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:"
+
+/* RFC 8693 2.2. */
+static void an_exchange_is_judged(void **state)
+{
+	static const struct {
+		enum config_preset preset;
+		int status;
+		const char *body;
+		enum token_outcome want;
+		const char *want_detail;
+	} rows[] = {
+	    {PRESET_KEYCLOAK, 200, "{" AT TYPE URN "access_token\"}", TOKEN_OK, ""},
+	    {PRESET_KEYCLOAK, 200, "{" AT TYPE URN "jwt\"}", TOKEN_MISCONFIGURED,
+	     "issued_token_type"},
+	    {PRESET_KEYCLOAK, 200, "{" AT TYPE URN "refresh_token\"}", TOKEN_MISCONFIGURED,
+	     "issued_token_type"},
+	    {PRESET_KEYCLOAK, 200, "{" AT TYPE ",\"issued_token_type\":\"access_token\"}",
+	     TOKEN_MISCONFIGURED, "issued_token_type"},
+	    {PRESET_KEYCLOAK, 200, "{" AT TYPE "}", TOKEN_MISCONFIGURED, "issued_token_type"},
+	    {PRESET_KEYCLOAK, 200, "{" AT ",\"token_type\":\"N_A\"" URN "access_token\"}",
+	     TOKEN_UNKNOWN, "token_type"},
+	    {PRESET_ZITADEL, 200, "{" AT TYPE URN "jwt\"}", TOKEN_OK, ""},
+	    {PRESET_ZITADEL, 200, "{" AT TYPE URN "access_token\"}", TOKEN_OK, ""},
+	    {PRESET_ZITADEL, 200, "{" AT TYPE URN "id_token\"}", TOKEN_MISCONFIGURED,
+	     "issued_token_type"},
+	    {PRESET_KEYCLOAK, 400, ERROR("invalid_request"), TOKEN_DEAD, "invalid_request"},
+	    {PRESET_KEYCLOAK, 400, ERROR("invalid_grant"), TOKEN_DEAD, "invalid_grant"},
+	    {PRESET_KEYCLOAK, 400, ERROR("invalid_target"), TOKEN_MISCONFIGURED, "invalid_target"},
+	    {PRESET_KEYCLOAK, 403, ERROR("access_denied"), TOKEN_INTERACTION, "access_denied"},
+	};
+	static const struct config_service s = {.grant = GRANT_EXCHANGE};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http_response h = {.outcome = HTTP_ANSWERED,
+					  .status = rows[i].status,
+					  .body = sv_str(rows[i].body),
+					  .detail = ""};
+		struct token_answer a;
+
+		token_reply_read(&h, rows[i].preset, &s, NOW, &a);
+		if (a.reply.outcome != rows[i].want ||
+		    strcmp(a.reply.detail, rows[i].want_detail) != 0)
+			fail_msg("%s: %d %s", rows[i].body, a.reply.outcome, a.reply.detail);
+		assert_int_equal(a.reply.access_token.n > 0, rows[i].want == TOKEN_OK);
+		token_answer_done(&a);
+	}
+}
+
+/* Where an unknown audience is ignored an opaque token may be anybody's. */
+static void auth0_must_say_whose_the_token_is(void **state)
+{
+	struct http_response h = {
+	    .outcome = HTTP_ANSWERED, .status = 200, .body = SV("{" AT TYPE "}")};
+	struct config_service s = {.grant = GRANT_AUDIENCE, .audience = SV("urn:a")};
+	struct token_answer a;
+
+	(void)state;
+	token_reply_read(&h, PRESET_AUTH0, &s, NOW, &a);
+	assert_int_equal(a.reply.outcome, TOKEN_MISCONFIGURED);
+	assert_string_equal(a.reply.detail, "wrong_audience");
+	token_answer_done(&a);
+	token_reply_read(&h, PRESET_GENERIC, &s, NOW, &a);
+	assert_int_equal(a.reply.outcome, TOKEN_OK);
+	token_answer_done(&a);
+	s.grant = GRANT_SCOPE;
+	token_reply_read(&h, PRESET_AUTH0, &s, NOW, &a);
+	assert_int_equal(a.reply.outcome, TOKEN_OK);
+	token_answer_done(&a);
+}
+
 static void retry_after_is_seconds_or_a_date(void **state)
 {
 	static const struct {
@@ -290,12 +397,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_failure_has_its_meaning),
+	    cmocka_unit_test(entra_says_what_of_the_grant),
 	    cmocka_unit_test(a_throttled_one_always_says_when),
 	    cmocka_unit_test(the_transport_decides_first),
 	    cmocka_unit_test(successes_are_checked),
 	    cmocka_unit_test(all_of_a_success_is_handed_on),
 	    cmocka_unit_test(tokens_have_limits),
 	    cmocka_unit_test(a_foreign_token_is_dropped_and_its_successor_kept),
+	    cmocka_unit_test(an_exchange_is_judged),
+	    cmocka_unit_test(auth0_must_say_whose_the_token_is),
 	    cmocka_unit_test(retry_after_is_seconds_or_a_date),
 	};
 

@@ -116,6 +116,20 @@ static void test_providers(void **state)
 	     "claims_from: expected"},
 	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" signing_alg = none"), 1,
 	     "signing_alg: expected one of RS256, PS256, ES256, EdDSA"},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" grace = \"30s\""), 0, NULL},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" preset = curity grace = \"30s\""),
+	     0, NULL},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" preset = entra grace = \"30s\""),
+	     1, "grace: expected no value, entra has no grace period"},
+	    {PROVIDER,
+	     IDP(SECRET "issuer = \"https://i.example\" preset = keycloak grace = \"1s\""), 1,
+	     "grace: expected no value, keycloak has"},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" grace = \"25h\""), 1,
+	     "grace: expected a duration"},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" ca_file = \"ca.pem\""), 1,
+	     "ca_file: expected an absolute path"},
+	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" client_auth = none"), 1,
+	     "client_auth: expected one of client_secret_basic"},
 	    {PROVIDER, "provider p { }\n", 1, "issuer: expected a value"},
 	    {PROVIDER, "provider \"a b\" { }\n", 1, "provider: expected a title"},
 	};
@@ -155,6 +169,36 @@ static void test_services(void **state)
 	run(cases, ARRAY_LEN(cases));
 }
 
+static void test_what_a_product_can_do(void **state)
+{
+#define OF(preset_, text)                                                                          \
+	"provider \"q\" { preset = " preset_ " client_id = c issuer = \"https://i.example\" "      \
+	"client_secret_file = \"/s\" }\nservice \"t\" { provider = q " text                        \
+	" }\nservice \"s\" { provider = p grant = session }\n"
+	static const struct test_case cases[] = {
+	    {SERVICE, OF("keycloak", "grant = exchange audience = x"), 0, NULL},
+	    {SERVICE, OF("keycloak", "grant = exchange audience = x resource = \"urn:x\""), 2,
+	     "resource: expected no value, keycloak knows no resource"},
+	    {SERVICE, OF("keycloak", "grant = resource resource = \"urn:x\""), 2,
+	     "grant: expected one of session, id_token, scope, exchange, client_credentials: "
+	     "keycloak has no other"},
+	    {SERVICE, OF("auth0", "grant = audience audience = x"), 0, NULL},
+	    {SERVICE, OF("okta", "grant = audience audience = x"), 2, "grant: expected one of"},
+	    {SERVICE, OF("entra", "grant = obo scope = {a}"), 0, NULL},
+	    {SERVICE, OF("entra", "grant = exchange audience = x"), 2, "grant: expected one of"},
+	    {SERVICE, OF("google", "grant = client_credentials"), 2,
+	     "grant: expected one of session, id_token, scope: google"},
+	    {SERVICE, OF("google", "grant = id_token"), 0, NULL},
+	    {SERVICE, OF("zitadel", "grant = client_credentials resource = \"urn:x\""), 2,
+	     "resource: expected no value"},
+	    {SERVICE, OF("authentik", "grant = scope scope = {a}"), 2, "grant: expected one of"},
+	    {SERVICE, OF("oidc-provider", "grant = obo scope = {a}"), 0, NULL},
+	};
+
+	(void)state;
+	run(cases, ARRAY_LEN(cases));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +206,7 @@ int main(void)
 	    cmocka_unit_test(test_listens),
 	    cmocka_unit_test(test_providers),
 	    cmocka_unit_test(test_services),
+	    cmocka_unit_test(test_what_a_product_can_do),
 	};
 
 	return cmocka_run_group_tests_name("config_check", tests, NULL, NULL);

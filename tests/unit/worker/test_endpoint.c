@@ -47,7 +47,7 @@ static void methods_by_table(void **state)
 		enum endpoint endpoint;
 		bool get, head, post;
 	} cases[] = {
-	    {ENDPOINT_LOGIN, true, false, false}, {ENDPOINT_CALLBACK, true, false, false},
+	    {ENDPOINT_LOGIN, true, false, true},  {ENDPOINT_CALLBACK, true, false, true},
 	    {ENDPOINT_LOGOUT, true, false, true}, {ENDPOINT_SESSION, true, true, false},
 	    {ENDPOINT_HEALTH, true, true, false}, {ENDPOINT_VERIFY, true, true, true},
 	    {ENDPOINT_LIVEZ, true, true, false},  {ENDPOINT_READYZ, true, true, false},

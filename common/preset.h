@@ -1,0 +1,48 @@
+/*
+ * preset - what the products do that the specifications leave open
+ *
+ * preset.def as data; pure. Linked into all programs, because a service whose grant a product does
+ * not have is an error of the configuration.
+ */
+#ifndef BFF_PRESET_H
+#define BFF_PRESET_H
+
+#include "common/config.h"
+
+enum preset_rotation {
+	ROTATION_NONE = 1,   /* a refresh brings no new refresh token */
+	ROTATION_REPLACE,    /* it may, and the old one stays valid */
+	ROTATION_SINGLE_USE, /* the old one is spent: a serial resource */
+};
+
+/* What a login does besides naming the scope offline_access. */
+enum preset_offline {
+	OFFLINE_SCOPE = 0,
+	OFFLINE_CONSENT,     /* prompt=consent (Core 11) */
+	OFFLINE_ACCESS_TYPE, /* access_type=offline and prompt=consent in its place */
+};
+
+enum preset_scope {
+	SCOPE_NARROW = 0, /* of a refresh: the service's, where it names one */
+	SCOPE_ALWAYS,	  /* else the login's; always with offline_access, if the login had it */
+};
+
+struct preset {
+	unsigned grants; /* 1 << enum config_grant */
+	enum preset_rotation rotation;
+	bool has_grace; /* an old refresh token may still work for a time (provider.grace) */
+	enum preset_offline offline;
+	enum preset_scope scope;
+	bool ignores_unknown_audience; /* so the token must say whose it is */
+	const char *exchange_type;     /* urn:ietf:params:oauth:token-type:... */
+};
+
+/* Never NULL. */
+const struct preset *preset_of(enum config_preset id);
+
+/* Its word in bff.conf. */
+const char *preset_word(enum config_preset id);
+
+bool preset_has_grant(const struct preset *p, enum config_grant grant);
+
+#endif
