@@ -29,6 +29,7 @@ struct reseal;
 struct revocation;
 struct service_tokens;
 struct sweep;
+struct token_memory;
 
 struct broker {
 	struct event_base *base;
@@ -39,6 +40,7 @@ struct broker {
 	struct rate_limit *limits;
 	struct grant_table *grants;
 	struct service_tokens *service_tokens;
+	struct token_memory *tokens;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	struct reseal *reseal;

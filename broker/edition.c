@@ -50,6 +50,7 @@ static void edition_free(struct edition *ed)
 	edition_stop(ed);
 	free(ed->providers);
 	free(ed->lenders);
+	edition_uses_done(&ed->uses);
 	config_free(&ed->config);
 	free(ed);
 }
@@ -158,6 +159,8 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	rc = config_digest(ed->config, ed->digest);
 	if (rc != ERR_OK)
 		(void)errmsg_set(msg, rc, "configuration digest: %s", err_text(rc));
+	if (rc == ERR_OK && (rc = edition_uses_make(ed->config, &ed->uses)) != ERR_OK)
+		(void)errmsg_set(msg, rc, "configuration: %s", err_text(rc));
 	if (rc == ERR_OK)
 		rc = start_providers(e, ed, msg);
 	*config = NULL;

@@ -4,7 +4,7 @@
  * Exists from the first asker until nothing is under way. A job is one token being had for whoever
  * waits for it; askers of the same service join it. A job's way:
  *
- *	READING    TOKEN_SESSION: what stands there now? A good token answers the waiters
+ *	READING    TOKEN_READ: what stands there now? A good token answers the waiters
  *	QUEUED     another job has the refresh token: read again when it is done
  *	PAUSED     another host has it: look again after LEASE_POLL_MS
  *	LEASING    REFRESH_LEASE: compare and swap, the attempt counted, before the request leaves

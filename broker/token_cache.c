@@ -102,28 +102,33 @@ static struct token_row row_of(const struct kept_session *s)
 	return row;
 }
 
-bool token_cache_find(struct token_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-		      const struct edition_use *use, int64_t now_ms, struct token_found *ret)
+enum token_next token_cache_find(struct token_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
+				 const struct edition_use *use, int64_t now_ms,
+				 struct token_found *ret)
 {
 	struct kept_session *s = session_cache_get(c->sessions, hash, now_ms);
-	struct kept_token *t = s == NULL ? NULL : *find_token(s, use->id);
+	struct token_held held = {0};
+	struct kept_token *t;
 	struct token_ask ask = {.app = use->app->name, .service = use->service};
-	struct token_held held;
 	struct token_row row;
 	enum token_next next;
 
-	if (t == NULL)
-		return false;
+	if (s == NULL)
+		return 0;
+	t = *find_token(s, use->id);
 	row = row_of(s);
-	held = (struct token_held){.left_ms = t->expires_ms - now_ms, .ttl_ms = t->ttl_ms};
+	if (t != NULL)
+		held = (struct token_held){.left_ms = t->expires_ms - now_ms, .ttl_ms = t->ttl_ms};
 	next = token_judge(&row, &ask, &held).next;
+	if (t == NULL)
+		return next == TOKEN_OF_SERVICE ? next : 0;
 	/* Within the margin it is being renewed: without a note of that, somebody has to ask. */
 	if (next != TOKEN_ANSWER && (next != TOKEN_ANSWER_AND_RENEW || t->renewal == NULL))
-		return false;
+		return 0;
 	if (t->renewal != NULL)
 		t->renewal->used_ms = now_ms;
 	*ret = (struct token_found){.token = sv_of(t->bytes, t->n), .left_ms = held.left_ms};
-	return true;
+	return TOKEN_ANSWER;
 }
 
 static struct kept_session *session_new(const struct token_row *row)

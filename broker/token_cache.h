@@ -31,9 +31,11 @@ struct token_found {
 	struct sv token; /* borrowed until the next call that changes the cache */
 	int64_t left_ms;
 };
-/* The token that this session may have now; false: read the row. */
-bool token_cache_find(struct token_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-		      const struct edition_use *use, int64_t now_ms, struct token_found *ret);
+/* TOKEN_ANSWER with the token that this session may have now; TOKEN_OF_SERVICE: it may have the
+ * service's own; 0: read the row. */
+enum token_next token_cache_find(struct token_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
+				 const struct edition_use *use, int64_t now_ms,
+				 struct token_found *ret);
 
 /* A row that was just read, of a live session, and the token that stands there for this use: n ==
  * 0: none. Copies what it keeps. */

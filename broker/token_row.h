@@ -1,5 +1,5 @@
 /*
- * token_row - what TOKEN_SESSION said, and what to do about it
+ * token_row - what TOKEN_READ said, and what to do about it
  *
  * The judgement is pure: a session that is not this app's and live gets nothing, a token is
  * answered while it is good, renewed ahead of its end, and refreshed when there is none. An
