@@ -96,7 +96,8 @@ struct grant_job {
 	grant_checked_fn checked;
 	void *checked_arg;
 	unsigned rounds;
-	bool stored; /* this job filed what it now reads: answered even if short-lived */
+	uint64_t tick; /* of the reading under way: token_memory_tick() */
+	bool stored;   /* this job filed what it now reads: answered even if short-lived */
 	int64_t begun_ms;
 	struct event *timer; /* PAUSED, and retries of STORING and RELEASING: then later() */
 	void (*later)(struct grant_job *j);

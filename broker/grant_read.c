@@ -84,13 +84,17 @@ static void go_on(struct grant_job *j, const struct token_row *row, const struct
 		grant_job_answer(j, view, held->left_ms);
 }
 
+static struct session_read read_of(const struct grant_job *j, const struct pg_rows *rows)
+{
+	return (struct session_read){.hash = j->hash, .trip = pg_rows_trip(rows), .tick = j->tick};
+}
+
 static void keep(const struct grant_job *j, const struct pg_rows *rows, const struct token_row *row,
 		 const struct token_held *held, struct sv token)
 {
 	const struct edition_use *use =
 	    edition_uses_find(&j->edition->uses, sv_of(j->app, j->app_len), j->service->name);
-	const struct token_read t = {.rows = rows,
-				     .hash = j->hash,
+	const struct token_read t = {.read = read_of(j, rows),
 				     .row = row,
 				     .held = held,
 				     .token = token,
@@ -108,6 +112,7 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	const struct token_ask ask = {.app = sv_of(j->app, j->app_len),
 				      .service = wants,
 				      .config_digest = grant_job_digest(j)};
+	struct session_read read;
 	struct token_row row;
 	struct token_held held;
 	struct token_verdict v;
@@ -121,7 +126,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 		return;
 	}
 	/* The session may have ended since: it is judged as it is when the job goes on. */
-	if (!token_memory_believes(j->grant->broker->tokens, j->hash, rows)) {
+	read = read_of(j, rows);
+	if (!token_memory_believes(j->grant->broker->tokens, &read)) {
 		if (++j->rounds > GRANT_ROUNDS_MAX)
 			grant_job_fail(j, IPC_ERROR_STORE, "named_again_and_again", 1);
 		else
@@ -146,6 +152,7 @@ void grant_read(struct grant_job *j)
 	enum err rc;
 
 	grant_job_set_state(j, GRANT_READING);
+	j->tick = token_memory_tick(j->grant->broker->tokens);
 	rc = pg_query(j->grant->broker->pg, SQL_TOKEN_READ, params, on_row, j, NULL);
 	if (rc != ERR_OK)
 		grant_job_fail(j, IPC_ERROR_STORE, err_text(rc), 1);

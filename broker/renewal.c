@@ -200,7 +200,7 @@ struct renewal *renewals_note(struct renewals *r, const unsigned char hash[CRYPT
 		x->tries = 0;
 		x->expires_ms = expires_ms;
 		x->ttl_ms = ttl_ms;
-		set_due(r, x, expires_ms - token_margin_ms(ttl_ms, grant_id));
+		set_due(r, x, expires_ms - token_margin_ms(ttl_ms, grant_id) + RENEWAL_SLACK_MS);
 	}
 	return x;
 }

@@ -15,6 +15,8 @@
 #include "broker/token_row.h"
 
 #define RENEWALS_MAX 1000000
+#define RENEWAL_SLACK_MS                                                                           \
+	500 /* into the margin: by the database's clock, too, which says a little more */
 #define RENEWAL_RETRY_MS 5000
 #define RENEWAL_RETRY_MAX_MS 300000
 

@@ -15,16 +15,21 @@ struct token_call {
 	struct request *request;
 	const struct edition_use *use; /* of the request's edition */
 	unsigned reads;
+	uint64_t tick; /* of the reading under way */
 	unsigned char hash[CRYPT_SHA256_LEN];
 };
 
 static void read_row(struct token_call *c);
 
+static struct session_read read_of(const struct token_call *c, const struct pg_rows *rows)
+{
+	return (struct session_read){.hash = c->hash, .trip = pg_rows_trip(rows), .tick = c->tick};
+}
+
 static void keep(const struct token_call *c, const struct pg_rows *rows,
 		 const struct token_row *row, const struct token_held *held, struct sv token)
 {
-	const struct token_read t = {.rows = rows,
-				     .hash = c->hash,
+	const struct token_read t = {.read = read_of(c, rows),
 				     .row = row,
 				     .held = held,
 				     .token = token,
@@ -95,11 +100,14 @@ static void judge(struct token_call *c, const struct pg_rows *rows, const struct
 static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct token_call *c = arg;
+	struct session_read read;
 	struct token_row row;
 
 	if (e == ERR_OK)
 		e = token_row_read(rows, &row);
-	if (e == ERR_OK && !token_memory_believes(c->request->broker->tokens, c->hash, rows)) {
+	if (e == ERR_OK)
+		read = read_of(c, rows);
+	if (e == ERR_OK && !token_memory_believes(c->request->broker->tokens, &read)) {
 		if (++c->reads < READS_MAX) {
 			read_row(c);
 			return;
@@ -117,8 +125,10 @@ static void read_row(struct token_call *c)
 {
 	struct sv filed_as = token_filed_as(c->use->service);
 	const struct pg_param params[] = {PG_BYTES(c->hash, sizeof c->hash), PG_SV(filed_as)};
-	enum err rc = pg_query(c->request->broker->pg, SQL_TOKEN_READ, params, on_row, c, NULL);
+	enum err rc;
 
+	c->tick = token_memory_tick(c->request->broker->tokens);
+	rc = pg_query(c->request->broker->pg, SQL_TOKEN_READ, params, on_row, c, NULL);
 	if (rc != ERR_OK) {
 		request_fail_store(&c->request, rc);
 		free(c);

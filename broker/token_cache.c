@@ -70,7 +70,7 @@ void token_cache_free(struct token_cache **c)
 	*c = NULL;
 }
 
-struct session_cache *token_cache_sessions(struct token_cache *c)
+struct session_cache *token_cache_sessions(const struct token_cache *c)
 {
 	return c->sessions;
 }
@@ -190,13 +190,13 @@ static void add_token(struct token_cache *c, struct kept_session *s, const struc
 	if (t == NULL)
 		return;
 	*t = (struct kept_token){.next = s->tokens,
-				 .expires_ms = f->trip->sent_ms + f->held.left_ms,
+				 .expires_ms = f->read.trip->sent_ms + f->held.left_ms,
 				 .ttl_ms = f->held.ttl_ms,
 				 .n = f->token.n};
 	memcpy(t->id, f->id, sizeof t->id);
 	memcpy(t->bytes, f->token.p, f->token.n);
 	if (s->grant_live && s->refreshable)
-		r = renewals_note(c->renewals, f->hash, f->id, f->row->grant_id, t->expires_ms,
+		r = renewals_note(c->renewals, f->read.hash, f->id, f->row->grant_id, t->expires_ms,
 				  t->ttl_ms, f->by, now_ms);
 	s->tokens = t;
 	if (r != NULL)
@@ -220,7 +220,7 @@ static int64_t nearer_limit_ms(const struct token_row *row)
 
 void token_cache_file(struct token_cache *c, const struct token_filing *f, int64_t now_ms)
 {
-	struct kept_session *old = session_cache_take(c->sessions, f->hash);
+	struct kept_session *old = session_cache_take(c->sessions, f->read.hash);
 	struct kept_session *s = session_new(f->row);
 
 	if (s != NULL && old != NULL)
@@ -230,7 +230,7 @@ void token_cache_file(struct token_cache *c, const struct token_filing *f, int64
 	if (s == NULL)
 		return;
 	add_token(c, s, f, now_ms);
-	if (!session_cache_put(c->sessions, f->hash, f->trip, nearer_limit_ms(f->row), s,
-			       bytes_of(s), now_ms))
+	if (!session_cache_put(c->sessions, &f->read, nearer_limit_ms(f->row), s, bytes_of(s),
+			       now_ms))
 		session_free(c, s);
 }

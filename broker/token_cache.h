@@ -25,7 +25,7 @@ WARN_UNUSED enum err token_cache_new(size_t max_bytes, uint64_t secret, struct r
 void token_cache_free(struct token_cache **c);
 
 /* For the events of the pool. */
-struct session_cache *token_cache_sessions(struct token_cache *c);
+struct session_cache *token_cache_sessions(const struct token_cache *c);
 
 struct token_found {
 	struct sv token; /* borrowed until the next call that changes the cache */
@@ -40,8 +40,8 @@ enum token_next token_cache_find(struct token_cache *c, const unsigned char hash
 /* A row that was just read, of a live session, and the token that stands there for this use: n ==
  * 0: none. Copies what it keeps. */
 struct token_filing {
-	const struct pg_trip *trip;
-	const unsigned char *hash, *id; /* CRYPT_SHA256_LEN; id of the use */
+	struct session_read read;
+	const unsigned char *id; /* of the use */
 	const struct token_row *row;
 	struct token_held held;
 	struct sv token;

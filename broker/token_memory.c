@@ -140,7 +140,7 @@ static void on_notified(void *arg, struct sv payload)
 {
 	struct token_memory *m = arg;
 
-	session_cache_notified(token_cache_sessions(m->cache), payload, clock_boot_ms());
+	session_cache_notified(token_cache_sessions(m->cache), payload);
 }
 
 static void on_renewed(void *arg, const struct pg_trip *t)
@@ -198,18 +198,20 @@ bool token_memory_allows(struct token_memory *m, const unsigned char hash[CRYPT_
 	return true;
 }
 
-bool token_memory_believes(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN],
-			   const struct pg_rows *rows)
+uint64_t token_memory_tick(const struct token_memory *m)
 {
-	return session_cache_believes(token_cache_sessions(m->cache), hash, pg_rows_trip(rows),
-				      clock_boot_ms());
+	return session_cache_tick(token_cache_sessions(m->cache));
+}
+
+bool token_memory_believes(struct token_memory *m, const struct session_read *r)
+{
+	return session_cache_believes(token_cache_sessions(m->cache), r, clock_boot_ms());
 }
 
 void token_memory_file(struct token_memory *m, const struct edition_use *use,
 		       const struct token_read *t)
 {
-	const struct token_filing f = {.trip = pg_rows_trip(t->rows),
-				       .hash = t->hash,
+	const struct token_filing f = {.read = t->read,
 				       .id = use->id,
 				       .row = t->row,
 				       .held = *t->held,
@@ -225,7 +227,7 @@ void token_memory_file(struct token_memory *m, const struct edition_use *use,
 
 void token_memory_end(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN])
 {
-	session_cache_end(token_cache_sessions(m->cache), hash, clock_boot_ms());
+	session_cache_end(token_cache_sessions(m->cache), hash);
 }
 
 void token_memory_renew(struct broker *b, const struct grant_ask *ask)

@@ -34,14 +34,15 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 bool token_memory_allows(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN],
 			 const struct edition_use *use);
 
+/* Right before TOKEN_READ is sent (session_cache_tick()). */
+uint64_t token_memory_tick(const struct token_memory *m);
+
 /* False: the row is to be read again (session_cache_believes()). */
-bool token_memory_believes(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN],
-			   const struct pg_rows *rows);
+bool token_memory_believes(struct token_memory *m, const struct session_read *r);
 
 /* A row that was just judged; token: what stands there for this use, or empty. */
 struct token_read {
-	const struct pg_rows *rows;
-	const unsigned char *hash;
+	struct session_read read;
 	const struct token_row *row;
 	const struct token_held *held;
 	struct sv token;

@@ -5,9 +5,8 @@
 #include <sys/queue.h>
 
 #define CHAINS_FIRST 64 /* doubled when there are as many entries */
-#define MARKS 1024	/* when a session of this mark was last named by a notification */
-#define NEVER INT64_MIN
-#define PREFIX_LEN 8 /* bytes of a hash that a notification names */
+#define MARKS 1024	/* when, in ticks, a session of this mark was last named */
+#define PREFIX_LEN 8	/* bytes of a hash that a notification names */
 #define PREFIX_DIGITS (2 * PREFIX_LEN)
 
 struct entry {
@@ -33,7 +32,7 @@ struct session_cache {
 	struct entry **chains;
 	unsigned chain_bits;
 	struct lease leases[SESSION_CACHE_CONNECTIONS_MAX];
-	int64_t marks[MARKS], flushed_ms;
+	uint64_t tick, marks[MARKS], flushed;
 	TAILQ_HEAD(, entry) ages;
 	struct session_cache_stats stats;
 };
@@ -54,7 +53,7 @@ static size_t spread(const struct session_cache *c, uint64_t prefix, unsigned bi
 	return (size_t)(prefix * (c->o.secret | 1) >> (64 - bits));
 }
 
-static int64_t *mark_of(struct session_cache *c, uint64_t prefix)
+static uint64_t *mark_of(struct session_cache *c, uint64_t prefix)
 {
 	static_assert((MARKS & (MARKS - 1)) == 0, "a power of two");
 	return &c->marks[spread(c, prefix, 10)];
@@ -120,9 +119,6 @@ enum err session_cache_new(const struct session_cache_options *o, struct session
 	TAILQ_INIT(&c->ages);
 	for (size_t i = 0; i < SESSION_CACHE_CONNECTIONS_MAX; i++)
 		LIST_INIT(&c->leases[i].entries);
-	for (size_t i = 0; i < MARKS; i++)
-		c->marks[i] = NEVER;
-	c->flushed_ms = NEVER;
 	*ret = c;
 	return ERR_OK;
 }
@@ -187,23 +183,22 @@ static int64_t ends_at(const struct pg_trip *trip, int64_t left_ms)
 	       (left_ms < SESSION_CACHE_ENTRY_MS ? left_ms : SESSION_CACHE_ENTRY_MS);
 }
 
-/* A notification of the same millisecond may have come after the query was sent. */
-static bool named_since(struct session_cache *c, const unsigned char *hash, int64_t sent_ms)
+uint64_t session_cache_tick(const struct session_cache *c)
 {
-	return sent_ms <= c->flushed_ms || sent_ms <= *mark_of(c, prefix_of(hash));
+	return c->tick;
 }
 
-bool session_cache_believes(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-			    const struct pg_trip *trip, int64_t now_ms)
+bool session_cache_believes(struct session_cache *c, const struct session_read *r, int64_t now_ms)
 {
-	return now_ms - trip->sent_ms < PG_LEASE_MS && !named_since(c, hash, trip->sent_ms);
+	return now_ms - r->trip->sent_ms < PG_LEASE_MS && r->tick >= c->flushed &&
+	       r->tick >= *mark_of(c, prefix_of(r->hash));
 }
 
-static bool may_be_filed(struct session_cache *c, const unsigned char *hash,
-			 const struct pg_trip *trip, int64_t ends_ms, int64_t now_ms)
+static bool may_be_filed(struct session_cache *c, const struct session_read *r, int64_t ends_ms,
+			 int64_t now_ms)
 {
-	return trip->conn < SESSION_CACHE_CONNECTIONS_MAX && leased(c, trip, now_ms) &&
-	       now_ms < ends_ms && session_cache_believes(c, hash, trip, now_ms);
+	return r->trip->conn < SESSION_CACHE_CONNECTIONS_MAX && leased(c, r->trip, now_ms) &&
+	       now_ms < ends_ms && session_cache_believes(c, r, now_ms);
 }
 
 static void make_room(struct session_cache *c)
@@ -214,30 +209,29 @@ static void make_room(struct session_cache *c)
 	}
 }
 
-bool session_cache_put(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-		       const struct pg_trip *trip, int64_t left_ms, void *value, size_t bytes,
-		       int64_t now_ms)
+bool session_cache_put(struct session_cache *c, const struct session_read *r, int64_t left_ms,
+		       void *value, size_t bytes, int64_t now_ms)
 {
-	struct entry **p = find(c, hash), *e;
-	int64_t ends_ms = ends_at(trip, left_ms);
+	struct entry **p = find(c, r->hash), *e;
+	int64_t ends_ms = ends_at(r->trip, left_ms);
 
 	if (*p != NULL)
 		drop(c, p);
 	bytes += sizeof *e;
-	if (!may_be_filed(c, hash, trip, ends_ms, now_ms) || bytes > c->o.max_bytes)
+	if (!may_be_filed(c, r, ends_ms, now_ms) || bytes > c->o.max_bytes)
 		return false;
 	e = malloc(sizeof *e);
 	if (e == NULL)
 		return false;
 	if (c->stats.entries >> c->chain_bits != 0)
 		grow(c);
-	p = &c->chains[spread(c, prefix_of(hash), c->chain_bits)];
+	p = &c->chains[spread(c, prefix_of(r->hash), c->chain_bits)];
 	*e = (struct entry){
-	    .next = *p, .trip = *trip, .ends_ms = ends_ms, .bytes = bytes, .value = value};
-	memcpy(e->hash, hash, sizeof e->hash);
+	    .next = *p, .trip = *r->trip, .ends_ms = ends_ms, .bytes = bytes, .value = value};
+	memcpy(e->hash, r->hash, sizeof e->hash);
 	*p = e;
 	TAILQ_INSERT_TAIL(&c->ages, e, by_age);
-	LIST_INSERT_HEAD(&c->leases[trip->conn].entries, e, by_conn);
+	LIST_INSERT_HEAD(&c->leases[r->trip->conn].entries, e, by_conn);
 	c->stats.entries++;
 	c->stats.bytes += bytes;
 	make_room(c); /* this one fits, so it is not reached */
@@ -267,12 +261,11 @@ void session_cache_resize(struct session_cache *c, const unsigned char hash[CRYP
 	make_room(c);
 }
 
-void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-		       int64_t now_ms)
+void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN])
 {
 	struct entry **p = find(c, hash);
 
-	*mark_of(c, prefix_of(hash)) = now_ms;
+	*mark_of(c, prefix_of(hash)) = ++c->tick;
 	if (*p != NULL)
 		drop(c, p);
 }
@@ -297,17 +290,17 @@ static bool read_prefix(struct sv payload, uint64_t *ret)
 	return true;
 }
 
-void session_cache_notified(struct session_cache *c, struct sv payload, int64_t now_ms)
+void session_cache_notified(struct session_cache *c, struct sv payload)
 {
 	uint64_t prefix = 0;
 	struct entry **p;
 
 	if (!read_prefix(payload, &prefix)) {
-		c->flushed_ms = now_ms;
+		c->flushed = ++c->tick;
 		drop_all(c);
 		return;
 	}
-	*mark_of(c, prefix) = now_ms;
+	*mark_of(c, prefix) = ++c->tick;
 	p = &c->chains[spread(c, prefix, c->chain_bits)];
 	while (*p != NULL) {
 		if (prefix_of((*p)->hash) == prefix)

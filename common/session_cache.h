@@ -48,18 +48,26 @@ void session_cache_free(struct session_cache **c);
 void *session_cache_get(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
 			int64_t now_ms);
 
+/* To be noted right before a query is sent, and given back with what it read: counts notifications
+ * and ends, so that their order is exact within a millisecond, too. */
+uint64_t session_cache_tick(const struct session_cache *c);
+
+/* What a query read: sent with this trip at this tick. */
+struct session_read {
+	const unsigned char *hash; /* CRYPT_SHA256_LEN */
+	const struct pg_trip *trip;
+	uint64_t tick;
+};
+
 /* Whether a row may be judged by: no notification named the session since the query was sent, and
  * that is not PG_LEASE_MS ago. Otherwise it is to be read again. Needs no lease. */
-bool session_cache_believes(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-			    const struct pg_trip *trip, int64_t now_ms);
+bool session_cache_believes(struct session_cache *c, const struct session_read *r, int64_t now_ms);
 
-/* Files what a query read that was sent with `trip`. left_ms: to the nearer of the session's
+/* Files what was read. left_ms: to the nearer of the session's
  * limits. bytes: all that the value holds. False: not filed, the value stays the caller's (who may
  * answer with it once, right now). One that stood there is freed first. */
-WARN_UNUSED bool session_cache_put(struct session_cache *c,
-				   const unsigned char hash[CRYPT_SHA256_LEN],
-				   const struct pg_trip *trip, int64_t left_ms, void *value,
-				   size_t bytes, int64_t now_ms);
+WARN_UNUSED bool session_cache_put(struct session_cache *c, const struct session_read *r,
+				   int64_t left_ms, void *value, size_t bytes, int64_t now_ms);
 
 /* Takes the value out, live or not: to be brought up to date by the row just read, and put again.
  * NULL: none. Now the caller's. */
@@ -71,11 +79,10 @@ void session_cache_resize(struct session_cache *c, const unsigned char hash[CRYP
 			  size_t bytes);
 
 /* The session ended, or is about to, by our own doing. */
-void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
-		       int64_t now_ms);
+void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN]);
 
 /* A notification: the first 16 hex digits of a hash, or `flush`; anything else counts as flush. */
-void session_cache_notified(struct session_cache *c, struct sv payload, int64_t now_ms);
+void session_cache_notified(struct session_cache *c, struct sv payload);
 
 /* A round trip completed. */
 void session_cache_renewed(struct session_cache *c, const struct pg_trip *t);

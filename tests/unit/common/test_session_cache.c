@@ -80,17 +80,31 @@ static struct sv payload_of(const unsigned char *hash)
 	return sv_of(text, 16);
 }
 
-/* A round trip of connection 0 that was sent at `sent_ms`, and one row over it. */
-static bool file(struct session_cache *c, unsigned n, int64_t sent_ms, int64_t left_ms, int64_t now)
+static bool put(struct session_cache *c, const unsigned char *hash, const struct pg_trip *t,
+		uint64_t tick, int64_t left_ms, size_t bytes, unsigned session, int64_t now)
 {
-	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = sent_ms};
-	struct value *v = value_new(n);
+	struct session_read r = {.hash = hash, .trip = t, .tick = tick};
+	struct value *v = value_new(session);
 
-	session_cache_renewed(c, &t);
-	if (session_cache_put(c, hash_of(n, n), &t, left_ms, v, 100, now))
+	if (session_cache_put(c, &r, left_ms, v, bytes, now))
 		return true;
 	free_value(&values_alive, v);
 	return false;
+}
+
+/* A round trip of connection 0 that was sent at `sent_ms`, and one row over it. */
+static bool file_of(struct session_cache *c, unsigned n, uint64_t tick, int64_t sent_ms,
+		    int64_t left_ms, int64_t now)
+{
+	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = sent_ms};
+
+	session_cache_renewed(c, &t);
+	return put(c, hash_of(n, n), &t, tick, left_ms, 100, n, now);
+}
+
+static bool file(struct session_cache *c, unsigned n, int64_t sent_ms, int64_t left_ms, int64_t now)
+{
+	return file_of(c, n, session_cache_tick(c), sent_ms, left_ms, now);
 }
 
 static bool has(struct session_cache *c, unsigned n, int64_t now)
@@ -152,34 +166,37 @@ static void what_was_named_goes_and_is_not_filed(void **state)
 	    "flush", "", "0123", "0123456789abcdeF", "0123456789abcdef0", "0123456789abcdeg"};
 	struct session_cache *c = cache_new(64 * KB);
 	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 3000};
-	struct value *v = value_new(77);
+	uint64_t before;
 
 	(void)state;
 	assert_true(file(c, 1, 1000, 60000, 1000));
 	assert_true(file(c, 2, 1000, 60000, 1000));
 	session_cache_renewed(c, &t);
 	/* Of the same first eight bytes: goes too. */
-	assert_true(session_cache_put(c, hash_of(1, 99), &t, 60000, v, 1, 3000));
-	session_cache_notified(c, payload_of(hash_of(1, 1)), 3100);
+	assert_true(put(c, hash_of(1, 99), &t, session_cache_tick(c), 60000, 1, 77, 3000));
+	before = session_cache_tick(c);
+	session_cache_notified(c, payload_of(hash_of(1, 1)));
 	assert_null(session_cache_get(c, hash_of(1, 1), 3100));
 	assert_null(session_cache_get(c, hash_of(1, 99), 3100));
 	assert_true(has(c, 2, 3100));
-	assert_false(file(c, 1, 3099, 60000, 3200)); /* sent before */
-	assert_false(file(c, 1, 3100, 60000, 3200)); /* perhaps before */
-	assert_true(file(c, 1, 3101, 60000, 3200));
+	assert_false(file_of(c, 1, before, 3100, 60000, 3200)); /* sent before */
+	assert_true(file(c, 1, 3100, 60000, 3200));
+	assert_true(file_of(c, 2, before, 3100, 60000, 3200)); /* not named */
 	for (size_t i = 0; i < ARRAY_LEN(FLUSH); i++) {
 		int64_t now = 10000 + 1000 * (int64_t)i;
 
 		assert_true(file(c, 2, now, 60000, now));
-		session_cache_notified(c, sv_str(FLUSH[i]), now + 1);
+		before = session_cache_tick(c);
+		session_cache_notified(c, sv_str(FLUSH[i]));
 		assert_int_equal(session_cache_stats(c).entries, 0);
-		assert_false(file(c, 2, now + 1, 60000, now + 2));
-		assert_true(file(c, 2, now + 2, 60000, now + 2));
+		assert_false(file_of(c, 2, before, now, 60000, now));
+		assert_true(file(c, 2, now, 60000, now));
 	}
+	before = session_cache_tick(c);
 	assert_true(has(c, 2, 15003));
-	session_cache_end(c, hash_of(2, 2), 15003);
+	session_cache_end(c, hash_of(2, 2));
 	assert_false(has(c, 2, 15003));
-	assert_false(file(c, 2, 15003, 60000, 15004));
+	assert_false(file_of(c, 2, before, 15003, 60000, 15004));
 	cache_done(c);
 }
 
@@ -189,8 +206,6 @@ static void a_row_of_an_old_or_disturbed_query_is_not_filed(void **state)
 	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000},
 		       next = {.conn = 0, .serial = 9, .sent_ms = 1500},
 		       far = {.conn = SESSION_CACHE_CONNECTIONS_MAX, .serial = 9, .sent_ms = 1500};
-	struct value *v = value_new(1);
-
 	(void)state;
 	assert_false(file(c, 1, 1000, 60000, 1000 + PG_LEASE_MS));
 	session_cache_renewed(c, &(struct pg_trip){.conn = 0, .serial = 7, .sent_ms = 1900});
@@ -201,11 +216,11 @@ static void a_row_of_an_old_or_disturbed_query_is_not_filed(void **state)
 	assert_true(has(c, 2, 1001));
 	session_cache_disturbed(c, 0);
 	assert_int_equal(session_cache_stats(c).entries, 0);
-	assert_false(session_cache_put(c, hash_of(1, 1), &t, 60000, v, 1, 1001));
+	assert_false(put(c, hash_of(1, 1), &t, 0, 60000, 1, 1, 1001));
 	session_cache_renewed(c, &next);
-	assert_false(session_cache_put(c, hash_of(1, 1), &t, 60000, v, 1, 1501));
-	assert_false(session_cache_put(c, hash_of(1, 1), &far, 60000, v, 1, 1501));
-	assert_true(session_cache_put(c, hash_of(1, 1), &next, 60000, v, 1, 1501));
+	assert_false(put(c, hash_of(1, 1), &t, 0, 60000, 1, 1, 1501));
+	assert_false(put(c, hash_of(1, 1), &far, 0, 60000, 1, 1, 1501));
+	assert_true(put(c, hash_of(1, 1), &next, 0, 60000, 1, 1, 1501));
 	next.serial = 10; /* nobody told, but it is another connection */
 	session_cache_renewed(c, &next);
 	assert_false(has(c, 1, 1501));
@@ -217,7 +232,6 @@ static void bytes_are_bounded(void **state)
 {
 	struct session_cache *c = cache_new(4 * KB);
 	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
-	struct value *v;
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
@@ -233,9 +247,7 @@ static void bytes_are_bounded(void **state)
 	session_cache_resize(c, hash_of(99, 99), 5 * KB);
 	assert_int_equal(session_cache_stats(c).entries, 0);
 	session_cache_resize(c, hash_of(99, 99), 1);
-	v = value_new(1);
-	assert_false(session_cache_put(c, hash_of(1, 1), &t, 60000, v, 4 * KB, 1000));
-	free_value(&values_alive, v);
+	assert_false(put(c, hash_of(1, 1), &t, 0, 60000, 4 * KB, 1, 1000));
 	cache_done(c);
 }
 
@@ -280,6 +292,7 @@ struct op {
 	enum op_kind kind;
 	unsigned session, number; /* its place, and who had it then */
 	struct pg_trip trip;
+	uint64_t tick;
 	bool has_snapshot, live;
 	int64_t left_ms;
 };
@@ -404,6 +417,7 @@ static void do_send(struct model *m)
 			  .session = below(m, SESSIONS),
 			  .trip = {.conn = number, .serial = c->serial, .sent_ms = m->now}};
 	op->number = m->sessions[op->session].number;
+	op->tick = session_cache_tick(m->c);
 	c->nops++;
 }
 
@@ -494,7 +508,7 @@ static void do_end(struct model *m)
 	snprintf(payload, sizeof payload, SV_FMT, SV_ARG(payload_of(hash_of_session(s))));
 	commit_notice(m, payload);
 	if (below(m, 4) == 0) { /* it was our own doing */
-		session_cache_end(m->c, hash_of_session(s), m->now);
+		session_cache_end(m->c, hash_of_session(s));
 		s->filed = false;
 		s->told = true;
 	}
@@ -503,7 +517,7 @@ static void do_end(struct model *m)
 static void take_notice(struct model *m, const struct item *item)
 {
 	m->notices++;
-	session_cache_notified(m->c, sv_str(item->payload), m->now);
+	session_cache_notified(m->c, sv_str(item->payload));
 	for (size_t i = 0; i < SESSIONS; i++) {
 		struct session *s = &m->sessions[i];
 
@@ -518,6 +532,7 @@ static void take_notice(struct model *m, const struct item *item)
 static void take_answer(struct model *m, const struct op *op)
 {
 	struct session *s = &m->sessions[op->session];
+	struct session_read read;
 	struct value *v;
 
 	if (op->trip.serial == m->conns[op->trip.conn].serial) {
@@ -527,10 +542,11 @@ static void take_answer(struct model *m, const struct op *op)
 	if (op->kind == OP_SYNC || !op->live || op->number != s->number)
 		return;
 	v = value_new(s->number);
+	read =
+	    (struct session_read){.hash = hash_of_session(s), .trip = &op->trip, .tick = op->tick};
 	v->sent_ms = op->trip.sent_ms;
 	v->ends_ms = op->trip.sent_ms + op->left_ms;
-	if (session_cache_put(m->c, hash_of_session(s), &op->trip, op->left_ms, v, below(m, 2000),
-			      m->now)) {
+	if (session_cache_put(m->c, &read, op->left_ms, v, below(m, 2000), m->now)) {
 		s->filed = true;
 		s->trip = op->trip;
 		s->ends_ms = v->ends_ms < v->sent_ms + SESSION_CACHE_ENTRY_MS
