@@ -370,4 +370,7 @@ void broker_free(struct broker **bp)
 void broker_run(struct broker *b)
 {
 	(void)event_base_dispatch(b->base);
+	log_info("token_requests", KU("from_memory", b->counts.from_memory),
+		 KU("read", b->counts.read), KU("waited", b->counts.waited),
+		 KU("renewed_ahead", b->counts.ahead));
 }

@@ -31,6 +31,14 @@ struct service_tokens;
 struct sweep;
 struct token_memory;
 
+/* Token requests since the start. */
+struct broker_counts {
+	uint64_t from_memory; /* answered without the database */
+	uint64_t read;	      /* judged by the row */
+	uint64_t waited;      /* of those: for a provider */
+	uint64_t ahead;	      /* renewals that nobody waited for */
+};
+
 struct broker {
 	struct event_base *base;
 	struct pg *pg;
@@ -50,6 +58,7 @@ struct broker {
 	struct peer *peers;
 	size_t npeers;
 	uint64_t peer_serials; /* names connections in the log */
+	struct broker_counts counts;
 	struct event *listeners[BROKER_LISTENERS_MAX];
 	size_t nlisteners;
 	struct event *on_term, *on_int, *drain_timer;

@@ -60,6 +60,7 @@ static void act(struct token_call *c, const struct token_row *row, struct token_
 		waiters_answer_one(&c->request, token, left_ms);
 		break;
 	case TOKEN_REFRESH:
+		b->counts.waited++;
 		grant_table_ask(b->grants, &wants, &c->request);
 		break;
 	case TOKEN_OF_SERVICE:
@@ -172,6 +173,7 @@ void token_get(struct request **r, const struct ipc_token_get *m)
 		free(c);
 		return;
 	}
+	b->counts.read++;
 	c->use = use;
 	c->request = *r;
 	*r = NULL;

@@ -184,6 +184,7 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 	}
 	peer_send(p, buf_sv(&t->packet));
 	buf_clear(&t->packet);
+	p->broker->counts.from_memory++;
 	return true;
 }
 
@@ -237,5 +238,6 @@ void token_memory_renew(struct broker *b, const struct grant_ask *ask)
 	if (b->draining || grant_table_busy(b->grants, ask) ||
 	    grant_held(b->grants, ask, &left_s) != IPC_ERROR_NONE)
 		return;
+	b->counts.ahead++;
 	grant_table_ask(b->grants, ask, NULL);
 }
