@@ -26,6 +26,7 @@ struct peer;
 struct grant_table;
 struct key_watch;
 struct reseal;
+struct revalidation;
 struct revocation;
 struct service_tokens;
 struct sweep;
@@ -49,6 +50,7 @@ struct broker {
 	struct grant_table *grants;
 	struct service_tokens *service_tokens;
 	struct token_memory *tokens;
+	struct revalidation *revalidation;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	struct reseal *reseal;

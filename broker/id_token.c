@@ -67,9 +67,12 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 {
 	/* A configured string is also NUL-terminated (config.h). */
 	const char *name = r->subject_claim.n == 0 ? "sub" : r->subject_claim.p;
-	struct sv s;
+	struct sv s = SV_NONE;
+	enum err e = json_get_string(o, name, ID_TOKEN_SUB_MAX, &s);
 
-	if (json_get_string(o, name, ID_TOKEN_SUB_MAX, &s) != ERR_OK || !no_controls(s))
+	if (e == ERR_NOT_FOUND && r->userinfo_follows)
+		return JWT_NONE;
+	if (e != ERR_OK || !no_controls(s))
 		return JWT_SUBJECT_CLAIM;
 	t->claims.subject = s;
 	return JWT_NONE;
@@ -225,24 +228,70 @@ static enum jwt_refusal find_email(struct json_object *o, const struct id_token_
 	return JWT_NONE;
 }
 
-enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
-				struct id_token *ret)
+static enum jwt_refusal run(const check_fn *checks, struct sv payload,
+			    const struct id_token_rules *rules, struct id_token *ret)
 {
-	static const check_fn checks[] = {check_typ,   check_iss,     check_aud, check_azp,
-					  check_time,  check_nonce,   check_sub, check_subject,
-					  check_words, check_at_hash, keep,	 find_email};
 	struct id_token t = {.payload = NULL};
 	enum jwt_refusal why = JWT_NONE;
 
-	if (json_strict_parse(payload, JOSE_TOKEN_MAX, &t.payload) != ERR_OK)
+	if (json_strict_parse(payload, ID_TOKEN_PAYLOAD_MAX, &t.payload) != ERR_OK)
 		return JWT_PAYLOAD;
-	for (size_t i = 0; i < ARRAY_LEN(checks) && why == JWT_NONE; i++)
-		why = checks[i](t.payload, rules, &t);
+	for (; *checks != NULL && why == JWT_NONE; checks++)
+		why = (*checks)(t.payload, rules, &t);
 	if (why != JWT_NONE)
 		id_token_done(&t);
 	else
 		*ret = t;
 	return why;
+}
+
+enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
+				struct id_token *ret)
+{
+	static const check_fn checks[] = {check_typ,   check_iss,     check_aud, check_azp,
+					  check_time,  check_nonce,   check_sub, check_subject,
+					  check_words, check_at_hash, keep,	 find_email,
+					  NULL};
+
+	return run(checks, payload, rules, ret);
+}
+
+static bool names(struct json_object *o, const char *claim)
+{
+	return json_object_object_get_ex(o, claim, NULL) != 0;
+}
+
+/* Core 5.3.2: a signed answer SHOULD say for whom it is; one that does must say us. */
+static enum jwt_refusal check_for_us(struct json_object *o, const struct id_token_rules *r,
+				     struct id_token *t)
+{
+	enum jwt_refusal why = names(o, "iss") ? check_iss(o, r, t) : JWT_NONE;
+	int64_t exp;
+
+	if (why == JWT_NONE && names(o, "aud"))
+		why = check_aud(o, r, t);
+	if (why != JWT_NONE || !names(o, "exp"))
+		return why;
+	if (json_get_date(o, "exp", &exp) != ERR_OK)
+		return JWT_EXP;
+	return r->now_s >= exp + ID_TOKEN_SKEW_S ? JWT_EXPIRED : JWT_NONE;
+}
+
+enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *rules,
+				struct id_token *ret)
+{
+	static const check_fn checks[] = {check_sub, check_subject, keep, find_email, NULL};
+
+	return run(checks, payload, rules, ret);
+}
+
+enum jwt_refusal userinfo_check_signed(struct sv payload, const struct id_token_rules *rules,
+				       struct id_token *ret)
+{
+	static const check_fn checks[] = {check_typ, check_for_us, check_sub, check_subject,
+					  keep,	     find_email,   NULL};
+
+	return run(checks, payload, rules, ret);
 }
 
 void id_token_done(struct id_token *t)

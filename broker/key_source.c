@@ -10,7 +10,7 @@
 struct key_source {
 	struct http_client *http;
 	enum http_policy policy;
-	struct sv name;
+	struct sv name, ca;
 	struct buf uri;
 	struct jwks *keys;
 	int64_t fetched_at_ms, failed_at_ms; /* 0: never */
@@ -20,7 +20,7 @@ struct key_source {
 };
 
 enum err key_source_new(struct http_client *http, enum http_policy policy, struct sv name,
-			struct key_source **ret)
+			struct sv ca, struct key_source **ret)
 {
 	struct key_source *ks = calloc(1, sizeof *ks);
 
@@ -29,6 +29,7 @@ enum err key_source_new(struct http_client *http, enum http_policy policy, struc
 	ks->http = http;
 	ks->policy = policy;
 	ks->name = name;
+	ks->ca = ca;
 	buf_init(&ks->uri, HTTP_URL_MAX);
 	bucket_init(&ks->unknown, KEYS_UNKNOWN_BURST, KEYS_UNKNOWN_EVERY_MS, clock_boot_ms());
 	TAILQ_INIT(&ks->waiters);
@@ -112,8 +113,11 @@ static void on_answer(void *arg, const struct http_response *r)
 
 enum err key_source_fetch(struct key_source *ks, struct key_waiter *w)
 {
-	struct http_request r = {
-	    .url = buf_sv(&ks->uri), .policy = ks->policy, .fn = on_answer, .arg = ks};
+	struct http_request r = {.url = buf_sv(&ks->uri),
+				 .policy = ks->policy,
+				 .ca = ks->ca,
+				 .fn = on_answer,
+				 .arg = ks};
 	enum err e = ERR_OK;
 
 	if (ks->uri.n == 0)

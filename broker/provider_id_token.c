@@ -1,7 +1,6 @@
 /* provider_id_token() of provider.h: the token against the key set, then its claims. */
 #include <stdlib.h>
 
-#include "broker/id_token.h"
 #include "broker/provider_call.h"
 #include "common/clock.h"
 
@@ -17,9 +16,24 @@ struct judgement {
 	struct sv jwt;
 	bool fetched;	      /* a fetch for freshness was tried */
 	bool fetched_unknown; /* and one because the key was not there */
+	provider_check_fn check;
 	provider_id_token_fn fn;
 	void *arg;
 };
+
+struct id_token_rules provider_rules(const struct provider *p, const struct id_token_expect *expect)
+{
+	const struct config_provider *c = p->config;
+
+	return (struct id_token_rules){.issuer = c->issuer,
+				       .client_id = c->client_id,
+				       .alg = c->signing_alg,
+				       .subject_claim = c->subject_claim,
+				       .userinfo_follows = (c->claims_from & CLAIMS_USERINFO) != 0,
+				       .keep_claims = c->keep_claims,
+				       .expect = *expect,
+				       .now_s = clock_wall_s()};
+}
 
 static void judgement_end(struct judgement *j)
 {
@@ -55,22 +69,15 @@ static void refuse(struct judgement *j, enum err e, enum jwt_refusal why)
 /* The signature held. */
 static void check_claims(struct judgement *j)
 {
-	const struct config_provider *c = j->call.provider->config;
-	struct id_token_rules rules = {.issuer = c->issuer,
-				       .client_id = c->client_id,
-				       .alg = c->signing_alg,
-				       .typ = sv_of(j->token.header.typ, j->token.header.typ_n),
-				       .subject_claim = c->subject_claim,
-				       .keep_claims = c->keep_claims,
-				       .expect = j->expect,
-				       .now_s = clock_wall_s()};
+	struct id_token_rules rules = provider_rules(j->call.provider, &j->expect);
 	struct id_token t = {.payload = NULL};
 	enum jwt_refusal why = JWT_PAYLOAD;
 	struct buf payload;
 
+	rules.typ = sv_of(j->token.header.typ, j->token.header.typ_n);
 	buf_init(&payload, JOSE_TOKEN_MAX);
 	if (jose_payload(&j->token, &payload) == ERR_OK)
-		why = id_token_check(buf_sv(&payload), &rules, &t);
+		why = j->check(buf_sv(&payload), &rules, &t);
 	buf_done(&payload);
 	if (why != JWT_NONE) {
 		refuse(j, ERR_CRYPTO, why);
@@ -139,8 +146,8 @@ static struct sv copy(struct judgement *j, struct sv s)
 	return sv_of(at, s.n);
 }
 
-enum err provider_id_token(struct provider *p, struct sv jwt, const struct id_token_expect *expect,
-			   provider_id_token_fn fn, void *arg)
+enum err provider_judge(struct provider *p, struct sv jwt, const struct id_token_expect *expect,
+			provider_check_fn check, provider_id_token_fn fn, void *arg)
 {
 	struct judgement *j = calloc(1, sizeof *j);
 
@@ -163,9 +170,16 @@ enum err provider_id_token(struct provider *p, struct sv jwt, const struct id_to
 	j->call.provider = p;
 	j->call.cancel = judgement_cancel;
 	j->waiter = (struct key_waiter){.fn = on_keys, .arg = j};
+	j->check = check;
 	j->fn = fn;
 	j->arg = arg;
 	TAILQ_INSERT_TAIL(&p->calls, &j->call, link);
 	event_active(j->soon, EV_TIMEOUT, 0);
 	return ERR_OK;
+}
+
+enum err provider_id_token(struct provider *p, struct sv jwt, const struct id_token_expect *expect,
+			   provider_id_token_fn fn, void *arg)
+{
+	return provider_judge(p, jwt, expect, id_token_check, fn, arg);
 }

@@ -484,9 +484,11 @@ def test_nginx(world, alice):
     assert world.verify("/", alice, listen="nginx").status == 200
     got = world.verify("/a", listen="nginx", more=["Accept: text/html"])
     assert got.status == 401
-    assert got["location"].startswith(ORIGIN + "/auth/login?return_to=")
+    assert got["location"].startswith(ORIGIN + "/auth/login?return_to=") and not got.all("x-login-url")
     got = world.verify("/api/data/", listen="nginx")
     assert got.status == 401 and not got.all("location")
+    assert got["x-login-url"] == got.json()["login_url"]
+    assert not world.verify("/api/data/").all("x-login-url")
     assert world.verify("/a//b", alice, listen="nginx").status == 403
 
 

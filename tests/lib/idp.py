@@ -106,6 +106,10 @@ class Idp:
     def knobs(self, **values):
         return self._ask("/knobs", values)
 
+    def users(self, **claims):
+        """Replaces the claims of users; None: that user is gone."""
+        self._ask("/users", claims)
+
     def down(self):
         self._ask("/down", {})
 

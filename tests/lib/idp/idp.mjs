@@ -9,7 +9,11 @@
 //
 // People log in by a button a user; a login_hint that names one of them skips the page, and
 // consent is always given. The control server answers GET /stats and takes POST /knobs (the members of
-// `knobs` below), /down and /up (the listener goes and comes, the state stays).
+// `knobs` below), /users (claims by user id, replaced; null: that user is gone), /down and /up (the listener
+// goes and comes, the state stays).
+//
+// Beside what oidc-provider has, it takes token exchange (RFC 8693, an audience of the resources) and Entra's
+// on-behalf-of, for clients that list their grant types.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,6 +30,8 @@ const stats = {
   by_grant: {}, // "refresh_token" or "refresh_token RESOURCE" -> requests answered with 200
   refreshes: 0, // 200 to a refresh
   reuses: 0, // a consumed refresh token came again
+  consumed: 0, // refresh tokens that were spent
+  regrants: 0, // the same within knobs.grace_ms: honoured
   revocations: 0, // 200 from the revocation endpoint
   revoked: [], // the tokens they named
   authorizations: 0,
@@ -46,6 +52,10 @@ const knobs = {
   push_fail_status: 0, // the endpoint for pushed requests answers so
   acr: '', // what a login is said to be, whatever was asked for; '' = what was asked for
   auth_age_s: 0, // a login is said to be so old
+  answer_latency_ms: 0, // after the token endpoint did it all (the refresh token is consumed)
+  grace_ms: 0, // a consumed refresh token still works for so long
+  refused_resources: [], // known at login, and no more
+  exchange_refused: false, // every subject token is
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
 
@@ -76,8 +86,14 @@ class MapAdapter {
     if (this.model === 'AuthorizationCode' && !stats.codes.includes(id)) stats.codes.push(id);
   }
 
+  // Within the grace period a consumed refresh token is given out as if it were not: it rotates into a branch.
   async find(id) {
-    return store.get(this.key(id));
+    const payload = store.get(this.key(id));
+    if (this.model === 'RefreshToken' && payload?.consumed && Date.now() < payload.consumedMs + knobs.grace_ms) {
+      stats.regrants += 1;
+      return { ...payload, consumed: undefined };
+    }
+    return payload;
   }
 
   async findByUid(uid) {
@@ -89,7 +105,10 @@ class MapAdapter {
   }
 
   async consume(id) {
-    store.get(this.key(id)).consumed = Math.floor(Date.now() / 1000);
+    const payload = store.get(this.key(id));
+    if (this.model === 'RefreshToken') stats.consumed += 1;
+    payload.consumedMs ??= Date.now(); // the grace period is the first one's
+    payload.consumed = Math.floor(Date.now() / 1000);
   }
 
   async destroy(id) {
@@ -146,7 +165,7 @@ function submitAtOnce(ctx, form) {
 }
 
 function resourceServer(resource) {
-  if (!config.resources.includes(resource)) throw new errors.InvalidTarget();
+  if (!config.resources.includes(resource) || knobs.refused_resources.includes(resource)) throw new errors.InvalidTarget();
   return {
     scope: 'read write',
     audience: resource,
@@ -197,6 +216,7 @@ function settings() {
     interactions: { url: (ctx, it) => `/interaction/${it.uid}`, policy: policy() },
     features: {
       devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
       revocation: { enabled: true },
       pushedAuthorizationRequests: { enabled: config.pushed_requests ?? true },
       rpInitiatedLogout: { enabled: true, logoutSource: submitAtOnce },
@@ -232,6 +252,7 @@ async function tokenFaults(ctx, next) {
     return;
   }
   await next();
+  if (knobs.answer_latency_ms) await wait(knobs.answer_latency_ms);
   if (knobs.drop_count > 0) {
     knobs.drop_count -= 1;
     ctx.respond = false;
@@ -256,7 +277,7 @@ async function count(ctx, next) {
   if (ctx.status !== 200) return;
   if (ctx.path === '/me') stats.userinfo += 1;
   if (ctx.path === '/token') {
-    const name = [params.grant_type, params.resource].filter(Boolean).join(' ');
+    const name = [params.grant_type, params.resource ?? params.audience].filter(Boolean).join(' ');
     stats.by_grant[name] = (stats.by_grant[name] ?? 0) + 1;
     if (params.grant_type === 'refresh_token') stats.refreshes += 1;
   } else if (ctx.path === '/token/revocation') {
@@ -331,8 +352,44 @@ async function interaction(provider, req, res) {
   });
 }
 
+// Both exchanges: an access token of the login for one of a resource, without a refresh token.
+async function exchange(provider, ctx, subjectToken, resource) {
+  const subject = subjectToken && await provider.AccessToken.find(subjectToken);
+  if (!subject || knobs.exchange_refused || subject.clientId !== ctx.oidc.client.clientId || !config.users[subject.accountId]) {
+    throw new errors.InvalidRequest('no such subject token');
+  }
+  const token = new provider.AccessToken({
+    accountId: subject.accountId,
+    client: ctx.oidc.client,
+    grantId: subject.grantId,
+    gty: 'exchange',
+    scope: 'read',
+    sessionUid: subject.sessionUid,
+  });
+  token.resourceServer = new provider.ResourceServer(resource, resourceServer(resource));
+  return { access_token: await token.save(), token_type: 'Bearer', expires_in: token.expiration, scope: 'read' };
+}
+
+function exchanges(provider) {
+  const tokenType = 'urn:ietf:params:oauth:token-type:access_token';
+  provider.registerGrantType('urn:ietf:params:oauth:grant-type:token-exchange', async (ctx) => {
+    const { params } = ctx.oidc;
+    if (params.subject_token_type !== tokenType) throw new errors.InvalidRequest('subject_token_type');
+    ctx.body = {
+      ...await exchange(provider, ctx, params.subject_token, params.audience),
+      issued_token_type: tokenType,
+    };
+  }, ['audience', 'scope', 'subject_token', 'subject_token_type', 'requested_token_type']);
+  provider.registerGrantType('urn:ietf:params:oauth:grant-type:jwt-bearer', async (ctx) => {
+    const { params } = ctx.oidc;
+    if (params.requested_token_use !== 'on_behalf_of') throw new errors.InvalidRequest('requested_token_use');
+    ctx.body = await exchange(provider, ctx, params.assertion, params.scope?.replace(/\/\.default$/, ''));
+  }, ['assertion', 'scope', 'requested_token_use']);
+}
+
 function openIdServer(issuer, handler) {
   const provider = new Provider(issuer, settings());
+  exchanges(provider);
   provider.on('grant.error', (ctx, error) => {
     const why = error.error_detail ?? error.message;
     stats.errors.push(why);
@@ -369,14 +426,24 @@ const port = await listen(server, config.port ?? 0);
 const issuer = `http://127.0.0.1:${port}`;
 openIdServer(issuer, handler);
 
+async function membersOf(req) {
+  let body = '';
+  for await (const chunk of req) body += chunk;
+  return Object.entries(JSON.parse(body));
+}
+
 async function control(req) {
   switch (`${req.method} ${req.url}`) {
     case 'GET /stats':
       return stats;
+    case 'POST /users':
+      for (const [id, claims] of await membersOf(req)) {
+        if (claims) config.users[id] = claims;
+        else delete config.users[id];
+      }
+      return {};
     case 'POST /knobs': {
-      let body = '';
-      for await (const chunk of req) body += chunk;
-      for (const [name, value] of Object.entries(JSON.parse(body))) {
+      for (const [name, value] of await membersOf(req)) {
         if (!(name in knobs)) throw new Error(`no knob ${name}`);
         knobs[name] = value;
       }

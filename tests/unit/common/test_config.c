@@ -220,12 +220,7 @@ static void test_notes(void **state)
 	static const char *const wants[] = {
 	    "etc/bff.conf:16: session_cache: is not built yet",
 	    "etc/bff.conf:29: kind: metrics: /metrics is not built yet",
-	    "etc/bff.conf:36: client_auth: private_key_jwt is not built yet",
-	    "etc/bff.conf:56: revalidate: is not built yet",
 	    "etc/bff.conf:62: pages: is not built yet",
-	    "etc/bff.conf:78: prefetch: is not built yet",
-	    "etc/bff.conf:79: prefetch: is not built yet",
-	    "etc/bff.conf:81: grant: is not built yet",
 	    "etc/bff.conf:97: require: is not built yet",
 	    "etc/bff.conf:105: acr: is not built yet",
 	    "etc/bff.conf:106: max_age: is not built yet",

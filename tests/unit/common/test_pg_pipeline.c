@@ -1,310 +1,313 @@
-/* pg_pipeline: what a pool that listens tells, and when. A real PostgreSQL. */
-#include "tests/unit/common/pg_fixture.h"
+#include "tests/unit/common/pg_stand.h"
 
-#define CHANNEL "bff_test"
-#define BARRIERS 1000
-
-enum { NOTIFY = LENGTH + 1 };
-static const struct pg_statement LISTENING[] = {
-    [TYPES] = {"types", "select 1", 0},
-    [ECHO] = {"echo", "select $1::int8", 1},
-    [RAISE] = {"raise", "select raise($1)", 1},
-    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1},
-    [LATE] = {"late", "insert into late values (1) returning x", 0},
-    [XID] = {"xid", "select pg_current_xact_id()::text", 0},
-    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1},
-    [NOTIFY] = {"notify", "select pg_notify('" CHANNEL "', $1)", 1},
+struct asked {
+	unsigned calls;
+	enum err e;
+	bool rows;
+	unsigned order; /* when it was answered, from 1 */
 };
 
-/* What was told, in order: n(otified), r(enewed), d(isturbed), a(nswer). */
-struct heard {
-	struct fixture f;
-	char order[64];
-	char last[64];
-	unsigned notified, renewed, disturbed;
-	struct pg_trip trip, answered;
-	bool close_on_notice;
-};
+static unsigned answered;
 
-static void note(struct heard *h, char what)
+static void on_answer(void *arg, enum err e, const struct pg_rows *rows)
 {
-	size_t n = strlen(h->order);
+	struct asked *a = arg;
 
-	if (n + 1 < sizeof h->order)
-		h->order[n] = what;
+	a->calls++;
+	a->e = e;
+	a->rows = rows != NULL;
+	a->order = ++answered;
+	assert_true(a->rows == (e == ERR_OK));
 }
 
-static void on_notified(void *arg, struct sv payload)
+static struct pg_conn *conn(void)
 {
-	struct heard *h = arg;
-
-	note(h, 'n');
-	h->notified++;
-	snprintf(h->last, sizeof h->last, SV_FMT, SV_ARG(payload));
-	if (h->close_on_notice)
-		pg_close(&h->f.pg);
+	return &pq.pg->conns[0];
 }
 
-static void on_renewed(void *arg, const struct pg_trip *t)
+static int setup(void **state)
 {
-	struct heard *h = arg;
-
-	note(h, 'r');
-	h->renewed++;
-	h->trip = *t;
+	(void)state;
+	answered = 0;
+	pq_open("host=h", 1, NULL);
+	pq_up(conn());
+	return 0;
 }
 
-static void on_disturbed(void *arg, unsigned conn)
+static int teardown(void **state)
 {
-	struct heard *h = arg;
-
-	assert_int_equal(conn, 0);
-	note(h, 'd');
-	h->disturbed++;
+	(void)state;
+	pq_close();
+	return 0;
 }
 
-static void on_heard_answer(void *arg, enum err e, const struct pg_rows *rows)
+static void ask(struct asked *a)
 {
-	struct heard *h = arg;
-
-	note(h, 'a');
-	if (e == ERR_OK)
-		h->answered = *pg_rows_trip(rows);
+	*a = (struct asked){0};
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, a, NULL), ERR_OK);
+	assert_int_equal(a->calls, 0); /* never from within */
 }
 
-static void open_listening(struct heard *h, struct pg_options o)
+/* What libpq gives for one statement that ended so. */
+static void answer(ExecStatusType status, const char *sqlstate, const char *severity)
 {
-	struct pg_listener l = {on_notified, on_renewed, on_disturbed, h};
-
-	memset(h, 0, sizeof *h);
-	o.connections = 1;
-	o.statements = LISTENING;
-	o.nstatements = ARRAY_LEN(LISTENING);
-	o.channel = CHANNEL;
-	o.listener = l;
-	open_pool(&h->f, o);
-	RUN_UNTIL(&h->f, pg_ready(h->f.pg));
-	assert_string_equal(h->order, "d"); /* a new connection begins with nothing */
-	h->order[0] = '\0';
-	h->disturbed = 0;
+	pq_result(status, sqlstate, severity);
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
 }
 
-static void ask(struct heard *h, unsigned stmt, const char *text)
+static void each_is_its_own_transaction_and_answered_in_order(void **state)
 {
-	struct pg_param p = PG_SV(sv_str(text));
-
-	assert_int_equal(pg_query(h->f.pg, stmt, &p, on_heard_answer, h, NULL), ERR_OK);
-}
-
-static void test_notice_and_lease_come_before_the_answer(void **state)
-{
-	struct heard h;
-	int64_t before = clock_boot_ms();
+	struct asked a[3];
 
 	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	ask(&h, NOTIFY, "one");
-	ask(&h, NOTIFY, "two");
-	RUN_UNTIL(&h.f, h.renewed == 2 && strlen(h.order) == 6);
-	/* libpq may read ahead, so that a notice comes early; never late. */
-	assert_true(strcmp(h.order, "nranra") == 0 || strcmp(h.order, "nnrara") == 0 ||
-		    strcmp(h.order, "nrnara") == 0);
-	assert_string_equal(h.last, "two");
-	assert_true(h.trip.sent_ms >= before && h.trip.sent_ms <= clock_boot_ms());
-	assert_int_equal(h.answered.serial, h.trip.serial);
-	assert_int_equal(h.answered.conn, 0);
-	close_pool(&h.f);
-}
-
-static void test_notice_comes_to_an_idle_connection(void **state)
-{
-	struct heard h;
-
-	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	command("sql select pg_notify('" CHANNEL "', 'psql')");
-	RUN_UNTIL(&h.f, h.notified == 1);
-	assert_string_equal(h.order, "n");
-	assert_string_equal(h.last, "psql");
-	close_pool(&h.f);
-}
-
-struct barrier {
-	struct heard *h;
-	unsigned acknowledged, answered;
-};
-
-static void on_barrier(void *arg, enum err e, const struct pg_rows *rows)
-{
-	struct barrier *b = arg;
-
-	(void)rows;
-	assert_int_equal(e, ERR_OK);
-	assert_int_equal(b->h->notified, b->acknowledged);
-	b->answered++;
-}
-
-static void on_acknowledged(void *arg, enum err e, const struct pg_rows *rows)
-{
-	struct barrier *b = arg;
-	unsigned char raw[8];
-	struct pg_param p = i64_param(1, raw);
-
-	(void)rows;
-	assert_int_equal(e, ERR_OK);
-	b->acknowledged++;
-	assert_int_equal(pg_query(b->h->f.pg, ECHO, &p, on_barrier, b, NULL), ERR_OK);
-}
-
-/* What all of the cache stands on: a round trip that was sent after somebody's commit was
- * acknowledged does not come back before the notification of it. */
-static void test_round_trip_is_a_barrier(void **state)
-{
-	struct heard h;
-	struct fixture other;
-	struct barrier b = {.h = &h};
-	struct pg_param p = PG_SV(SV("x"));
-
-	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	open_pool(&other, (struct pg_options){.connections = 1,
-					      .statements = LISTENING,
-					      .nstatements = ARRAY_LEN(LISTENING)});
-	RUN_UNTIL(&other, pg_ready(other.pg));
-	/* Two loops, run in turn: the answer of one sends on the other. */
-	for (unsigned i = 0; i < BARRIERS; i++) {
-		assert_int_equal(pg_query(other.pg, NOTIFY, &p, on_acknowledged, &b, NULL), ERR_OK);
-		RUN_UNTIL(&other, b.acknowledged == i + 1);
-		RUN_UNTIL(&h.f, b.answered == i + 1);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		ask(&a[i]);
+	assert_string_equal(pq.trace, "query=b sync query=b sync query=b sync ");
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	answer(PGRES_FATAL_ERROR, "23505", "ERROR");
+	answer(PGRES_COMMAND_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a[0].e, ERR_OK);
+	assert_int_equal(a[1].e, ERR_CONFLICT);
+	assert_int_equal(a[2].e, ERR_OK);
+	for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
+		assert_int_equal(a[i].calls, 1);
+		assert_int_equal(a[i].order, i + 1);
 	}
-	close_pool(&other);
-	close_pool(&h.f);
+	assert_int_equal(conn()->ncalls, 0);
+	assert_int_equal(conn()->state, PG_UP);
 }
 
-static void on_over(evutil_socket_t fd, short what, void *arg)
+/* Rows are no answer before their transaction has ended: at its commit it may still fail. */
+static void an_answer_is_one_after_its_sync(void **state)
 {
-	(void)fd;
-	(void)what;
-	*(bool *)arg = true;
-}
-
-static void run_for(struct fixture *f, int64_t ms)
-{
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	bool over = false;
-	struct event *timer = evtimer_new(f->base, on_over, &over);
-
-	evtimer_add(timer, &tv);
-	RUN_UNTIL(f, over);
-	event_free(timer);
-}
-
-static void test_a_lease_is_renewed_while_it_is_used(void **state)
-{
-	struct heard h;
-	int64_t first;
+	struct asked a;
 
 	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	run_for(&h.f, 2 * PG_RENEW_MS);
-	assert_int_equal(h.renewed, 0); /* nobody uses it: nothing is asked */
-	pg_lease_used(h.f.pg);
-	RUN_UNTIL(&h.f, h.renewed == 1);
-	first = h.trip.sent_ms;
-	pg_lease_used(h.f.pg);
-	RUN_UNTIL(&h.f, h.renewed == 2);
-	assert_in_range(h.trip.sent_ms - first, PG_RENEW_MS / 2, PG_LEASE_MS - 1);
-	run_for(&h.f, 3 * PG_RENEW_MS);
-	assert_int_equal(h.renewed, 2);
-	close_pool(&h.f);
+	ask(&a);
+	pq_result(PGRES_TUPLES_OK, NULL, NULL);
+	pq_null();
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 0);
+	pq_result(PGRES_FATAL_ERROR, "40001", "ERROR");
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.e, ERR_CONFLICT);
 }
 
-static void test_disturbances(void **state)
+static void the_first_result_counts_where_nothing_fails(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	ask(&a);
+	pq_result(PGRES_TUPLES_OK, NULL, NULL);
+	pq_result(PGRES_COMMAND_OK, NULL, NULL);
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_OK);
+}
+
+static void errors_by_table(void **state)
 {
 	static const struct {
-		const char *sqlstate;
-		bool disturbs, drops;
-	} CASES[] = {
-	    {"23505", false, false}, {"40001", false, false}, {"57014", false, false},
-	    {"22012", false, false}, {"BF002", false, false}, {"P0001", false, false},
-	    {"XX000", true, false},  {"58P01", true, false},  {"53100", true, false},
-	    {"57P01", true, true},   {"25006", true, true},
+		const char *sqlstate, *severity;
+		enum err want;
+		bool drops;
+	} cases[] = {
+	    {"23505", "ERROR", ERR_CONFLICT, false},	{"40P01", "ERROR", ERR_CONFLICT, false},
+	    {"42501", "ERROR", ERR_DENIED, false},	{"BF001", "ERROR", ERR_DENIED, false},
+	    {"BF002", "ERROR", ERR_PROTOCOL, false},	{"42703", "ERROR", ERR_PROTOCOL, false},
+	    {"57014", "ERROR", ERR_TIMEOUT, false},	{"55P03", "ERROR", ERR_TIMEOUT, false},
+	    {"53100", "ERROR", ERR_UNAVAILABLE, false}, /* another connection has no more of it */
+	    {"08006", "ERROR", ERR_UNAVAILABLE, true},	{"57P01", "FATAL", ERR_UNAVAILABLE, true},
+	    {"25006", "ERROR", ERR_UNAVAILABLE, true}, /* a primary that is none any more */
+	    {"26000", "ERROR", ERR_UNAVAILABLE, true}, /* prepared statements are gone ... */
+	    {"0A000", "ERROR", ERR_UNAVAILABLE, true}, /* ... or stale */
+	    {"XX000", "FATAL", ERR_UNAVAILABLE, true},	{"XX000", "PANIC", ERR_UNAVAILABLE, true},
+	    {"XX000", "ERROR", ERR_PROTOCOL, false},	{NULL, NULL, ERR_UNAVAILABLE, true},
 	};
-	struct heard h;
 
-	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
-		uint64_t serial;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct asked a, next;
 
-		RUN_UNTIL(&h.f, pg_ready(h.f.pg));
-		ask(&h, XID, "");
-		RUN_UNTIL(&h.f, strchr(h.order, 'a') != NULL);
-		serial = h.trip.serial;
-		memset(h.order, 0, sizeof h.order);
-		h.disturbed = h.renewed = 0;
-		ask(&h, RAISE, CASES[i].sqlstate);
-		ask(&h, XID, ""); /* sent before the error came: of the serial of before */
-		RUN_UNTIL(&h.f,
-			  strlen(h.order) >= 3 && strrchr(h.order, 'a') != strchr(h.order, 'a'));
-		assert_int_equal(h.disturbed > 0, CASES[i].disturbs);
-		assert_int_equal(h.renewed, CASES[i].disturbs ? 0 : 2);
-		assert_true(!CASES[i].drops || !pg_ready(h.f.pg));
-		if (CASES[i].disturbs) {
-			assert_int_equal(h.order[0], 'd'); /* before any answer */
-			RUN_UNTIL(&h.f, pg_ready(h.f.pg));
-			ask(&h, XID, "");
-			RUN_UNTIL(&h.f, h.renewed == 1);
-			assert_int_not_equal(h.trip.serial, serial);
-		}
-		memset(h.order, 0, sizeof h.order);
+		ask(&a);
+		ask(&next);
+		answer(PGRES_FATAL_ERROR, cases[i].sqlstate, cases[i].severity);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(a.calls, 1);
+		assert_int_equal(a.e, cases[i].want);
+		assert_int_equal(conn()->state, cases[i].drops ? PG_DOWN : PG_UP);
+		assert_int_equal(next.calls, cases[i].drops ? 1 : 0);
+		if (cases[i].drops)
+			assert_int_equal(next.e, ERR_UNAVAILABLE);
+		teardown(state);
+		setup(state);
 	}
-	command("kill");
-	h.disturbed = 0;
-	RUN_UNTIL(&h.f, h.disturbed == 1);
-	command("start");
-	close_pool(&h.f);
 }
 
-static void test_closing_from_a_notice(void **state)
+/* One timer, that of the first call, looked at when it fires. */
+static void deadlines(void **state)
 {
-	struct heard h;
+	struct asked a, b;
 
 	(void)state;
-	open_listening(&h, (struct pg_options){0});
-	h.close_on_notice = true;
-	ask(&h, NOTIFY, "bye");
-	RUN_UNTIL(&h.f, h.f.pg == NULL);
-	assert_string_equal(h.order, "na"); /* the answer: canceled */
-	assert_int_equal(h.disturbed, 0);
-	close_pool(&h.f);
+	ask(&a);
+	assert_int_equal(loop_asked_of(conn()->timer), PQ_TIMEOUT_MS);
+	pq_pass(400);
+	ask(&b);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	pq_pass(PQ_TIMEOUT_MS - 400);
+	pq_timer(conn()); /* early for the second */
+	assert_int_equal(b.calls, 0);
+	assert_int_equal(loop_asked_of(conn()->timer), 400);
+	ask(&a);
+	assert_int_equal(loop_asked_of(conn()->timer), 400);
+	pq_pass(399);
+	pq_timer(conn());
+	assert_int_equal(b.calls, 0);
+	pq_pass(1);
+	pq_timer(conn());
+	assert_int_equal(b.e, ERR_TIMEOUT);
+	assert_int_equal(a.e, ERR_UNAVAILABLE); /* it would have had time */
+	assert_int_equal(conn()->state, PG_DOWN);
+	assert_non_null(strstr(pq.events, "database_query_timeout\n"));
 }
 
-static void test_without_a_channel_there_is_no_lease(void **state)
+static void no_timer_without_calls(void **state)
 {
-	struct fixture f;
-	struct answer a = {0};
+	static struct asked a; /* canceled at the end */
 
 	(void)state;
-	open_pool(&f, (struct pg_options){.connections = 1});
-	RUN_UNTIL(&f, pg_ready(f.pg));
-	pg_lease_used(f.pg);
-	assert_int_equal(ask_i64(&f, ECHO, 1, &a), ERR_OK);
-	RUN_UNTIL(&f, a.calls == 1);
-	close_pool(&f);
+	ask(&a);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	pq_pass(PQ_TIMEOUT_MS);
+	pq_timer(conn());
+	assert_int_equal(conn()->state, PG_UP);
+	assert_false(conn()->timer_set);
+	ask(&a);
+	assert_true(conn()->timer_set);
+}
+
+static void what_does_not_fit_waits_for_the_socket(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	pq.flush = 1;
+	ask(&a);
+	loop_turn(pq.base);
+	assert_int_equal(conn()->io_want, EV_READ | EV_WRITE);
+	pq.flush = 0;
+	pq_io(conn(), EV_WRITE);
+	assert_int_equal(conn()->io_want, EV_READ);
+	pq.flush = -1;
+	pq_io(conn(), EV_WRITE);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+/* Nobody is called back from within pg_query(), not even those before. */
+static void a_send_that_fails_drops_from_the_loop(void **state)
+{
+	struct asked a, b = {0};
+
+	(void)state;
+	ask(&a);
+	pq.send_fails = true;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
+	assert_int_equal(a.calls, 0);
+	pq.send_fails = false;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
+	loop_turns(pq.base, 2);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	assert_int_equal(b.calls, 0);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+static void a_connection_that_ends(void **state)
+{
+	struct asked a;
+
+	ask(&a);
+	pq.consume_fails = true;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	teardown(state);
+	setup(state);
+	pq.status = CONNECTION_BAD; /* seen only after what came was read */
+	ask(&a);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_OK);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+/* Under TLS one read may leave bytes behind that the socket does not show. */
+static void tls_is_read_twice(void **state)
+{
+	(void)state;
+	pq.consumed = 0;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(pq.consumed, 1);
+	pq.ssl = true;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(pq.consumed, 3);
+}
+
+static void a_libpq_that_expects_nothing_is_left_alone(void **state)
+{
+	static struct asked a; /* canceled at the end */
+
+	(void)state;
+	ask(&a);
+	for (int i = 0; i < 50; i++)
+		pq_null();
+	pq_io(conn(), EV_READ);
+	assert_true(pq.taken < pq.nresults); /* no endless loop */
+	assert_int_equal(a.calls, 0);
+}
+
+static void a_canceled_call_has_its_answer_dropped(void **state)
+{
+	struct asked a = {0}, b;
+	struct pg_call *call = NULL;
+
+	(void)state;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &a, &call), ERR_OK);
+	pg_call_cancel(&call);
+	ask(&b);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 0);
+	assert_int_equal(b.calls, 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_notice_and_lease_come_before_the_answer),
-	    cmocka_unit_test(test_notice_comes_to_an_idle_connection),
-	    cmocka_unit_test(test_round_trip_is_a_barrier),
-	    cmocka_unit_test(test_a_lease_is_renewed_while_it_is_used),
-	    cmocka_unit_test(test_disturbances),
-	    cmocka_unit_test(test_closing_from_a_notice),
-	    cmocka_unit_test(test_without_a_channel_there_is_no_lease),
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	    CASE(each_is_its_own_transaction_and_answered_in_order),
+	    CASE(an_answer_is_one_after_its_sync),
+	    CASE(the_first_result_counts_where_nothing_fails),
+	    CASE(errors_by_table),
+	    CASE(deadlines),
+	    CASE(no_timer_without_calls),
+	    CASE(what_does_not_fit_waits_for_the_socket),
+	    CASE(a_send_that_fails_drops_from_the_loop),
+	    CASE(a_connection_that_ends),
+	    CASE(tls_is_read_twice),
+	    CASE(a_libpq_that_expects_nothing_is_left_alone),
+	    CASE(a_canceled_call_has_its_answer_dropped),
 	};
 
-	return cmocka_run_group_tests(tests, start_server, stop_server);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
