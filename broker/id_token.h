@@ -9,14 +9,10 @@
 #ifndef BFF_ID_TOKEN_H
 #define BFF_ID_TOKEN_H
 
-#include "broker/jwt_refusal.h"
+#include "broker/jwt_claims.h"
 #include "broker/provider.h"
 #include "common/buf.h"
 
-#define ID_TOKEN_SKEW_S 60
-#define ID_TOKEN_IAT_PAST_S 3600 /* an older one is not of this login */
-#define ID_TOKEN_SUB_MAX 255	 /* Core 2 */
-#define ID_TOKEN_AUD_MAX 16	 /* elements */
 #define ID_TOKEN_PAYLOAD_MAX 65536
 #define ID_TOKEN_CLAIMS_MAX 16384 /* serialised, after keep_claims */
 

@@ -145,6 +145,14 @@ WARN_UNUSED enum err provider_id_token(struct provider *p, struct sv jwt,
 				       const struct id_token_expect *expect,
 				       provider_id_token_fn fn, void *arg);
 
+/* A logout token (Back-Channel Logout 2.6), all of it; it comes from a stranger. The token is valid
+ * during the callback only. e: ERR_CRYPTO (refused), ERR_UNAVAILABLE (no keys to be had now). */
+struct logout_token;
+typedef void (*provider_logout_token_fn)(void *arg, enum err e, const struct logout_token *t,
+					 const char *detail);
+WARN_UNUSED enum err provider_logout_token(struct provider *p, struct sv jwt,
+					   provider_logout_token_fn fn, void *arg);
+
 /* UserInfo (OIDC Core 5.3) with the access token of the login, JSON or signed (5.3.2); its sub must
  * be `sub`, the ID token's. e: ERR_CRYPTO (refused: the whole answer is not believed), ERR_DENIED
  * (401, 403: the access token is no longer good), ERR_UNAVAILABLE. Of claims only what UserInfo

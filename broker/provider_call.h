@@ -2,8 +2,8 @@
  * provider_call - what the files of a provider share
  *
  * provider.c owns metadata and life; provider_request.c the endpoints that the client authenticates
- * to; provider_id_token.c the judgement of signed tokens; provider_userinfo.c UserInfo. A call is
- * one question under way.
+ * to; provider_jws.c the judgement of signatures, provider_id_token.c and provider_logout_token.c
+ * that of claims; provider_userinfo.c UserInfo. A call is one question under way.
  */
 #ifndef BFF_PROVIDER_CALL_H
 #define BFF_PROVIDER_CALL_H

@@ -129,7 +129,7 @@ enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv
 	q->call.cancel = question_cancel;
 	q->fn = fn;
 	q->arg = arg;
-	buf_init(&q->sub, ID_TOKEN_SUB_MAX);
+	buf_init(&q->sub, JWT_SUB_MAX);
 	buf_add(&q->sub, sub);
 	TAILQ_INSERT_TAIL(&p->calls, &q->call, link);
 	e = ask(q, access_token);

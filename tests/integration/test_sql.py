@@ -69,7 +69,8 @@ def pg(kept):
         "delete from bff_private.session; delete from bff_private.session_activity;"
         "delete from bff_private.grants; delete from bff_private.token; delete from bff_private.login;"
         "delete from bff_private.ended; delete from bff_private.subject; delete from bff_private.audit;"
-        "delete from bff_private.login_log; delete from bff_private.revalidation")
+        "delete from bff_private.login_log; delete from bff_private.revalidation;"
+        "delete from bff_private.logged_out; delete from bff_private.logout_token")
     return kept
 
 
@@ -85,12 +86,12 @@ def grant(n):
     return "'\\x%08x'::bytea" % n
 
 
-def create_sql(n, sub="alice", old=None, max_sessions=0, begun=NOW_MS, app="app", idle=10 * MINUTE_MS,
+def create_sql(n, sub="alice", sid=None, old=None, max_sessions=0, begun=NOW_MS, app="app", idle=10 * MINUTE_MS,
                absolute=60 * MINUTE_MS, claims='{"name": "A. Person"}', subject=None, refresh="'\\x01'"):
-    return ("select created, ref from bff_private.session_create(%s, '%s', 'idp', 'https://idp', '%s', 'sid', '%s', "
+    return ("select created, ref from bff_private.session_create(%s, '%s', 'idp', 'https://idp', '%s', '%s', '%s', "
             "'%s@example.com', '%s', 'acr', 1700000000, %d, %d, %s, %s, %d, %s, %s, '\\x02', '\\x03', 60000, "
             "'192.0.2.1', 'browser')"
-            % (sql_hash(n), app, sub, subject or sub, subject or sub, claims, idle, absolute, begun,
+            % (sql_hash(n), app, sub, "sid-%d" % n if sid is None else sid, subject or sub, subject or sub, claims, idle, absolute, begun,
                "null" if old is None else sql_hash(old), max_sessions, grant(n), refresh))
 
 
@@ -183,6 +184,7 @@ def test_bff_web_executes_three_functions_and_nothing_else(cluster):
     "select * from bff_private.token_session('\\x00', 's')",
     "select * from bff_private.grant_lease('\\x00', 1, 'o', 'a', 1)",
     "select * from bff_private.logout('\\x00', 'app', true)",
+    "select * from bff_private.backchannel_logout('https://idp', 'alice', '', 'j', 1, 1, 1, 1)",
     "select * from bff_private.revocation_take('o', 1, 1)",
     "select bff_private.sweep(1)",
     "select bff_private.because('x')",
@@ -586,6 +588,10 @@ ENDINGS = [
     ("function of the worker", "bff_web", "select ended from bff_private.session_end({hash})", "logout", "", None),
     ("logout", "bff_broker", "select ended from bff_private.logout({hash}, 'app', false)", "logout", "", None),
     ("logout everywhere", "bff_broker", "select ended from bff_private.logout({hash}, 'app', true)", "logout", "everywhere", None),
+    ("logout of a provider session", "bff_broker", "select * from bff_private.backchannel_logout('https://idp', '', 'sid-1', 'j', "
+     "extract(epoch from now())::int8, extract(epoch from now())::int8 + 180, 60000, 900000)", "backchannel", "", None),
+    ("logout of a person by the provider", "bff_broker", "select * from bff_private.backchannel_logout('https://idp', 'alice', '', "
+     "'j', extract(epoch from now())::int8, extract(epoch from now())::int8 + 180, 60000, 900000)", "backchannel", "", None),
     ("verb", "olga", "select * from bff.revoke_session('{ref}', 'lost laptop')", "revoked", "lost laptop", "revoke_session"),
     ("verb on the subject", "olga", "select * from bff.revoke_subject('alice', 'left')", "revoked", "left", "revoke_subject"),
     ("delete", "olga", "delete from bff.sessions where ref = '{ref}'", "deleted", "", "delete"),
@@ -1116,11 +1122,152 @@ def test_revocations_are_leased_and_given_up_in_the_end(pg):
     assert pg.psql("select action, app, by from bff.audit") == [["revocation_given_up", "app", "bff_broker"]]
 
 
+def test_an_outage_is_no_refusal(pg):
+    """Out of reach is tried for a week; a refusal twelve times."""
+    create(pg, 1)
+    create(pg, 2, sub="bob")
+    for n in (1, 2):
+        pg.psql("select * from bff_private.session_end(%s)" % sql_hash(n), user="bff_web")
+    retry = "select bff_private.revocation_retry(%s, 'r1', 0, %s)"
+
+    def put_off(n, refused):
+        pg.psql("select * from bff_private.revocation_take('r1', 60000, 10)", user="bff_broker")
+        return pg.value(retry % (grant(n), refused), user="bff_broker")
+
+    assert pg.value(retry % (grant(1), "true"), user="bff_broker") == "f"  # nobody's lease
+    assert [put_off(1, "false") for _ in range(20)] == ["t"] * 20
+    assert [put_off(2, "true") for _ in range(12)] == ["t"] * 11 + ["f"]
+    pg.psql("update bff_private.grants set ended_at = now() - interval '6 days'")
+    assert put_off(1, "false") == "t"
+    pg.psql("update bff_private.grants set ended_at = now() - interval '7 days'")
+    assert put_off(1, "false") == "f"
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+    assert pg.psql("select action, reason, subject from bff.audit order by id") == [
+        ["revocation_given_up", "the provider refused 12 times", "bob"],
+        ["revocation_given_up", "the provider was out of reach for 7 days", "alice"]]
+
+
+# ---- logout by the provider --------------------------------------------------------------------------
+
+NOW_S = "floor(extract(epoch from clock_timestamp()))::int8"
+LATER_MS = NOW_MS + " + 1"  # a beginning is cut to milliseconds, and refused when not clearly later
+LOGIN_MS = 15 * MINUTE_MS
+
+
+def provider_logout(sub="", sid="", jti="j-1", issuer="https://idp", age_s=0):
+    """As the broker asks for it. age_s: so long ago was the token issued."""
+    return ("select ended, replayed from bff_private.backchannel_logout('%s', '%s', '%s', '%s', %s - %d, %s + 180, %d, %d)"
+            % (issuer, sub, sid, jti, NOW_S, age_s, NOW_S, MINUTE_MS, LOGIN_MS))
+
+
+def backchannel(pg, **more):
+    (got,) = pg.psql(provider_logout(**more), user="bff_broker")
+    return got
+
+
+def test_a_sid_ends_that_session_of_the_provider_alone(pg):
+    create(pg, 1, sid="s1")
+    create(pg, 2, sid="s1", app="other")
+    create(pg, 3, sid="s2")
+    create(pg, 4, sid="")
+    assert backchannel(pg, sid="s1", issuer="https://other") == ["0", "f"]
+    create(pg, 5, sid="", sub="bob")
+    assert backchannel(pg, sid="s1", jti="j-2") == ["2", "f"]
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["backchannel", "backchannel", "live", "live"]
+    # With a sub beside it, those of the person that may be of this session; not those that are of another.
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-3") == ["1", "f"]
+    assert [state(pg, n) for n in (3, 4, 5)] == ["live", "backchannel", "live"]
+    create(pg, 6, sid="")
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-4", age_s=65) == ["0", "f"]  # late, as below
+    assert pg.value("select meaning from bff.ended limit 1", user="anna") == "the provider asked for it"
+
+
+def test_a_sub_alone_ends_all_of_the_person(pg):
+    for n, more in enumerate([{}, {"app": "other"}, {"sid": ""}, {"sub": "bob"}], 1):
+        create(pg, n, **more)
+    assert backchannel(pg, sub="alice", issuer="https://other") == ["0", "f"]
+    assert backchannel(pg, sub="alice", jti="j-2") == ["3", "f"]
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["backchannel"] * 3 + ["live"]
+    assert backchannel(pg, sub="nobody", jti="j-3") == ["0", "f"]  # already logged out is as good
+
+
+def test_a_replayed_logout_token_has_no_effect(pg):
+    assert backchannel(pg, sub="alice") == ["0", "f"]
+    assert create(pg, 1, begun=LATER_MS)
+    assert backchannel(pg, sub="alice") == ["0", "t"]
+    assert state(pg, 1) == "live"
+    assert backchannel(pg, sub="alice", issuer="https://other") == ["0", "f"]  # a jti is its issuer's
+    assert backchannel(pg, sub="alice", jti="j-2")[1] == "f"
+
+
+def test_a_replay_waits_for_the_first_to_commit(pg):
+    create(pg, 1)
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        assert a.run(provider_logout(sub="alice")) == [["1", "f"]]
+        b.send(provider_logout(sub="alice"))
+        b.wait_blocked()
+        a.run("commit")
+        assert b.result() == [["0", "t"]]
+
+
+@pytest.mark.parametrize("age_s,want", [(0, "backchannel"), (55, "backchannel"), (65, "live")])
+def test_a_late_token_spares_a_login_that_began_after_it(pg, age_s, want):
+    """Within the skew of two clocks it cannot be told: ended."""
+    create(pg, 1)
+    assert backchannel(pg, sub="alice", age_s=age_s) == ["0" if want == "live" else "1", "f"]
+    assert state(pg, 1) == want
+
+
+def test_it_is_the_beginning_of_the_login_that_counts(pg):
+    """The token is 65 s old and the session younger; but its login began before the token was issued."""
+    create(pg, 1, begun=NOW_MS + " - 70000")
+    create(pg, 2, sub="bob")
+    pg.psql("update bff_private.session set begun_at = null, created_at = now() - interval '70 s' where sub = 'bob'")
+    assert backchannel(pg, sub="alice", age_s=65) == ["1", "f"]
+    assert backchannel(pg, sub="bob", age_s=65, jti="j-2") == ["1", "f"]  # of before the migration
+
+
+def test_a_late_token_refuses_only_logins_of_before(pg):
+    begun = {age: pg.value("select %s - %d" % (NOW_MS, age * 1000)) for age in (1, 70)}
+    backchannel(pg, sub="alice", age_s=65)
+    assert create(pg, 1, begun=begun[70]) is None
+    assert create(pg, 2, begun=begun[1])
+
+
+def test_a_login_of_a_session_logged_out_meanwhile_is_refused(pg):
+    begun = pg.value("select " + NOW_MS)
+    backchannel(pg, sid="s1")
+    assert create(pg, 1, sid="s1", begun=begun) is None
+    assert create(pg, 2, sid="s2", begun=begun)
+    assert create(pg, 3, sid="", begun=begun)
+    assert create(pg, 4, sid="s1", begun=LATER_MS)  # a provider that keeps its sid over logins
+    assert pg.value("select count(*) from bff_private.logged_out") == "1"  # logins leave nothing there
+
+
+def test_logouts_are_forgotten_in_time(pg):
+    backchannel(pg, sid="s1")
+    backchannel(pg, sid="s2", jti="j-2")
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "0"
+    assert pg.psql("select expires_at between now() + interval '14 min' and now() + interval '15 min' from bff_private.logged_out") == [
+        ["t"], ["t"]]
+    assert pg.psql("select expires_at between now() + interval '238 s' and now() + interval '240 s' from bff_private.logout_token") == [
+        ["t"], ["t"]]
+    pg.psql("update bff_private.logged_out set expires_at = now(); update bff_private.logout_token set expires_at = now()")
+    assert [pg.value("select bff_private.sweep(1)", user="bff_broker") for _ in range(3)] == ["2", "2", "0"]
+
+
+def test_finding_sessions_of_a_sid_uses_its_index(pg):
+    plan = pg.psql("set enable_seqscan = off; explain select from bff_private.session s where s.issuer = 'i' and s.sid = 's' and s.sid <> ''")
+    assert any("session_sid" in line[0] for line in plan)
+
+
 # ---- a subject-wide end and a login cannot miss each other -------------------------------------------
 
 
 @pytest.mark.parametrize("everywhere", ["select * from bff.revoke_subject('alice', 'left')",
-                                        "select ended from bff_private.logout(%s, 'app', true)" % sql_hash(1)])
+                                        "select ended from bff_private.logout(%s, 'app', true)" % sql_hash(1),
+                                        provider_logout(sub="alice"), provider_logout(sid="sid-2")])
 @pytest.mark.parametrize("first", ["login", "end"])
 def test_subject_wide_end_and_login_in_flight(pg, everywhere, first):
     create(pg, 1)
@@ -1135,9 +1282,10 @@ def test_subject_wide_end_and_login_in_flight(pg, everywhere, first):
         got = b.result()
     if first == "end":
         assert got[-1][0] == "f"
-    assert state(pg, 1) != "live"
+    others = "1" if "sid-2" in everywhere else "0"
+    assert (state(pg, 1) == "live") == (others == "1")
     assert state(pg, 2) != "live"
-    assert pg.value("select count(*) from bff.sessions") == "0"
+    assert pg.value("select count(*) from bff.sessions") == others
 
 
 def test_logout_everywhere_crosses_apps_and_says_where_to_go(pg):

@@ -10,16 +10,18 @@
 // People log in by a button a user; a login_hint that names one of them skips the page, and
 // consent is always given. The control server answers GET /stats and takes POST /knobs (the members of
 // `knobs` below), /users (claims by user id, replaced; null: that user is gone), /down and /up (the listener
-// goes and comes, the state stays).
+// goes and comes, the state stays), and /sign, which answers with a token of {key, header, claims}: what this
+// provider could say, and did not.
 //
 // Beside what oidc-provider has, it takes token exchange (RFC 8693, an audience of the resources) and Entra's
 // on-behalf-of, for clients that list their grant types.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
+console.info = console.error; // stdout is read to its first line and then closed
 const [modules, configFile] = process.argv.slice(2);
 const config = JSON.parse(readFileSync(configFile, 'utf8'));
 const oidc = await import(pathToFileURL(`${modules}/oidc-provider/lib/index.js`));
@@ -33,12 +35,16 @@ const stats = {
   consumed: 0, // refresh tokens that were spent
   regrants: 0, // the same within knobs.grace_ms: honoured
   revocations: 0, // 200 from the revocation endpoint
+  end_sessions: [], // "GET" or "POST" of each end-session request, with " hint" where an ID token came along
   revoked: [], // the tokens they named
+  revocations_refused: 0, // by revoke_status
   authorizations: 0,
   pushed: {}, // request_uri -> the parameters of that pushed authorization request
   push_failures: 0, // answered so by push_fail_status
   userinfo: 0, // 200 from the UserInfo endpoint
   logouts: 0,
+  backchannel: [], // "ok CLIENT" or "CLIENT: why not" of each logout token that was sent
+  logout_tokens: [], // themselves
   errors: [], // what the wire does not say
   refresh_tokens: [], // every one issued: canaries that no log may hold
   codes: [],
@@ -56,6 +62,9 @@ const knobs = {
   grace_ms: 0, // a consumed refresh token still works for so long
   refused_resources: [], // known at login, and no more
   exchange_refused: false, // every subject token is
+  revoke_status: 0, // the revocation endpoint answers so, without doing anything
+  revoke_retry_after: 0,
+  revoke_count: 0, // so many times; -1 = until set back
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
 
@@ -130,6 +139,38 @@ function signingKeys() {
   ];
 }
 
+const keys = signingKeys();
+
+// Made with one of the provider's keys, or with `stranger`, which is nobody's.
+const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+
+function signed({ key, header, claims }) {
+  const jwk = keys.find(({ kid }) => kid === key);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = `${part(header)}.${part(claims)}`;
+  const secret = key === 'stranger' ? stranger : createPrivateKey({ key: jwk, format: 'jwk' });
+  const made = sign(key === 'ed' ? null : 'sha256', Buffer.from(text), { key: secret, dsaEncoding: 'ieee-p1363' });
+  return `${text}.${made.toString('base64url')}`;
+}
+
+// A logout token's way to a client on loopback. The provider's own fetch refuses to talk to loopback, and names
+// below localhost resolve nowhere here. One form parameter more than the client knows, as conformance suites have it.
+function post(url, { method, headers, body }) {
+  const form = new URLSearchParams(body);
+  stats.logout_tokens.push(form.get('logout_token'));
+  form.set('unknown', 'parameter');
+  const { host, port: number, pathname } = new URL(url);
+  const to = { host: '127.0.0.1', port: number, path: pathname, method, headers: { ...headers, host } };
+  return new Promise((resolve, reject) => {
+    const req = httpRequest(to, (res) => {
+      res.resume();
+      res.on('end', () => resolve(new Response(null, { status: res.statusCode })));
+    });
+    req.on('error', reject);
+    req.end(form.toString());
+  });
+}
+
 function policy() {
   const prompts = interactionPolicy.base();
   prompts.get('login').checks.add(new interactionPolicy.Check(
@@ -175,6 +216,8 @@ function resourceServer(resource) {
   };
 }
 
+const cookies = { keys: [randomBytes(32).toString('base64url')] };
+
 function settings() {
   return {
     adapter: MapAdapter,
@@ -186,8 +229,9 @@ function settings() {
       require_auth_time: true,
       ...client,
     })),
-    jwks: { keys: signingKeys() },
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    jwks: { keys },
+    fetch: post,
+    cookies,
     findAccount: async (ctx, id) => config.users[id] && {
       accountId: id,
       claims: async () => ({ ...config.users[id], sub: id }),
@@ -201,6 +245,8 @@ function settings() {
     acrValues: ['password', 'otp'],
     conformIdTokenClaims: config.conform_id_token_claims ?? false, // true: profile and email by UserInfo alone
     rotateRefreshToken: true,
+    // By POST an end-session request comes without cookies that are Lax. Not for a browser that wants None to be Secure.
+    ...(config.post_methods && { enableHttpPostMethods: true, cookies: { ...cookies, long: { sameSite: 'none' } } }),
     ttl: {
       AccessToken: () => knobs.access_token_ttl,
       AuthorizationCode: 60,
@@ -217,6 +263,7 @@ function settings() {
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      backchannelLogout: { enabled: true },
       revocation: { enabled: true },
       pushedAuthorizationRequests: { enabled: config.pushed_requests ?? true },
       rpInitiatedLogout: { enabled: true, logoutSource: submitAtOnce },
@@ -270,12 +317,25 @@ async function pushFaults(ctx, next) {
   ctx.body = { error: 'invalid_request' };
 }
 
+async function revocationFaults(ctx, next) {
+  if (ctx.path !== '/token/revocation' || !knobs.revoke_status || knobs.revoke_count === 0) {
+    await next();
+    return;
+  }
+  if (knobs.revoke_count > 0) knobs.revoke_count -= 1;
+  stats.revocations_refused += 1;
+  ctx.status = knobs.revoke_status;
+  if (knobs.revoke_retry_after) ctx.set('retry-after', String(knobs.revoke_retry_after));
+  ctx.body = { error: 'temporarily_unavailable' };
+}
+
 async function count(ctx, next) {
   await next();
   const params = ctx.oidc?.params ?? {};
   if (ctx.path === '/request' && ctx.status === 201) stats.pushed[ctx.body.request_uri] = { ...params };
   if (ctx.status !== 200) return;
   if (ctx.path === '/me') stats.userinfo += 1;
+  if (ctx.path === '/session/end') stats.end_sessions.push(ctx.method + (params.id_token_hint ? ' hint' : ''));
   if (ctx.path === '/token') {
     const name = [params.grant_type, params.resource ?? params.audience].filter(Boolean).join(' ');
     stats.by_grant[name] = (stats.by_grant[name] ?? 0) + 1;
@@ -398,9 +458,12 @@ function openIdServer(issuer, handler) {
   provider.on('server_error', (ctx, error) => stats.errors.push(String(error.stack)));
   provider.on('authorization.success', () => { stats.authorizations += 1; });
   provider.on('end_session.success', () => { stats.logouts += 1; });
+  provider.on('backchannel.success', (ctx, client) => stats.backchannel.push(`ok ${client.clientId}`));
+  provider.on('backchannel.error', (ctx, error, client) => stats.backchannel.push(`${client.clientId}: ${error.message}`));
   provider.use(count);
   provider.use(tokenFaults);
   provider.use(pushFaults);
+  provider.use(revocationFaults);
   const callback = provider.callback();
   handler.current = (req, res) => {
     if (!req.url.startsWith('/interaction/')) {
@@ -448,6 +511,11 @@ async function control(req) {
         knobs[name] = value;
       }
       return knobs;
+    }
+    case 'POST /sign': {
+      let body = '';
+      for await (const chunk of req) body += chunk;
+      return { token: signed(JSON.parse(body)) };
     }
     case 'POST /down':
       if (server.listening) {

@@ -122,6 +122,10 @@ static void every_claim_is_checked(void **state)
 	    {"{" GOOD ",\"sid\":{}}", JWT_SID},
 	    {"{" GOOD ",\"sid\":\"a\\r\\nb\"}", JWT_SID},
 	    {"{" GOOD ",\"email\":17}", JWT_NONE},
+	    /* a logout token */
+	    {"{" GOOD ",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}",
+	     JWT_EVENTS},
+	    {"{" GOOD ",\"events\":null}", JWT_EVENTS},
 	};
 
 	(void)state;
@@ -136,16 +140,16 @@ static void every_claim_is_checked(void **state)
 
 static void a_subject_has_a_limit(void **state)
 {
-	char payload[1024], sub[ID_TOKEN_SUB_MAX + 2];
+	char payload[1024], sub[JWT_SUB_MAX + 2];
 
 	(void)state;
-	for (size_t n = ID_TOKEN_SUB_MAX; n <= ID_TOKEN_SUB_MAX + 1; n++) {
+	for (size_t n = JWT_SUB_MAX; n <= JWT_SUB_MAX + 1; n++) {
 		memset(sub, 'a', n);
 		sub[n] = '\0';
 		snprintf(payload, sizeof payload, "{" ISS AUD EXP IAT NONCE ",\"sub\":\"%s\"}",
 			 sub);
 		assert_int_equal(judge(sv_str(payload), &rules),
-				 n == ID_TOKEN_SUB_MAX ? JWT_NONE : JWT_SUB);
+				 n == JWT_SUB_MAX ? JWT_NONE : JWT_SUB);
 	}
 }
 

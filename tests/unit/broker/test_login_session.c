@@ -194,7 +194,7 @@ static void an_id_token_that_does_not_meet_what_was_asked_for(void **state)
 		assert_int_equal(stand.pg.queries, 1);
 		assert_int_equal(stand.provider.revocations, 1);
 	}
-	old.auth_time_s = FLOW_BEGUN_S - 60 - ID_TOKEN_SKEW_S - 1;
+	old.auth_time_s = FLOW_BEGUN_S - 60 - JWT_SKEW_S - 1;
 	to_id_token(&fresh);
 	told(ERR_OK, &old, "");
 	assert_failed(IPC_ERROR_PROVIDER, "max_age_unmet");

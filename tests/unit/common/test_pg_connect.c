@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "common/contract.h"
+#include "tests/unit/torture.h"
 
 static struct pg_conn *conn(size_t i)
 {
@@ -306,6 +307,33 @@ static void illegal_transitions_abort(void **state)
 	pq_close();
 }
 
+static enum err attempt(void *arg)
+{
+	struct pg_options o = {.conninfo = "host=a,b",
+			       .password_file = "/p",
+			       .user = "u",
+			       .statements = pq_statements,
+			       .nstatements = 2,
+			       .connections = 2,
+			       .query_timeout_ms = 1};
+	struct pg *p = NULL;
+	struct errmsg e = {""};
+	enum err err = pg_open(arg, &o, &p, &e);
+
+	assert_true((p != NULL) == (err == ERR_OK));
+	assert_true((e.text[0] == '\0') == (err == ERR_OK));
+	pg_close(&p);
+	return err;
+}
+
+static void without_memory_there_is_no_pool(void **state)
+{
+	(void)state;
+	pq_open("host=h", 1, NULL);
+	assert_true(torture(attempt, pq.base) >= 3 + 2 * 3);
+	pq_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,7 +348,9 @@ int main(void)
 	    cmocka_unit_test(what_waits_on_a_lost_connection),
 	    cmocka_unit_test(a_callback_that_closes_the_pool),
 	    cmocka_unit_test(illegal_transitions_abort),
+	    cmocka_unit_test(without_memory_there_is_no_pool),
 	};
 
+	torture_libevent();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

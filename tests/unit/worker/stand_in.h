@@ -4,6 +4,8 @@
  * stand_open() makes a worker of a real configuration; stand_ask() has one request parsed and run
  * through the spine. What it asks of the database is in stand.pg, what it asks of the broker in
  * stand.broker (decoded), and stand_rows(), stand_broker() answer. Nothing here opens a socket.
+ *
+ * Rule Zero: over 400 lines, because a phase of any handler needs the whole worker around it.
  */
 #ifndef BFF_TESTS_STAND_IN_H
 #define BFF_TESTS_STAND_IN_H
@@ -17,11 +19,11 @@
 #include "worker/worker.h"
 
 #define STAND_KEYS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-#define STAND_PEER "127.0.0.1"
 #define STAND_FIELDS 64
 #define STAND_WALL_S 1700000000
 
-/* App a: two origins, no login_origin. App c: one cookie_domain, login elsewhere. */
+/* App a: two origins, no login_origin. App c: one cookie_domain, login elsewhere. App f: its
+ * provider answers by POST. */
 static const char stand_config[] =
     CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER CONFIG_TEXT_PROVIDER
     "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
@@ -45,7 +47,10 @@ static const char stand_config[] =
     "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"
     "route \"acr\" { app = a path = \"/acr/\" acr = {gold} }\n"
     "route \"post\" { app = a path = \"/post/\" methods = {POST} }\n"
-    "route \"c\" { app = c path = \"/\" }\n";
+    "route \"c\" { app = c path = \"/\" }\n"
+    "provider \"f\" { issuer = \"https://f.idp.example\" client_id = c response_mode = form_post\n"
+    "	client_secret_file = \"/s\" }\n"
+    "app \"f\" { provider = f origins = {\"https://f.example.net\"} }\n";
 
 /* ---- the database ---------------------------------------------------------- */
 
@@ -97,7 +102,6 @@ static struct {
 	} broker;
 	unsigned touches;
 	unsigned char touched[CRYPT_SHA256_LEN];
-	unsigned wiped_requests;
 } stand;
 
 bool __wrap_pg_ready(const struct pg *p);
@@ -358,6 +362,19 @@ static inline const char *stand_cookie(const char *name, char c)
 	(void)snprintf(text[at], sizeof text[at], "%s=" SV_FMT, name, SV_ARG(buf_sv(&b)));
 	buf_done(&b);
 	return text[at];
+}
+
+/* The binding cookie whose 32 bytes are all c. */
+static inline const char *stand_binding(char c)
+{
+	static char text[96];
+	unsigned char bytes[COOKIE_SECRET_LEN];
+	char encoded[B64URL_LEN(COOKIE_SECRET_LEN)];
+
+	memset(bytes, c, sizeof bytes);
+	(void)b64url_encode(bytes, sizeof bytes, encoded);
+	(void)snprintf(text, sizeof text, COOKIE_LOGIN "=%.*s", (int)sizeof encoded, encoded);
+	return text;
 }
 
 /* The CSRF token of the session whose secret is 32 times c. */

@@ -10,6 +10,7 @@
 
 #define TIMEOUT_MS 5000
 
+/* Rule Zero: over 400 lines, because connection and calls are one state and need one broker. */
 static struct {
 	struct event_base *base;
 	struct broker_client *b;

@@ -1,5 +1,7 @@
 #include "worker/pages.h"
 
+#include <openssl/evp.h>
+
 #include "tests/unit/worker/stand_in.h"
 
 /* A request that is full of what must not be echoed. */
@@ -82,6 +84,46 @@ static void a_page_that_does_not_fit_is_a_bare_500(void **state)
 	assert_lacks("html");
 }
 
+static void send_on(enum err want, const char *action, const char *form)
+{
+	stand_next();
+	assert_int_equal(page_send_on(&stand.out, sv_str(action), sv_str(form)), want);
+}
+
+static void the_form_for_the_provider_is_escaped_and_of_known_fields(void **state)
+{
+	(void)state;
+	send_on(ERR_OK, "https://idp/end?a=1&b=\"><script>",
+		"client_id=%22%3E%3Cb%3E%27%26&state=s&other=x&id_token_hint=a.b.c");
+	assert_has("action=\"https://idp/end?a=1&#38;b=&#34;&#62;&#60;script&#62;\">");
+	assert_has("name=\"client_id\" value=\"&#34;&#62;&#60;b&#62;&#39;&#38;\">");
+	assert_has("name=\"state\" value=\"s\">");
+	assert_has("name=\"id_token_hint\" value=\"a.b.c\">");
+	assert_has("<button type=\"submit\">Continue</button></form>");
+	assert_lacks("post_logout_redirect_uri");
+	assert_lacks("other");
+	send_on(ERR_EXISTS, "https://idp/end", "state=s&state=s");
+	send_on(ERR_SYNTAX, "https://idp/end", "state=%00");
+}
+
+static void the_form_submits_itself_by_the_one_script_that_may_run(void **state)
+{
+	static const struct sv script = SV_INIT(PAGE_SEND_ON_SCRIPT);
+	unsigned char hash[CRYPT_SHA256_LEN], base64[64];
+	char want[256];
+
+	(void)state;
+	send_on(ERR_OK, "https://idp/end", "state=s");
+	assert_has("<script>" PAGE_SEND_ON_SCRIPT "</script>");
+	assert_int_equal(crypt_sha256(script, hash), ERR_OK);
+	assert_int_equal(EVP_EncodeBlock(base64, hash, sizeof hash), 44);
+	(void)snprintf(want, sizeof want,
+		       "default-src 'none'; script-src 'sha256-%s'; base-uri 'none'; "
+		       "frame-ancestors 'none'",
+		       (const char *)base64);
+	assert_string_equal(PAGE_SEND_ON_CSP, want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +132,8 @@ int main(void)
 	    CASE(the_button_posts_the_token_to_the_apps_own_logout),
 	    CASE(the_brokers_patience_goes_before_our_own),
 	    CASE(a_page_that_does_not_fit_is_a_bare_500),
+	    CASE(the_form_for_the_provider_is_escaped_and_of_known_fields),
+	    CASE(the_form_submits_itself_by_the_one_script_that_may_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

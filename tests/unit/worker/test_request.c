@@ -9,11 +9,18 @@ static size_t wiped; /* bytes of the largest wipe */
 
 void __real_explicit_bzero(void *p, size_t n);
 void __wrap_explicit_bzero(void *p, size_t n);
+void __wrap___explicit_bzero_chk(void *p, size_t n, size_t room); /* the same, fortified */
 
 void __wrap_explicit_bzero(void *p, size_t n)
 {
 	wiped = n > wiped ? n : wiped;
 	__real_explicit_bzero(p, n);
+}
+
+void __wrap___explicit_bzero_chk(void *p, size_t n, size_t room)
+{
+	assert_true(n <= room);
+	__wrap_explicit_bzero(p, n);
 }
 
 static void bodies_are_read_of_forms_alone(void **state)
@@ -30,6 +37,7 @@ static void bodies_are_read_of_forms_alone(void **state)
 	    {LISTEN_PUBLIC, "post", "/auth/logout", 0},
 	    {LISTEN_PUBLIC, "POST", "/auth/login", REQUEST_BODY_MAX},
 	    {LISTEN_PUBLIC, "POST", "/auth/callback", REQUEST_BODY_MAX},
+	    {LISTEN_PUBLIC, "GET", "/auth/callback", 0},
 	    {LISTEN_PUBLIC, "POST", "/auth/session?x=/logout", 0},
 	    {LISTEN_VERIFY, "POST", "/auth/logout", 0},
 	    {LISTEN_METRICS, "POST", "/auth/logout", 0},
@@ -276,6 +284,37 @@ static void query_and_body_are_decoded_beside_each_other(void **state)
 	stand.r->fw.url.query.n = 0;
 }
 
+/* A body is read as a form only where it says that it is one: what a script may send elsewhere
+ * without a preflight, text/plain above all, is none. */
+static void a_body_must_say_that_it_is_a_form(void **state)
+{
+	static const struct {
+		const char *fields;
+		enum err want;
+	} cases[] = {
+	    {"Content-Type: application/x-www-form-urlencoded\r\n", ERR_OK},
+	    {"content-type: Application/X-WWW-Form-Urlencoded ; charset=utf-8\r\n", ERR_OK},
+	    {"", ERR_UNSUPPORTED},
+	    {"Content-Type: text/plain\r\n", ERR_UNSUPPORTED},
+	    {"Content-Type: application/x-www-form-urlencodedx\r\n", ERR_UNSUPPORTED},
+	    {"Content-Type: application/x-www-form-urlencoded\r\nContent-Type: text/plain\r\n",
+	     ERR_UNSUPPORTED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct form_field b = {.name = SV("b")};
+		char head[256];
+
+		(void)snprintf(head, sizeof head, "POST / HTTP/1.1\r\nHost: x\r\n%s",
+			       cases[i].fields);
+		ask_raw(head);
+		stand.r->from.body = SV("b=1");
+		assert_int_equal(request_body_form(stand.r, &b, 1), cases[i].want);
+		assert_int_equal(b.value.n, cases[i].want == ERR_OK ? 1 : 0);
+	}
+}
+
 static enum err attempt_new(void *arg)
 {
 	enum err e = stand_new(LISTEN_PUBLIC, "GET / HTTP/1.1\r\nHost: x\r\n", "");
@@ -338,6 +377,7 @@ int main(void)
 	    CASE(failures_are_kept_within_bounds),
 	    CASE(fields_count_when_there_is_one),
 	    CASE(query_and_body_are_decoded_beside_each_other),
+	    CASE(a_body_must_say_that_it_is_a_form),
 	    CASE(without_memory_nobody_is_let_through),
 	};
 

@@ -13,7 +13,10 @@
 #include "tests/unit/loop.h"
 #include "tests/unit/torture.h"
 
-/* worker_run() as it is, but for PostgreSQL, the broker, and the loop, which the test turns. */
+/* worker_run() as it is, but for PostgreSQL, the broker, and the loop, which the test turns.
+ *
+ * Rule Zero: over 400 lines, because every case needs the whole process that is played around it.
+ */
 static struct {
 	char key_path[64];
 	uint16_t port;
