@@ -102,11 +102,11 @@ static void the_row_is_that_of_the_state_and_holds_no_plain_code(void **state)
 	(void)state;
 	park(&m);
 	assert_waiting();
-	assert_int_equal(stand.pg.stmt, SQL_LOGIN_PARK);
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_PARK);
 	assert_int_equal(crypt_sha256(SV("S"), want), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[0]), sv_of((const char *)want, sizeof want));
-	assert_sv_equal(stand_sv(&stand.pg.params[1]), SV("f"));
-	sealed = stand_sv(&stand.pg.params[2]);
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)want, sizeof want));
+	assert_sv_equal(fake_param(0, 1), SV("f"));
+	sealed = fake_param(0, 2);
 	assert_null(memmem(sealed.p, sealed.n, "the code", 8));
 	STAND_ROWS(SV("t"));
 	assert_false(stand.answer.failed);
@@ -134,7 +134,7 @@ static void what_is_not_put_away(void **state)
 		park(&rows[i]);
 		assert_failed(IPC_ERROR_BINDING, "app_or_response_mode");
 	}
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 }
 
 static void without_a_database_or_a_key(void **state)
@@ -143,12 +143,12 @@ static void without_a_database_or_a_key(void **state)
 
 	(void)state;
 	park(&m);
-	stand_rows(ERR_TIMEOUT, NULL, 0);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	park(&m);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	m.iss = SV("a\0b");
 	park(&m);
 	assert_failed(IPC_ERROR_INTERNAL, err_text(ERR_SYNTAX));
