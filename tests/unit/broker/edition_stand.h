@@ -177,15 +177,29 @@ static inline struct config *stand_load(void)
 	return c;
 }
 
-/* Makes what the file says now the newest edition. */
-static inline struct edition *stand_add(void)
+/* A further provider, with an app of its own. */
+#define STAND_Q                                                                                    \
+	"provider \"q\" { issuer = \"https://q.example\" client_id = \"c\"\n"                      \
+	"	client_secret_file = \"DIR/secret\" }\n"                                                 \
+	"app \"q\" { provider = q origins = {\"https://q.example.com\"} }\n"                       \
+	"route \"q\" { app = q path = \"/\" }\n"
+
+/* Makes what the file says now the newest edition, if it can be. */
+static inline enum err stand_try(struct errmsg *e)
 {
 	struct config *c = stand_load();
+	enum err rc = editions_add(&stand.editions, &c, e);
+
+	assert_null(c); /* taken also on failure */
+	return rc;
+}
+
+static inline struct edition *stand_add(void)
+{
 	struct errmsg e = {0};
 
-	if (editions_add(&stand.editions, &c, &e) != ERR_OK)
+	if (stand_try(&e) != ERR_OK)
 		fail_msg("%s", e.text);
-	assert_null(c);
 	return stand.editions.newest;
 }
 

@@ -4,21 +4,6 @@
 #include "tests/unit/broker/edition_stand.h"
 #include "tests/unit/torture.h"
 
-#define Q_SECTION                                                                                  \
-	"provider \"q\" { issuer = \"https://q.example\" client_id = \"c\"\n"                      \
-	"	client_secret_file = \"DIR/secret\" }\n"                                                 \
-	"app \"q\" { provider = q origins = {\"https://q.example.com\"} }\n"                       \
-	"route \"q\" { app = q path = \"/\" }\n"
-
-static enum err add_file(struct errmsg *e)
-{
-	struct config *c = stand_load();
-	enum err rc = editions_add(&stand.editions, &c, e);
-
-	assert_null(c); /* taken also on failure */
-	return rc;
-}
-
 static void an_unchanged_provider_is_shared(void **state)
 {
 	struct edition *first = stand_add(), *second;
@@ -56,16 +41,19 @@ static void it_is_borrowed_from_whom_that_has_it(void **state)
 	assert_int_equal(stand.made, 1);
 }
 
-static void write_authority(void)
+static void write_pem(const char *name, bool private)
 {
 	EVP_PKEY *key = signer_key(ALG_ES256);
 	X509 *x = certificate_new("an authority", key, NULL, NULL);
 	struct buf pem;
 
 	buf_init(&pem, 65536);
-	put_certificate(&pem, x);
+	if (private)
+		put_key(&pem, key, NULL);
+	else
+		put_certificate(&pem, x);
 	buf_add_char(&pem, '\0');
-	stand_write("key.pem", pem.p, 0600);
+	stand_write(name, pem.p, 0600);
 	buf_done(&pem);
 	X509_free(x);
 	EVP_PKEY_free(key);
@@ -89,48 +77,55 @@ static void a_changed_option_makes_another(void **state)
 	};
 
 	(void)state;
-	write_authority();
-	(void)stand_add();
+	write_pem("key.pem", false);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-		unsigned made = stand.made;
-		struct edition *ed;
+		unsigned made;
 
-		stand_config(options[i], "", "");
-		ed = stand_add();
-		if (stand.made != made + 1 || ed->lenders[0] != NULL)
+		stand_config("", "", "");
+		(void)stand_add();
+		made = stand.made;
+		stand_config(options[i], "", ""); /* this alone */
+		if (stand_add()->lenders[0] != NULL || stand.made != made + 1)
 			fail_msg("shared all the same: %s", options[i]);
-		stand_config(options[i], "", Q_SECTION);
+		stand_config(options[i], "", STAND_Q);
 		(void)stand_add();
 		assert_int_equal(stand.made, made + 2);
 	}
 }
 
+#define SECRET(file) "client_secret_file = \"DIR/" file "\""
+#define KEY(file)                                                                                  \
+	"client_auth = private_key_jwt signing_alg = ES256 client_key_file = \"DIR/" file "\""
+
 /* The rest of the section: what the stand's text has once already. */
-static void another_name_issuer_client_or_secret_makes_another(void **state)
+static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 {
 	static const struct {
-		const char *name, *issuer, *client_id, *secret;
+		const char *name, *issuer, *client_id, *credential;
 		unsigned want_made;
 	} rows[] = {
-	    {"q", "https://q.example", "c", "DIR/secret", 1}, /* the first of all */
-	    {"q", "https://q.example", "c", "DIR/secret", 0}, /* the same */
-	    {"r", "https://q.example", "c", "DIR/secret", 1},
-	    {"r", "https://r.example", "c", "DIR/secret", 1},
-	    {"r", "https://r.example", "d", "DIR/secret", 1},
-	    {"r", "https://r.example", "d", "DIR/secret2", 1},
+	    {"q", "https://q.example", "c", SECRET("secret"), 1}, /* the first of all */
+	    {"q", "https://q.example", "c", SECRET("secret"), 0}, /* the same */
+	    {"r", "https://q.example", "c", SECRET("secret"), 1},
+	    {"r", "https://r.example", "c", SECRET("secret"), 1},
+	    {"r", "https://r.example", "d", SECRET("secret"), 1},
+	    {"r", "https://r.example", "d", SECRET("secret2"), 1},
+	    {"r", "https://r.example", "d", KEY("key.pem"), 1},
+	    {"r", "https://r.example", "d", KEY("password"), 1},
 	};
 
 	(void)state;
 	stand_write("secret2", "another", 0600);
+	write_pem("key.pem", true);
+	write_pem("password", true);
 	(void)stand_add();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		unsigned made = stand.made;
 		char more[512];
 
 		(void)snprintf(more, sizeof more,
-			       "provider \"%s\" { issuer = \"%s\" client_id = \"%s\"\n"
-			       "client_secret_file = \"%s\" }\n",
-			       rows[i].name, rows[i].issuer, rows[i].client_id, rows[i].secret);
+			       "provider \"%s\" { issuer = \"%s\" client_id = \"%s\" %s }\n",
+			       rows[i].name, rows[i].issuer, rows[i].client_id, rows[i].credential);
 		stand_config("", "", more);
 		(void)stand_add();
 		if (stand.made - made != rows[i].want_made)
@@ -279,15 +274,15 @@ static void what_fails_says_what_and_leaves_nothing(void **state)
 	struct edition *ed = stand_add();
 
 	(void)state;
-	stand_config("subject_claim = oid", "", Q_SECTION);
+	stand_config("subject_claim = oid", "", STAND_Q);
 	stand.refuses = ERR_CRYPTO;
-	assert_int_equal(add_file(&e), ERR_CRYPTO);
+	assert_int_equal(stand_try(&e), ERR_CRYPTO);
 	assert_non_null(strstr(e.text, stand.path));
 	assert_non_null(strstr(e.text, "provider"));
 	stand.refuses = ERR_OK;
-	stand_config("", "", Q_SECTION); /* p is borrowed, then q fails */
+	stand_config("", "", STAND_Q); /* p is borrowed, then q fails */
 	stand.refuses = ERR_NOMEM;
-	assert_int_equal(add_file(&e), ERR_NOMEM);
+	assert_int_equal(stand_try(&e), ERR_NOMEM);
 	assert_ptr_equal(stand.editions.newest, ed);
 	assert_int_equal(stand.editions.n, 1);
 	assert_int_equal(ed->refs, 0); /* given back */
@@ -299,7 +294,7 @@ static void providers_by_name_the_newest_first(void **state)
 	struct edition *first, *second;
 
 	(void)state;
-	stand_config("", "", Q_SECTION);
+	stand_config("", "", STAND_Q);
 	first = stand_add();
 	stand_config("subject_claim = oid", "", "");
 	second = stand_add();
@@ -316,7 +311,7 @@ static void a_stop_ends_the_providers_of_ones_own(void **state)
 	struct edition *first = stand_add(), *second;
 
 	(void)state;
-	stand_config("", "", Q_SECTION);
+	stand_config("", "", STAND_Q);
 	second = stand_add();
 	edition_stop(second);
 	assert_int_equal(stand.alive, 1); /* q */
@@ -372,7 +367,7 @@ static void without_memory_there_is_none(void **state)
 {
 	(void)state;
 	(void)stand_add();
-	stand_config("", "", Q_SECTION);
+	stand_config("", "", STAND_Q);
 	assert_true(torture(attempt, NULL) >= 6);
 }
 
@@ -382,7 +377,7 @@ int main(void)
 	    STAND(an_unchanged_provider_is_shared),
 	    STAND(it_is_borrowed_from_whom_that_has_it),
 	    STAND(a_changed_option_makes_another),
-	    STAND(another_name_issuer_client_or_secret_makes_another),
+	    STAND(another_name_issuer_client_secret_or_key_makes_another),
 	    STAND(editions_beyond_the_limit_go_oldest_first),
 	    STAND(editions_in_use_stay_beyond_the_limit),
 	    STAND(an_edition_that_goes_takes_its_providers_along),
