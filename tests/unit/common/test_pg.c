@@ -1,7 +1,7 @@
 /* pg against a real PostgreSQL.
  *
  * Rule Zero: over 400 lines, because every case needs the same server, and a second file would
- * start a second cluster. What a pool tells of leases is in test_pg_pipeline.c. */
+ * start a second cluster. What a pool tells of leases is in test_pg_lease.c. */
 #include "tests/unit/common/pg_fixture.h"
 
 #define TIMEOUT_MS 400

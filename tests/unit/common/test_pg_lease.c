@@ -1,4 +1,4 @@
-/* pg_pipeline: what a pool that listens tells, and when. A real PostgreSQL. */
+/* pg_lease: what a pool that listens tells, and when. A real PostgreSQL. */
 #include "tests/unit/common/pg_fixture.h"
 
 #define CHANNEL "bff_test"
