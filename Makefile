@@ -3,7 +3,8 @@
 #
 #	make            the three programs                 make test   everything, in one line at the end
 #	make demo       the whole thing on this machine    make bench  figures (not part of test)
-#	make deps       install what is missing            make lint   what the binaries may link, and more
+#	make deps       install what these need            make lint   what the binaries may link, and more
+#	make test-deps  install what the tests need too
 #
 # Variants share the rules: VARIANT=gcc (default), clang, asan (gcc, ASan and UBSan, fault points).
 
@@ -11,12 +12,14 @@ VERSION := 0.1.0
 VARIANT ?= gcc
 B := build/$(VARIANT)
 
-PACKAGES := gcc clang libclang-rt-14-dev clang-format make pkg-config binutils libssl-dev libpq-dev \
-	libjson-c-dev libcurl4-openssl-dev libcmocka-dev libevent-dev libconfuse-dev node-llhttp \
-	postgresql nginx-light caddy python3 python3-pytest python3-selenium chromium chromium-driver \
-	openssl ca-certificates iproute2 procps systemd
+PACKAGES := gcc libc6-dev make binutils libssl-dev libpq-dev libjson-c-dev libcurl4-openssl-dev libevent-dev \
+	libconfuse-dev node-llhttp postgresql nginx-light caddy python3 ca-certificates
 # Not Debian's where a newer one is on PATH (they conflict).
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
+TEST_PACKAGES := $(PACKAGES) clang libclang-rt-14-dev clang-format libcmocka-dev python3-pytest python3-selenium \
+	chromium chromium-driver openssl iproute2 procps systemd
+# Of these, what Debian starts where it installs it, and at every boot: the demo and the tests have their own.
+SERVICES := postgresql nginx caddy
 
 CC_gcc := gcc
 CC_clang := clang
@@ -50,7 +53,7 @@ PROGRAMS := $(B)/bffd $(B)/bff-worker $(B)/bff-broker
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
 
-.PHONY: all deps programs unit test check demo bench fuzz lint install clean
+.PHONY: all deps test-deps programs unit test check demo bench fuzz lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -58,18 +61,29 @@ all: deps
 	@$(MAKE) --no-print-directory programs
 
 programs: $(PROGRAMS)
+	@:
 
 deps: build/.deps
+test-deps: build/.test-deps
 
-build/.deps: Makefile
+build/.deps: NEEDED = $(PACKAGES)
+build/.test-deps: NEEDED = $(TEST_PACKAGES)
+build/.deps build/.test-deps: Makefile
 	@mkdir -p build
-	@missing=$$(for p in $(PACKAGES); do \
+	@missing=$$(for p in $(NEEDED); do \
 		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || printf '%s ' $$p; done); \
 	if [ -n "$$missing" ]; then \
-		echo "installing: $$missing"; \
+		echo "installing from Debian, once, which takes some minutes: $$missing"; \
 		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		quiet=; [ -t 1 ] || quiet=-qq; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y $$quiet --no-install-recommends $$missing \
+			|| exit 1; \
+		new=$$(for s in $(SERVICES); do case " $$missing" in *" $$s"*) printf '%s ' $$s;; esac; done); \
+		if [ -n "$$new" ] && [ -d /run/systemd/system ]; then \
+			echo "stopped, and not started at boot: $$new"; \
+			$$sudo systemctl disable --quiet --now $$new || exit 1; \
+		fi; \
 	fi
 	@touch $@
 
@@ -117,7 +131,7 @@ endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))
 $(eval $(call unit_rule,worker,))
-$(eval $(call unit_rule,broker,))
+$(eval $(call unit_rule,broker,-lssl))
 
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
@@ -137,7 +151,7 @@ build/fuzz/target/%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libworker.a build
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $< $(FUZZ_LIBS)
 
-fuzz: deps
+fuzz: test-deps
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(patsubst %,build/fuzz/target/%,$(FUZZ))
 	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
 		build/fuzz/target/$$f -max_total_time=$(FUZZ_SECONDS) build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
@@ -164,10 +178,10 @@ install: programs
 	cp -r etc/edge/. $(DOC)/edge/
 	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
 
-test: deps
+test: test-deps
 	@tests/lib/run.py
 
-check: deps
+check: test-deps
 	@tests/lib/run.py quick
 
 demo: deps

@@ -14,6 +14,7 @@
 #include "broker/key_watch.h"
 #include "broker/peer.h"
 #include "broker/reseal.h"
+#include "broker/revalidation.h"
 #include "broker/revocation.h"
 #include "broker/service_token.h"
 #include "broker/sweep.h"
@@ -272,6 +273,8 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 	if (rc == ERR_OK)
 		rc = revocation_new(b, &b->revocation);
 	if (rc == ERR_OK)
+		rc = revalidation_new(b, &b->revalidation);
+	if (rc == ERR_OK)
 		rc = sweep_new(b, &b->sweep);
 	if (rc == ERR_OK)
 		rc = reseal_new(b, &b->reseal);
@@ -350,6 +353,7 @@ void broker_free(struct broker **bp)
 	grant_table_free(&b->grants);
 	service_tokens_free(&b->service_tokens);
 	revocation_free(&b->revocation);
+	revalidation_free(&b->revalidation);
 	sweep_free(&b->sweep);
 	reseal_free(&b->reseal);
 	key_watch_free(&b->keys);

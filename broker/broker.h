@@ -19,6 +19,7 @@
 
 #define BROKER_PEERS_MAX 256
 #define BROKER_LISTENERS_MAX 4
+#define BACKCHANNEL_MAX 64 /* logout tokens under judgement; further ones are put off */
 #define BROKER_OWNER_LEN 16
 #define BROKER_DRAIN_MS 25000 /* then what is still under way is given up */
 
@@ -26,6 +27,7 @@ struct peer;
 struct grant_table;
 struct key_watch;
 struct reseal;
+struct revalidation;
 struct revocation;
 struct service_tokens;
 struct sweep;
@@ -49,6 +51,7 @@ struct broker {
 	struct grant_table *grants;
 	struct service_tokens *service_tokens;
 	struct token_memory *tokens;
+	struct revalidation *revalidation;
 	struct revocation *revocation;
 	struct sweep *sweep;
 	struct reseal *reseal;
@@ -57,6 +60,7 @@ struct broker {
 	uid_t peer_uid;
 	struct peer *peers;
 	size_t npeers;
+	size_t nbackchannels;  /* logout tokens under judgement */
 	uint64_t peer_serials; /* names connections in the log */
 	struct broker_counts counts;
 	struct event *listeners[BROKER_LISTENERS_MAX];

@@ -32,21 +32,54 @@ static void add_client_id(const struct config_provider *p, struct buf *form)
 		form_add(form, SV("client_id"), p->client_id);
 }
 
-enum err client_auth_apply(const struct config_provider *p, struct sv secret, struct buf *form,
-			   struct buf *authorization)
+/* The audience is the issuer, alone: an assertion for one server is of no use at another. */
+static enum err add_assertion(const struct client_auth *a, struct buf *form)
 {
+	const struct config_provider *p = a->provider;
+	struct buf jwt;
+	enum err e;
+
+	buf_init(&jwt, JOSE_TOKEN_MAX);
+	e = client_assertion(a->credential->keys, a->rsa, p->client_id, p->issuer, a->now_s, &jwt);
+	if (e == ERR_OK) {
+		add_client_id(p, form);
+		form_add(form, SV("client_assertion_type"),
+			 SV("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+		form_add(form, SV("client_assertion"), buf_sv(&jwt));
+	}
+	buf_done(&jwt);
+	return e;
+}
+
+enum err client_auth_apply(const struct client_auth *a, struct buf *form, struct buf *authorization)
+{
+	const struct config_provider *p = a->provider;
+	struct sv secret = a->credential == NULL ? SV_NONE : secret_view(a->credential->secret);
+	bool has_keys = a->credential != NULL && a->credential->keys != NULL;
+	enum err e = ERR_CONFIG;
+
 	switch (p->client_auth) {
 	case CLIENT_SECRET_BASIC:
-		return secret.n == 0 ? ERR_CONFIG : basic(p, secret, authorization);
+		if (secret.n > 0)
+			e = basic(p, secret, authorization);
+		break;
 	case CLIENT_SECRET_POST:
 		if (secret.n == 0)
-			return ERR_CONFIG;
+			break;
 		add_client_id(p, form);
 		form_add(form, SV("client_secret"), secret);
-		return buf_ok(form) ? ERR_OK : ERR_NOMEM;
+		e = ERR_OK;
+		break;
 	case CLIENT_PRIVATE_KEY_JWT:
+		if (has_keys)
+			e = add_assertion(a, form);
+		break;
 	case CLIENT_TLS:
-		return ERR_UNSUPPORTED;
+		if (secret.n == 0)
+			break;
+		add_client_id(p, form);
+		e = ERR_OK;
+		break;
 	}
-	return ERR_UNSUPPORTED;
+	return e == ERR_OK && !buf_ok(form) ? ERR_NOMEM : e;
 }

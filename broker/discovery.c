@@ -21,21 +21,26 @@ enum err discovery_url(struct sv issuer, enum http_policy policy, struct buf *ou
 
 enum need { REQUIRED = 1, OPTIONAL };
 
-/* A row an endpoint: where it goes, what it is called in the document, whether it must be there. */
+/* A row an endpoint: where it goes, what it is called in the document, whether it must be there,
+ * and whether we go there ourselves, with the client's authentication. */
 static const struct endpoint {
 	size_t offset;
 	const char *name;
 	enum need need;
+	bool at_the_back;
 } endpoints[] = {
-    {offsetof(struct provider_metadata, authorization_endpoint), "authorization_endpoint",
-     REQUIRED},
-    {offsetof(struct provider_metadata, token_endpoint), "token_endpoint", REQUIRED},
-    {offsetof(struct provider_metadata, jwks_uri), "jwks_uri", REQUIRED},
-    {offsetof(struct provider_metadata, end_session_endpoint), "end_session_endpoint", OPTIONAL},
-    {offsetof(struct provider_metadata, revocation_endpoint), "revocation_endpoint", OPTIONAL},
-    {offsetof(struct provider_metadata, userinfo_endpoint), "userinfo_endpoint", OPTIONAL},
-    {offsetof(struct provider_metadata, pushed_authorization_request_endpoint),
-     "pushed_authorization_request_endpoint", OPTIONAL},
+#define ENDPOINT(name, need, at_the_back)                                                          \
+	{                                                                                          \
+		offsetof(struct provider_metadata, name), #name, need, at_the_back                 \
+	}
+    ENDPOINT(authorization_endpoint, REQUIRED, false),
+    ENDPOINT(token_endpoint, REQUIRED, true),
+    ENDPOINT(jwks_uri, REQUIRED, false),
+    ENDPOINT(end_session_endpoint, OPTIONAL, false),
+    ENDPOINT(revocation_endpoint, OPTIONAL, true),
+    ENDPOINT(userinfo_endpoint, OPTIONAL, true),
+    ENDPOINT(pushed_authorization_request_endpoint, OPTIONAL, true),
+#undef ENDPOINT
 };
 
 static const struct flag {
@@ -109,8 +114,45 @@ static enum err check_lists(struct json_object *o, const char **ret_detail)
 	return ERR_OK;
 }
 
+/* Those of ours that RFC 8705 5 speaks of: where the client, not the browser, goes. */
+static enum err read_aliases(struct json_object *o, enum http_policy policy, struct discovery *d,
+			     const char **ret_detail)
+{
+	struct json_object *aliases;
+	enum err e = json_get_object(o, "mtls_endpoint_aliases", &aliases);
+
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	*ret_detail = "mtls_endpoint_aliases";
+	for (size_t i = 0; i < ARRAY_LEN(endpoints) && e == ERR_OK; i++) {
+		struct endpoint row = endpoints[i];
+
+		row.need = OPTIONAL;
+		if (row.at_the_back)
+			e = read_endpoint(aliases, &row, policy, d);
+	}
+	return e;
+}
+
+/* PS256 unless it says that it takes RS256 and does not say so of PS256. */
+static enum err read_assertion_algs(struct json_object *o, struct discovery *d,
+				    const char **ret_detail)
+{
+	static const char list[] = "token_endpoint_auth_signing_alg_values_supported";
+	struct json_object *a;
+	enum err e = json_get_array(o, list, &a);
+
+	d->assertion_rsa = ALG_PS256;
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	*ret_detail = list;
+	if (e == ERR_OK && json_array_has(a, SV("RS256")) && !json_array_has(a, SV("PS256")))
+		d->assertion_rsa = ALG_RS256;
+	return e;
+}
+
 static enum err read_all(struct json_object *o, struct sv issuer, enum http_policy policy,
-			 struct discovery *d, const char **ret_detail)
+			 enum discovery_tls tls, struct discovery *d, const char **ret_detail)
 {
 	struct sv got;
 	enum err e;
@@ -127,6 +169,10 @@ static enum err read_all(struct json_object *o, struct sv issuer, enum http_poli
 		*ret_detail = flags[i].name;
 		e = read_flag(o, &flags[i], d);
 	}
+	if (e == ERR_OK && tls == DISCOVERY_MUTUAL_TLS)
+		e = read_aliases(o, policy, d, ret_detail);
+	if (e == ERR_OK)
+		e = read_assertion_algs(o, d, ret_detail);
 	if (e == ERR_OK)
 		e = check_lists(o, ret_detail);
 	if (e == ERR_OK && d->metadata.require_pushed &&
@@ -138,7 +184,7 @@ static enum err read_all(struct json_object *o, struct sv issuer, enum http_poli
 }
 
 enum err discovery_parse(struct sv body, struct sv issuer, enum http_policy policy,
-			 struct discovery **ret, const char **ret_detail)
+			 enum discovery_tls tls, struct discovery **ret, const char **ret_detail)
 {
 	struct json_object *o = NULL;
 	struct discovery *d;
@@ -152,7 +198,7 @@ enum err discovery_parse(struct sv body, struct sv issuer, enum http_policy poli
 		buf_init(&d->text, DISCOVERY_BYTES_MAX);
 		e = buf_reserve(&d->text, body.n) == NULL
 			? ERR_NOMEM
-			: read_all(o, issuer, policy, d, ret_detail);
+			: read_all(o, issuer, policy, tls, d, ret_detail);
 	}
 	(void)json_object_put(o);
 	if (d == NULL)

@@ -16,6 +16,7 @@
 
 struct discovery {
 	struct provider_metadata metadata; /* views into `text` */
+	enum config_alg assertion_rsa;	   /* RS256 where that is all it lists, else PS256 */
 	struct buf text;
 };
 
@@ -23,10 +24,14 @@ struct discovery {
  * issuer has a query or fragment, or is not allowed by the policy. */
 WARN_UNUSED enum err discovery_url(struct sv issuer, enum http_policy policy, struct buf *out);
 
+/* MUTUAL_TLS: an endpoint that has an alias under mtls_endpoint_aliases (RFC 8705 5) is that. */
+enum discovery_tls { DISCOVERY_PLAIN = 1, DISCOVERY_MUTUAL_TLS };
+
 /* On failure *ret_detail is a constant word naming what is wrong. ERR_SYNTAX, ERR_LIMIT,
  * ERR_DENIED, ERR_UNSUPPORTED, ERR_NOMEM. */
 WARN_UNUSED enum err discovery_parse(struct sv body, struct sv issuer, enum http_policy policy,
-				     struct discovery **ret, const char **ret_detail);
+				     enum discovery_tls tls, struct discovery **ret,
+				     const char **ret_detail);
 void discovery_free(struct discovery **d);
 
 #endif

@@ -22,10 +22,12 @@ static enum err on_hello(struct peer *p, const struct ipc_message *m)
 #define login_finish_handler login_finish
 #define login_park_handler login_park
 #define logout_handler logout
+#define backchannel_handler backchannel
 REQUEST_HANDLER(login_begin)
 REQUEST_HANDLER(login_finish)
 REQUEST_HANDLER(login_park)
 REQUEST_HANDLER(logout)
+REQUEST_HANDLER(backchannel)
 
 /* First from memory, where a request is not even made one of. */
 static enum err on_token_get(struct peer *p, const struct ipc_message *m)
@@ -49,6 +51,7 @@ static const struct row {
     {IPC_LOGIN_PARK, IPC_PHASE_OPEN, on_login_park},
     {IPC_TOKEN_GET, IPC_PHASE_OPEN, on_token_get},
     {IPC_LOGOUT, IPC_PHASE_OPEN, on_logout},
+    {IPC_BACKCHANNEL, IPC_PHASE_OPEN, on_backchannel},
 };
 
 enum err dispatch_packet(struct peer *p, struct sv packet)

@@ -18,5 +18,6 @@ void login_finish(struct request **r, const struct ipc_login_finish *m);
 void login_park(struct request **r, const struct ipc_login_park *m);
 void token_get(struct request **r, const struct ipc_token_get *m);
 void logout(struct request **r, const struct ipc_logout *m);
+void backchannel(struct request **r, const struct ipc_backchannel *m);
 
 #endif

@@ -1,34 +1,20 @@
 #include "broker/edition.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <stdlib.h>
 
+#include "broker/client_credential.h"
 #include "common/clock.h"
 #include "common/config_digest.h"
 #include "common/log.h"
 
-static enum err read_client_secret(const struct config *c, const struct config_provider *p,
-				   struct secret **ret, struct errmsg *msg)
-{
-	char path[PATH_MAX];
-
-	*ret = NULL;
-	if (p->client_secret_file.n == 0)
-		return ERR_OK;
-	if (config_secret_path(p->client_secret_file, path, sizeof path) != ERR_OK)
-		return errmsg_set(msg, ERR_CONFIG, "%s:%u: client_secret_file: path too long",
-				  p->place.file, p->place.line);
-	return secret_read_file(path, c->broker.secret_files, ret, msg);
-}
-
 enum err edition_check_secrets(const struct config *c, struct errmsg *msg)
 {
 	for (size_t i = 0; i < c->nproviders; i++) {
-		struct secret *s = NULL;
-		enum err rc = read_client_secret(c, &c->providers[i], &s, msg);
+		struct client_credential *cr = NULL;
+		enum err rc = client_credential_read(c, &c->providers[i], &cr, msg);
 
-		secret_free(&s);
+		client_credential_free(&cr);
 		if (rc != ERR_OK)
 			return rc;
 	}
@@ -102,16 +88,16 @@ static enum err start_providers(struct editions *e, struct edition *ed, struct e
 	if (ed->providers == NULL || ed->lenders == NULL)
 		return errmsg_set(msg, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < c->nproviders; i++) {
-		struct secret *s = NULL;
+		struct client_credential *cr = NULL;
 		enum err rc;
 
 		if (borrow_provider(e, ed, i))
 			continue;
-		rc = read_client_secret(c, &c->providers[i], &s, msg);
+		rc = client_credential_read(c, &c->providers[i], &cr, msg);
 		if (rc != ERR_OK)
 			return rc;
-		rc = provider_new(e->base, e->http, &c->providers[i], &s, &ed->providers[i]);
-		secret_free(&s);
+		rc = provider_new(e->base, e->http, &c->providers[i], &cr, &ed->providers[i]);
+		client_credential_free(&cr);
 		if (rc != ERR_OK)
 			return errmsg_set(msg, rc, "%s:%u: provider: %s",
 					  c->providers[i].place.file, c->providers[i].place.line,
@@ -253,6 +239,18 @@ struct provider *edition_provider(const struct edition *ed, struct sv name)
 		if (sv_eq(c->providers[i].name, name))
 			return ed->providers[i];
 	return NULL;
+}
+
+struct edition *editions_app(const struct editions *e, struct sv name,
+			     const struct config_app **ret_app)
+{
+	struct edition *ed = e->newest;
+
+	while (ed != NULL && config_app(ed->config, name) == NULL)
+		ed = ed->next;
+	if (ed != NULL)
+		*ret_app = config_app(ed->config, name);
+	return ed;
 }
 
 struct provider *editions_provider(const struct editions *e, struct sv name)

@@ -8,7 +8,7 @@
  * once more, at most every EDITION_REREAD_MS.
  *
  * A provider whose section did not change is shared with the edition before, so that metadata and
- * keys survive a reload; its client secret is then that of before, too.
+ * keys survive a reload; its client secret and keys are then those of before, too.
  *
  * Failure: a file that does not load changes nothing.
  */
@@ -45,7 +45,8 @@ struct editions {
 	int64_t read_at_ms;
 };
 
-/* Takes *config, also on failure, and makes it the newest. ERR_CONFIG: a client secret's file. */
+/* Takes *config, also on failure, and makes it the newest. ERR_CONFIG: a file of a client secret,
+ * key or authority. */
 WARN_UNUSED enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg);
 
 /* Ends its providers: their pending callbacks come now, with ERR_CANCELED. */
@@ -67,7 +68,11 @@ struct provider *edition_provider(const struct edition *ed, struct sv name);
 /* Of the newest edition that has it; NULL: none. */
 struct provider *editions_provider(const struct editions *e, struct sv name);
 
-/* Reads every client secret once and forgets it: `bff-broker -t`. */
+/* The newest edition that has this app, not referenced, and the app in it; NULL: none. */
+struct edition *editions_app(const struct editions *e, struct sv name,
+			     const struct config_app **ret_app);
+
+/* Reads every client secret, key and authority once and forgets it: `bff-broker -t`. */
 WARN_UNUSED enum err edition_check_secrets(const struct config *c, struct errmsg *msg);
 
 #endif

@@ -139,8 +139,6 @@ static struct grant_job *add_job(struct grant *g, const struct grant_ask *ask)
 	buf_init(&j->refresh_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
 	buf_init(&j->id_token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
 	buf_init(&j->token_sealed, VAULT_PLAIN_MAX + VAULT_OVERHEAD);
-	buf_init(&j->claims, VAULT_PLAIN_MAX);
-	buf_init(&j->email, VAULT_PLAIN_MAX);
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = j;
@@ -210,8 +208,7 @@ static void end(struct grant_job *j)
 	if (g->holder == j)
 		g->holder = NULL;
 	grant_job_wipe(j);
-	buf_done(&j->claims);
-	buf_done(&j->email);
+	login_claims_done(&j->claims);
 	if (j->timer != NULL)
 		event_free(j->timer);
 	edition_unref(&j->edition);
@@ -248,8 +245,8 @@ void grant_job_answer(struct grant_job *j, struct sv token, int64_t left_ms)
 	tell_checked(j, &(struct grant_checked){.code = IPC_ERROR_NONE,
 						.detail = "",
 						.access_token = token,
-						.claims = buf_sv(&j->claims),
-						.email = buf_sv(&j->email)});
+						.sub = sv_of(j->sub, j->sub_len),
+						.claims = &j->claims});
 	end(j);
 }
 

@@ -29,6 +29,7 @@
 #define BFF_GRANT_H
 
 #include "broker/lease.h"
+#include "broker/login_claims.h"
 #include "broker/token_row.h"
 #include "broker/waiters.h"
 
@@ -59,12 +60,13 @@ enum grant_job_kind {
 	GRANT_JOB_CHECK,     /* the provider is asked in any case: revalidation */
 };
 
-/* How a check ended; views for the call only. claims: of the ID token that came, or empty. */
+/* How a check ended; for the call only. */
 struct grant_checked {
-	enum ipc_error code; /* NONE: the provider honoured the grant */
+	enum ipc_error code; /* NONE: the provider honoured the grant, and there is what follows */
 	const char *detail;
 	uint32_t retry_after_s;
-	struct sv access_token, claims, email;
+	struct sv access_token, sub; /* the login's own token, and whose it is */
+	struct login_claims *claims; /* of the ID token that came, or zero; may be taken */
 };
 typedef void (*grant_checked_fn)(void *arg, const struct grant_checked *c);
 
@@ -111,6 +113,7 @@ struct grant_job {
 	/* Of the request under way. */
 	struct lease lease;
 	bool leased;
+	bool too_late; /* the last look said no */
 	struct lease_verdict verdict;
 	const char *detail;
 	uint32_t retry_after_s;
@@ -118,7 +121,7 @@ struct grant_job {
 	char sub[512];	/* of the session, to compare an ID token with */
 	size_t sub_len;
 	struct buf refresh_sealed, id_token_sealed, token_sealed; /* under lease.generation + 1 */
-	struct buf claims, email;				  /* of a check */
+	struct login_claims claims;				  /* of a check */
 	struct secret *refresh_token;
 	int64_t ended_try_ms; /* STORING: not tried again after this */
 };

@@ -28,7 +28,8 @@ static void on_released(void *arg, enum err e, const struct pg_rows *rows)
 
 	if (e != ERR_OK)
 		release_failed(j, e);
-	else if (j->verdict.next == LEASE_END_GRANT && !done)
+	else if (j->verdict.answer == IPC_ERROR_NONE ||
+		 (j->verdict.next == LEASE_END_GRANT && !done))
 		grant_read(j); /* the generation moved on, or the session is gone: see */
 	else
 		grant_job_fail(j, j->verdict.answer, j->detail, j->retry_after_s);
@@ -82,6 +83,12 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		return;
 	}
 	FAULT_POINT("refresh.answered");
+	if (j->too_late) { /* nothing to do with the provider: see what the others made of it */
+		grant_give_back(
+		    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_NONE, LEASE_HOLDOFF_NONE},
+		    "too_late");
+		return;
+	}
 	if (e != ERR_OK)
 		reply = &not_sent;
 	secret_free(&j->refresh_token);
@@ -109,10 +116,11 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 
 static bool before_send(void *arg)
 {
-	const struct grant_job *j = arg;
+	struct grant_job *j = arg;
 
 	FAULT_POINT("refresh.last_check");
-	return lease_may_send(&j->lease, clock_boot_ms());
+	j->too_late = !lease_may_send(&j->lease, clock_boot_ms());
+	return !j->too_late;
 }
 
 static void send_refresh(struct grant_job *j)
@@ -225,6 +233,7 @@ void grant_flight_begin(struct grant_job *j, const struct token_row *row)
 	memcpy(j->sub, row->sub.p, row->sub.n);
 	j->sub_len = row->sub.n;
 	j->retry_after_s = 0;
+	j->too_late = false;
 	j->lease = (struct lease){.generation = row->generation, .asked_at_ms = clock_boot_ms()};
 	broker_random(j->lease.attempt, sizeof j->lease.attempt);
 	if (j->leased)

@@ -109,21 +109,13 @@ static void begin_store(struct grant_job *j)
 	store(j);
 }
 
-/* The claims that a check is made for. */
-static enum err keep_claims(struct grant_job *j, const struct id_token_claims *claims)
-{
-	buf_add(&j->claims, claims->claims);
-	buf_add(&j->email, claims->email);
-	return buf_ok(&j->claims) && buf_ok(&j->email) ? ERR_OK : ERR_NOMEM;
-}
-
 static void on_id_token(void *arg, enum err e, const struct id_token_claims *claims,
 			const char *detail)
 {
 	struct grant_job *j = arg;
 
 	if (e == ERR_OK && j->kind == GRANT_JOB_CHECK)
-		e = keep_claims(j, claims);
+		e = login_claims_take(&j->claims, claims); /* what a check is made for */
 	if (e != ERR_OK)
 		buf_done(&j->id_token_sealed);
 	/* Nothing was checked: a check is made again. */

@@ -37,6 +37,7 @@ static void flight_done(struct http_flight *f, CURLcode code)
 {
 	struct http_response r = {.outcome = HTTP_UNKNOWN, .detail = ""};
 	struct http_client *c = f->client;
+	char *content_type = NULL;
 	long status = 0;
 
 	if (code == CURLE_OK && curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status) == 0 &&
@@ -45,6 +46,8 @@ static void flight_done(struct http_flight *f, CURLcode code)
 		r.status = (int)status;
 		r.body = buf_sv(&f->body);
 		r.retry_after = sv_of(f->retry_after, f->retry_after_n);
+		if (curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &content_type) == CURLE_OK)
+			r.content_type = sv_str(content_type);
 	} else {
 		r.outcome = f->sent ? HTTP_UNKNOWN : HTTP_NOT_SENT;
 		r.detail = code == CURLE_OK ? "status" : http_easy_failure(f, code);

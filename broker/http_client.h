@@ -37,10 +37,11 @@ enum http_outcome {
 /* Valid during the callback only; wiped after it. */
 struct http_response {
 	enum http_outcome outcome;
-	int status;	       /* 0 unless HTTP_ANSWERED */
-	struct sv body;	       /* empty unless HTTP_ANSWERED */
-	struct sv retry_after; /* as sent; empty: none */
-	const char *detail;    /* constant word for the log: what failed; "" when answered */
+	int status;		/* 0 unless HTTP_ANSWERED */
+	struct sv body;		/* empty unless HTTP_ANSWERED */
+	struct sv retry_after;	/* as sent; empty: none */
+	struct sv content_type; /* ditto */
+	const char *detail;	/* constant word for the log: what failed; "" when answered */
 };
 typedef void (*http_fn)(void *arg, const struct http_response *r);
 
@@ -48,8 +49,10 @@ struct http_request {
 	struct sv url; /* copied */
 	enum http_policy policy;
 	struct sv authorization; /* value of the header, copied; empty: none */
-	struct buf *form;	 /* POST of a form: content is taken, `form` left empty.
-				  * NULL: GET */
+	struct sv ca;	  /* PEM, in place of the system's authorities; outlives the flight */
+	struct sv client; /* PEM of private key and certificate, shown when asked for one; ditto */
+	struct buf *form; /* POST of a form: content is taken, `form` left empty.
+			   * NULL: GET */
 	bool (*before_send)(
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */

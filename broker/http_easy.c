@@ -125,6 +125,36 @@ static enum err set_limits(struct http_flight *f)
 	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
 }
 
+static struct curl_blob blob_of(struct sv s)
+{
+	/* Not const in libcurl's type; with NOCOPY it is only read. */
+	union {
+		const char *in;
+		void *out;
+	} u = {.in = s.p};
+
+	return (struct curl_blob){.data = u.out, .len = s.n, .flags = CURL_BLOB_NOCOPY};
+}
+
+static enum err set_tls(CURL *e, const struct http_request *r)
+{
+	struct curl_blob ca = blob_of(r->ca), client = blob_of(r->client);
+	CURLcode rc = CURLE_OK;
+
+	if (r->ca.n > 0) {
+		SET(CAINFO_BLOB, &ca);
+		SET(CAINFO, NULL); /* or the system's are trusted beside it */
+		SET(CAPATH, NULL);
+	}
+	if (r->client.n > 0) {
+		SET(SSLCERTTYPE, "PEM");
+		SET(SSLKEYTYPE, "PEM");
+		SET(SSLCERT_BLOB, &client);
+		SET(SSLKEY_BLOB, &client);
+	}
+	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err add_header(struct http_flight *f, struct sv name, struct sv value)
 {
 	struct curl_slist *more;
@@ -189,6 +219,8 @@ enum err http_easy_init(struct http_flight *f, const struct http_request *r)
 	if (f->easy == NULL)
 		return ERR_NOMEM;
 	e = set_limits(f);
+	if (e == ERR_OK)
+		e = set_tls(f->easy, r);
 	return e == ERR_OK ? set_request(f, r) : e;
 }
 

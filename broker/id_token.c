@@ -25,28 +25,8 @@ static enum jwt_refusal check_typ(struct json_object *o, const struct id_token_r
 static enum jwt_refusal check_iss(struct json_object *o, const struct id_token_rules *r,
 				  struct id_token *t)
 {
-	struct sv iss;
-
 	(void)t;
-	if (json_get_string(o, "iss", JSON_KEY_MAX * 2, &iss) != ERR_OK || !sv_eq(iss, r->issuer))
-		return JWT_ISS;
-	return JWT_NONE;
-}
-
-static bool ascii(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < ' ' || s.p[i] > '~')
-			return false;
-	return s.n > 0;
-}
-
-static bool no_controls(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return false;
-	return s.n > 0;
+	return jwt_iss(o, r->issuer);
 }
 
 static enum jwt_refusal check_sub(struct json_object *o, const struct id_token_rules *r,
@@ -54,7 +34,7 @@ static enum jwt_refusal check_sub(struct json_object *o, const struct id_token_r
 {
 	struct sv sub;
 
-	if (json_get_string(o, "sub", ID_TOKEN_SUB_MAX, &sub) != ERR_OK || !ascii(sub))
+	if (jwt_sub(o, &sub) != JWT_NONE || sub.n == 0)
 		return JWT_SUB;
 	if (r->expect.sub.n > 0 && !sv_eq(sub, r->expect.sub))
 		return JWT_SUB_CHANGED;
@@ -67,9 +47,12 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 {
 	/* A configured string is also NUL-terminated (config.h). */
 	const char *name = r->subject_claim.n == 0 ? "sub" : r->subject_claim.p;
-	struct sv s;
+	struct sv s = SV_NONE;
+	enum err e = json_get_string(o, name, JWT_SUB_MAX, &s);
 
-	if (json_get_string(o, name, ID_TOKEN_SUB_MAX, &s) != ERR_OK || !no_controls(s))
+	if (e == ERR_NOT_FOUND && r->userinfo_follows)
+		return JWT_NONE;
+	if (e != ERR_OK || !jwt_is_text(s))
 		return JWT_SUBJECT_CLAIM;
 	t->claims.subject = s;
 	return JWT_NONE;
@@ -78,22 +61,8 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 static enum jwt_refusal check_aud(struct json_object *o, const struct id_token_rules *r,
 				  struct id_token *t)
 {
-	struct json_object *a;
-	struct sv aud;
-	size_t n;
-
 	(void)t;
-	if (json_get_string(o, "aud", JSON_KEY_MAX, &aud) == ERR_OK)
-		return sv_eq(aud, r->client_id) ? JWT_NONE : JWT_AUD;
-	if (json_get_array(o, "aud", &a) != ERR_OK)
-		return JWT_AUD;
-	n = json_object_array_length(a);
-	if (n > ID_TOKEN_AUD_MAX || !json_array_has(a, r->client_id))
-		return JWT_AUD;
-	for (size_t i = 0; i < n; i++)
-		if (json_string_at(a, i, JSON_KEY_MAX, &aud) != ERR_OK || !sv_eq(aud, r->client_id))
-			return JWT_AUD_EXTRA;
-	return JWT_NONE;
+	return jwt_aud(o, r->client_id);
 }
 
 static enum jwt_refusal check_azp(struct json_object *o, const struct id_token_rules *r,
@@ -111,25 +80,17 @@ static enum jwt_refusal check_azp(struct json_object *o, const struct id_token_r
 static enum jwt_refusal check_time(struct json_object *o, const struct id_token_rules *r,
 				   struct id_token *t)
 {
-	int64_t exp, iat, nbf;
+	struct jwt_times times;
+	enum jwt_refusal why = jwt_times(o, r->now_s, &times);
 	enum err e;
 
-	if (json_get_date(o, "exp", &exp) != ERR_OK)
-		return JWT_EXP;
-	if (r->now_s >= exp + ID_TOKEN_SKEW_S)
-		return JWT_EXPIRED;
-	if (json_get_date(o, "iat", &iat) != ERR_OK || iat > r->now_s + ID_TOKEN_SKEW_S ||
-	    iat < r->now_s - ID_TOKEN_IAT_PAST_S)
-		return JWT_IAT;
-	e = json_get_date(o, "nbf", &nbf);
-	if (e != ERR_NOT_FOUND && (e != ERR_OK || nbf > r->now_s + ID_TOKEN_SKEW_S))
-		return JWT_NBF;
-	t->claims.iat_s = iat;
-	t->claims.auth_time_s = iat;
+	if (why != JWT_NONE)
+		return why;
+	t->claims.iat_s = times.iat_s;
+	t->claims.auth_time_s = times.iat_s;
 	e = json_get_date(o, "auth_time", &t->claims.auth_time_s);
 	t->claims.has_auth_time = e == ERR_OK;
-	if (e != ERR_NOT_FOUND &&
-	    (e != ERR_OK || t->claims.auth_time_s > r->now_s + ID_TOKEN_SKEW_S))
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || t->claims.auth_time_s > r->now_s + JWT_SKEW_S))
 		return JWT_AUTH_TIME;
 	return JWT_NONE;
 }
@@ -170,15 +131,20 @@ static enum jwt_refusal check_at_hash(struct json_object *o, const struct id_tok
 static enum jwt_refusal check_words(struct json_object *o, const struct id_token_rules *r,
 				    struct id_token *t)
 {
-	enum err e = json_get_string(o, "acr", ID_TOKEN_SUB_MAX, &t->claims.acr);
+	enum err e = json_get_string(o, "acr", JWT_SUB_MAX, &t->claims.acr);
 
 	(void)r;
-	if (e != ERR_NOT_FOUND && (e != ERR_OK || !no_controls(t->claims.acr)))
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || !jwt_is_text(t->claims.acr)))
 		return JWT_ACR;
-	e = json_get_string(o, "sid", ID_TOKEN_SUB_MAX, &t->claims.sid);
-	if (e != ERR_NOT_FOUND && (e != ERR_OK || !no_controls(t->claims.sid)))
-		return JWT_SID;
-	return JWT_NONE;
+	return jwt_sid(o, &t->claims.sid);
+}
+
+/* Back-Channel Logout 4.1: a logout token without typ and nonce looks like one of a refresh. */
+static enum jwt_refusal check_no_events(struct json_object *o, const struct id_token_rules *r,
+					struct id_token *t)
+{
+	(void)r, (void)t;
+	return json_object_object_get_ex(o, "events", NULL) ? JWT_EVENTS : JWT_NONE;
 }
 
 /* Last: what keep_claims does not name is neither stored nor logged. */
@@ -219,30 +185,79 @@ static enum jwt_refusal find_email(struct json_object *o, const struct id_token_
 	struct sv email;
 
 	(void)o, (void)r;
-	if (json_get_string(t->kept, "email", ID_TOKEN_SUB_MAX, &email) == ERR_OK &&
-	    no_controls(email))
+	if (json_get_string(t->kept, "email", JWT_SUB_MAX, &email) == ERR_OK && jwt_is_text(email))
 		t->claims.email = email;
 	return JWT_NONE;
 }
 
-enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
-				struct id_token *ret)
+static enum jwt_refusal run(const check_fn *checks, struct sv payload,
+			    const struct id_token_rules *rules, struct id_token *ret)
 {
-	static const check_fn checks[] = {check_typ,   check_iss,     check_aud, check_azp,
-					  check_time,  check_nonce,   check_sub, check_subject,
-					  check_words, check_at_hash, keep,	 find_email};
 	struct id_token t = {.payload = NULL};
 	enum jwt_refusal why = JWT_NONE;
 
-	if (json_strict_parse(payload, JOSE_TOKEN_MAX, &t.payload) != ERR_OK)
+	if (json_strict_parse(payload, ID_TOKEN_PAYLOAD_MAX, &t.payload) != ERR_OK)
 		return JWT_PAYLOAD;
-	for (size_t i = 0; i < ARRAY_LEN(checks) && why == JWT_NONE; i++)
-		why = checks[i](t.payload, rules, &t);
+	for (; *checks != NULL && why == JWT_NONE; checks++)
+		why = (*checks)(t.payload, rules, &t);
 	if (why != JWT_NONE)
 		id_token_done(&t);
 	else
 		*ret = t;
 	return why;
+}
+
+enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
+				struct id_token *ret)
+{
+	static const check_fn checks[] = {check_typ,	 check_no_events,
+					  check_iss,	 check_aud,
+					  check_azp,	 check_time,
+					  check_nonce,	 check_sub,
+					  check_subject, check_words,
+					  check_at_hash, keep,
+					  find_email,	 NULL};
+
+	return run(checks, payload, rules, ret);
+}
+
+static bool names(struct json_object *o, const char *claim)
+{
+	return json_object_object_get_ex(o, claim, NULL) != 0;
+}
+
+/* Core 5.3.2: a signed answer SHOULD say for whom it is; one that does must say us. */
+static enum jwt_refusal check_for_us(struct json_object *o, const struct id_token_rules *r,
+				     struct id_token *t)
+{
+	enum jwt_refusal why = names(o, "iss") ? check_iss(o, r, t) : JWT_NONE;
+	int64_t exp;
+
+	if (why == JWT_NONE && names(o, "aud"))
+		why = check_aud(o, r, t);
+	if (why != JWT_NONE || !names(o, "exp"))
+		return why;
+	if (json_get_date(o, "exp", &exp) != ERR_OK)
+		return JWT_EXP;
+	return r->now_s >= exp + JWT_SKEW_S ? JWT_EXPIRED : JWT_NONE;
+}
+
+enum jwt_refusal userinfo_check(struct sv payload, const struct id_token_rules *rules,
+				struct id_token *ret)
+{
+	static const check_fn checks[] = {check_sub, check_subject, keep, find_email, NULL};
+
+	return run(checks, payload, rules, ret);
+}
+
+enum jwt_refusal userinfo_check_signed(struct sv payload, const struct id_token_rules *rules,
+				       struct id_token *ret)
+{
+	static const check_fn checks[] = {
+	    check_typ, check_no_events, check_for_us, check_sub, check_subject,
+	    keep,      find_email,	NULL};
+
+	return run(checks, payload, rules, ret);
 }
 
 void id_token_done(struct id_token *t)

@@ -129,22 +129,20 @@ enum jwt_refusal jose_parse(struct sv jwt, enum config_alg pinned, struct jose_t
 	return ret->signature_n == 0 ? JWT_SIGNATURE : JWT_NONE;
 }
 
-static bool key_fits(enum config_alg alg, const EVP_PKEY *key)
+enum jose_key_type jose_key_type_of(const EVP_PKEY *key)
 {
 	char group[32];
 	size_t n;
 
-	switch (jose_key_type(alg)) {
-	case JOSE_KEY_RSA:
-		return EVP_PKEY_is_a(key, "RSA") == 1;
-	case JOSE_KEY_P256:
-		return EVP_PKEY_is_a(key, "EC") == 1 &&
-		       EVP_PKEY_get_group_name(key, group, sizeof group, &n) == 1 &&
-		       strcmp(group, "prime256v1") == 0;
-	case JOSE_KEY_ED25519:
-		return EVP_PKEY_is_a(key, "ED25519") == 1;
-	}
-	return false;
+	if (EVP_PKEY_is_a(key, "RSA") == 1)
+		return JOSE_KEY_RSA;
+	if (EVP_PKEY_is_a(key, "ED25519") == 1)
+		return JOSE_KEY_ED25519;
+	if (EVP_PKEY_is_a(key, "EC") == 1 &&
+	    EVP_PKEY_get_group_name(key, group, sizeof group, &n) == 1 &&
+	    strcmp(group, "prime256v1") == 0)
+		return JOSE_KEY_P256;
+	return 0;
 }
 
 /* r || s, which has exactly one length (RFC 7518 3.4), to DER. */
@@ -174,7 +172,7 @@ static bool ecdsa_der(const struct jose_token *t, unsigned char out[P256_DER_MAX
 	return true;
 }
 
-static bool set_padding(enum config_alg alg, EVP_PKEY_CTX *ctx)
+bool jose_set_padding(enum config_alg alg, EVP_PKEY_CTX *ctx)
 {
 	switch (alg) {
 	case ALG_RS256:
@@ -200,7 +198,7 @@ enum err jose_verify(const struct jose_token *t, EVP_PKEY *key)
 	EVP_PKEY_CTX *pctx = NULL; /* owned by ctx */
 	bool ok;
 
-	if (!key_fits(alg, key))
+	if (jose_key_type_of(key) != jose_key_type(alg))
 		return ERR_CRYPTO;
 	if (alg == ALG_ES256) {
 		if (!ecdsa_der(t, der, &sig_n))
@@ -216,7 +214,7 @@ enum err jose_verify(const struct jose_token *t, EVP_PKEY *key)
 	ok = ctx != NULL &&
 	     EVP_DigestVerifyInit(ctx, &pctx, alg == ALG_EDDSA ? NULL : EVP_sha256(), NULL, key) ==
 		 1 &&
-	     set_padding(alg, pctx) &&
+	     jose_set_padding(alg, pctx) &&
 	     EVP_DigestVerify(ctx, sig, sig_n, (const unsigned char *)t->signing_input.p,
 			      t->signing_input.n) == 1;
 	EVP_MD_CTX_free(ctx);

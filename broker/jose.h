@@ -21,6 +21,8 @@
 #define JOSE_KID_MAX 256
 #define JOSE_TYP_MAX 64
 #define JOSE_SIGNATURE_MAX 1024 /* RSA 8192 */
+#define JOSE_RSA_BITS_MIN 2048
+#define JOSE_RSA_BITS_MAX 8192
 
 /* kty and crv of a key, as far as our algorithms need them. */
 enum jose_key_type { JOSE_KEY_RSA = 1, JOSE_KEY_P256, JOSE_KEY_ED25519 };
@@ -49,6 +51,12 @@ WARN_UNUSED enum jwt_refusal jose_parse(struct sv jwt, enum config_alg pinned,
 
 /* The type of key that an algorithm works with. */
 enum jose_key_type jose_key_type(enum config_alg alg);
+
+/* Of a key; 0: one that none of our algorithms works with. */
+enum jose_key_type jose_key_type_of(const EVP_PKEY *key);
+
+/* Padding, salt and mask of an RSA algorithm, for verifying and signing alike; true for others. */
+bool jose_set_padding(enum config_alg alg, EVP_PKEY_CTX *ctx);
 
 /* ERR_OK only if the signature holds under `key`, whose type is checked too. ERR_CRYPTO. */
 WARN_UNUSED enum err jose_verify(const struct jose_token *t, EVP_PKEY *key);

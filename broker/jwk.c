@@ -8,8 +8,6 @@
 #include "broker/jwks.h"
 #include "common/b64.h"
 
-#define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 8192
 #define RSA_E_MAX 8 /* bytes */
 #define COORDINATE 32
 
@@ -17,7 +15,7 @@ static enum err octets(struct json_object *o, const char *name, unsigned char *o
 		       size_t *ret_n)
 {
 	struct sv text;
-	enum err e = json_get_string(o, name, B64URL_LEN(RSA_BITS_MAX / 8 + 1), &text);
+	enum err e = json_get_string(o, name, B64URL_LEN(JOSE_RSA_BITS_MAX / 8 + 1), &text);
 
 	return e == ERR_OK ? b64url_decode(text, out, max, ret_n) : ERR_SYNTAX;
 }
@@ -41,7 +39,7 @@ static EVP_PKEY *build(const char *type, OSSL_PARAM_BLD **bld)
 
 static enum err read_rsa(struct json_object *o, EVP_PKEY **ret)
 {
-	unsigned char n[RSA_BITS_MAX / 8], exponent[RSA_E_MAX];
+	unsigned char n[JOSE_RSA_BITS_MAX / 8], exponent[RSA_E_MAX];
 	size_t n_len = 0, e_len = 0;
 	BIGNUM *bn = NULL, *be = NULL;
 	OSSL_PARAM_BLD *bld = NULL;
@@ -53,8 +51,9 @@ static enum err read_rsa(struct json_object *o, EVP_PKEY **ret)
 		return ERR_SYNTAX;
 	bn = BN_bin2bn(n, (int)n_len, NULL);
 	be = BN_bin2bn(exponent, (int)e_len, NULL);
-	ok = bn != NULL && be != NULL && BN_num_bits(bn) >= RSA_BITS_MIN &&
-	     BN_num_bits(bn) <= RSA_BITS_MAX && BN_is_odd(bn) && BN_is_odd(be) && !BN_is_one(be);
+	ok = bn != NULL && be != NULL && BN_num_bits(bn) >= JOSE_RSA_BITS_MIN &&
+	     BN_num_bits(bn) <= JOSE_RSA_BITS_MAX && BN_is_odd(bn) && BN_is_odd(be) &&
+	     !BN_is_one(be);
 	if (ok && (bld = OSSL_PARAM_BLD_new()) != NULL &&
 	    OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, bn) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, be) == 1)

@@ -33,6 +33,9 @@
 	X(AUTH_TIME, "auth_time")                                                                  \
 	X(ACR, "acr")                                                                              \
 	X(SID, "sid")                                                                              \
+	X(JTI, "jti")                                                                              \
+	X(NOBODY, "nobody")	      /* a logout token with neither sub nor sid */                \
+	X(EVENTS, "events")	      /* not there in a logout token, or there in another */       \
 	X(CLAIMS_SIZE, "claims_size") /* keep_claims keeps more than a session may hold */         \
 	X(NO_KEYS, "no_keys")	      /* the key set is not to be had */                           \
 	X(MEMORY, "memory")

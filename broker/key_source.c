@@ -10,17 +10,17 @@
 struct key_source {
 	struct http_client *http;
 	enum http_policy policy;
-	struct sv name;
+	struct sv name, ca;
 	struct buf uri;
 	struct jwks *keys;
 	int64_t fetched_at_ms, failed_at_ms; /* 0: never */
-	struct bucket unknown;
+	struct bucket unknown[KEY_ASKERS];
 	struct http_flight *flight;
 	TAILQ_HEAD(waiters, key_waiter) waiters;
 };
 
 enum err key_source_new(struct http_client *http, enum http_policy policy, struct sv name,
-			struct key_source **ret)
+			struct sv ca, struct key_source **ret)
 {
 	struct key_source *ks = calloc(1, sizeof *ks);
 
@@ -29,8 +29,11 @@ enum err key_source_new(struct http_client *http, enum http_policy policy, struc
 	ks->http = http;
 	ks->policy = policy;
 	ks->name = name;
+	ks->ca = ca;
 	buf_init(&ks->uri, HTTP_URL_MAX);
-	bucket_init(&ks->unknown, KEYS_UNKNOWN_BURST, KEYS_UNKNOWN_EVERY_MS, clock_boot_ms());
+	for (size_t i = 0; i < KEY_ASKERS; i++)
+		bucket_init(&ks->unknown[i], KEYS_UNKNOWN_BURST, KEYS_UNKNOWN_EVERY_MS,
+			    clock_boot_ms());
 	TAILQ_INIT(&ks->waiters);
 	*ret = ks;
 	return ERR_OK;
@@ -66,9 +69,9 @@ bool key_source_wants_fetch(struct key_source *ks)
 	return ks->failed_at_ms == 0 || now - ks->failed_at_ms >= KEYS_RETRY_MS;
 }
 
-bool key_source_allows_unknown(struct key_source *ks)
+bool key_source_allows_unknown(struct key_source *ks, enum key_asker asker)
 {
-	return bucket_take(&ks->unknown, clock_boot_ms());
+	return bucket_take(&ks->unknown[asker], clock_boot_ms());
 }
 
 static void wake(struct key_source *ks)
@@ -112,8 +115,11 @@ static void on_answer(void *arg, const struct http_response *r)
 
 enum err key_source_fetch(struct key_source *ks, struct key_waiter *w)
 {
-	struct http_request r = {
-	    .url = buf_sv(&ks->uri), .policy = ks->policy, .fn = on_answer, .arg = ks};
+	struct http_request r = {.url = buf_sv(&ks->uri),
+				 .policy = ks->policy,
+				 .ca = ks->ca,
+				 .fn = on_answer,
+				 .arg = ks};
 	enum err e = ERR_OK;
 
 	if (ks->uri.n == 0)

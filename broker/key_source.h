@@ -22,6 +22,10 @@
 
 struct key_source;
 
+/* Who brings the token whose key is looked for: the provider itself over a connection that we made,
+ * or anybody. Each has a bucket of its own. */
+enum key_asker { KEYS_FOR_PROVIDER = 0, KEYS_FOR_STRANGER, KEY_ASKERS };
+
 /* In the waiting object's own memory; fn is called once, from the loop, unless canceled. */
 struct key_waiter {
 	TAILQ_ENTRY(key_waiter) link;
@@ -30,9 +34,9 @@ struct key_waiter {
 	void *arg;
 };
 
-/* `name` of the provider, for the log; outlives it. */
+/* `name` of the provider, for the log, and `ca` of http_request; both outlive it. */
 WARN_UNUSED enum err key_source_new(struct http_client *http, enum http_policy policy,
-				    struct sv name, struct key_source **ret);
+				    struct sv name, struct sv ca, struct key_source **ret);
 /* Nobody waits any more. */
 void key_source_free(struct key_source **ks);
 
@@ -44,8 +48,8 @@ const struct jwks *key_source_keys(struct key_source *ks);
 
 /* Whether a question should fetch first. */
 bool key_source_wants_fetch(struct key_source *ks);
-/* The same for a key that is not in the set; takes a token from the bucket. */
-bool key_source_allows_unknown(struct key_source *ks);
+/* The same for a key that is not in the set; takes a token from the asker's bucket. */
+bool key_source_allows_unknown(struct key_source *ks, enum key_asker asker);
 
 /* Starts a fetch or joins the one under way; w may be NULL. An error: w is not called. */
 WARN_UNUSED enum err key_source_fetch(struct key_source *ks, struct key_waiter *w);

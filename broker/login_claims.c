@@ -3,7 +3,7 @@
 #include "broker/id_token.h"
 #include "broker/json_strict.h"
 
-#define TEXT_MAX (ID_TOKEN_CLAIMS_MAX + 8 * ID_TOKEN_SUB_MAX)
+#define TEXT_MAX (ID_TOKEN_CLAIMS_MAX + 8 * JWT_SUB_MAX)
 
 /* Into room that was made before: nothing moves. */
 static struct sv copy(struct buf *b, struct sv s)
@@ -48,19 +48,20 @@ static enum err put(struct json_object *to, const char *name, struct json_object
 /* `add` over `base`. */
 static enum err merge(struct json_object *base, struct json_object *add)
 {
+	struct json_object_iterator at = json_object_iter_begin(add);
+	const struct json_object_iterator end = json_object_iter_end(add);
 	bool has_email = json_object_object_get_ex(add, "email", NULL);
 	enum err rc = ERR_OK;
 
 	if (has_email)
 		json_object_object_del(base, "email_verified"); /* of another address */
-	json_object_object_foreach(add, name, value)
-	{
+	for (; rc == ERR_OK && !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *name = json_object_iter_peek_name(&at);
+
 		if (is(name, "sub") || is(name, "iss") ||
 		    (is(name, "email_verified") && !has_email))
 			continue;
-		rc = put(base, name, value);
-		if (rc != ERR_OK)
-			break;
+		rc = put(base, name, json_object_iter_peek_value(&at));
 	}
 	return rc;
 }

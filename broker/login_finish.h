@@ -12,6 +12,8 @@
 #include "broker/login_claims.h"
 #include "broker/login_transaction.h"
 
+#define GRANT_ID_LEN 16
+
 /* Lives from the message to its answer; each step is a callback of the one before. */
 struct finish {
 	struct request *request;
@@ -27,7 +29,7 @@ struct finish {
 	bool replaces;
 	bool parked; /* the response was put away by login_park() */
 	int64_t begun_ms, ttl_ms;
-	unsigned char session[IPC_SECRET_LEN];
+	unsigned char session[IPC_SECRET_LEN], id_hash[CRYPT_SHA256_LEN], grant_id[GRANT_ID_LEN];
 	struct buf refresh_sealed, id_token_sealed, access_sealed;
 	struct login_claims claims;
 };

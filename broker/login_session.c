@@ -2,12 +2,12 @@
 #include <stdlib.h>
 
 #include "broker/login_finish.h"
+#include "broker/prefetch.h"
 #include "broker/token_row.h"
 #include "common/clock.h"
 #include "common/log.h"
 
 #define DAY_S 86400
-#define GRANT_ID_LEN 16
 
 /* Our own failure, or none: then a callback goes on. */
 static void finish_failed(struct finish *f, enum err rc)
@@ -35,6 +35,8 @@ static void on_created(void *arg, enum err e, const struct pg_rows *rows)
 		finish_fail(f, IPC_ERROR_STALE, "revoked_meanwhile");
 		return;
 	}
+	prefetch(f->request->broker, f->request->edition, f->app,
+		 sv_of((const char *)f->grant_id, sizeof f->grant_id), f->id_hash);
 	m.session = sv_of((const char *)f->session, sizeof f->session);
 	m.day = (uint32_t)(clock_wall_s() / DAY_S);
 	m.return_to = buf_sv(&f->return_to);
@@ -71,18 +73,29 @@ static struct sv printable(struct sv s, char *room, size_t len)
 	return sv_of(room, n);
 }
 
+/* Without a refresh token nobody can ask again. */
+static int64_t revalidate_ms(const struct finish *f)
+{
+	if (f->app->revalidate_ms > 0 && f->refresh_token == NULL) {
+		log_warn("session_not_revalidated", KS("app", f->app->name),
+			 KS("provider", f->app->provider->name), K("why", "no refresh token came"),
+			 K("then", "the session lives to its own limits"));
+		return 0;
+	}
+	return f->app->revalidate_ms;
+}
+
 static enum err insert_session(struct finish *f, struct sv grant_id)
 {
 	const struct login_claims *claims = &f->claims;
-	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl;
-	unsigned char id_hash[CRYPT_SHA256_LEN];
+	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl, revalidate;
 	char agent[512];
 	struct sv user_agent = printable(f->user_agent, agent, sizeof agent);
-	enum err rc = crypt_sha256(sv_of((const char *)f->session, sizeof f->session), id_hash);
+	enum err rc = crypt_sha256(sv_of((const char *)f->session, sizeof f->session), f->id_hash);
 
 	if (rc != ERR_OK)
 		return rc;
-	const struct pg_param params[] = {PG_BYTES(id_hash, sizeof id_hash),
+	const struct pg_param params[] = {PG_BYTES(f->id_hash, sizeof f->id_hash),
 					  PG_SV(f->app->name),
 					  PG_SV(f->app->provider->name),
 					  PG_SV(f->app->provider->issuer),
@@ -105,18 +118,18 @@ static enum err insert_session(struct finish *f, struct sv grant_id)
 					  sql_bytes_or_null(buf_sv(&f->access_sealed)),
 					  sql_i64(&ttl, f->ttl_ms),
 					  PG_SV(f->client),
-					  PG_SV(user_agent)};
+					  PG_SV(user_agent),
+					  sql_i64(&revalidate, revalidate_ms(f))};
 
 	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
 }
 
 static void make_session(struct finish *f)
 {
-	char id[GRANT_ID_LEN];
-	struct sv grant_id = sv_of(id, sizeof id);
+	struct sv grant_id = sv_of((const char *)f->grant_id, sizeof f->grant_id);
 	enum err rc;
 
-	broker_random(id, sizeof id);
+	broker_random(f->grant_id, sizeof f->grant_id);
 	broker_random(f->session, sizeof f->session);
 	rc = seal_tokens(f, grant_id);
 	if (rc == ERR_OK)

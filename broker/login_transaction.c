@@ -136,7 +136,7 @@ const char *login_transaction_unmet(const struct login_transaction *t,
 		return NULL;
 	if (!claims->has_auth_time)
 		return "auth_time_missing";
-	if (claims->auth_time_s < begun_s - (int64_t)t->max_age_s - ID_TOKEN_SKEW_S)
+	if (claims->auth_time_s < begun_s - (int64_t)t->max_age_s - JWT_SKEW_S)
 		return "max_age_unmet";
 	return NULL;
 }

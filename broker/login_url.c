@@ -125,15 +125,21 @@ void url_with_query(struct buf *b, struct sv endpoint, struct sv parameters)
 	buf_add(b, parameters);
 }
 
+void logout_form_compose(struct buf *b, const struct logout_url *u)
+{
+	add(b, "client_id", u->client_id);
+	add(b, "post_logout_redirect_uri", u->post_logout_redirect_uri);
+	add(b, "state", u->state);
+	if (u->id_token_hint.n > 0)
+		add(b, "id_token_hint", u->id_token_hint);
+}
+
 void logout_url_compose(struct buf *b, const struct logout_url *u)
 {
 	struct buf parameters;
 
 	buf_init(&parameters, b->max);
-	add(&parameters, "client_id", u->client_id);
-	add(&parameters, "post_logout_redirect_uri", u->post_logout_redirect_uri);
-	if (u->id_token_hint.n > 0)
-		add(&parameters, "id_token_hint", u->id_token_hint);
+	logout_form_compose(&parameters, u);
 	if (!buf_ok(&parameters))
 		b->failed = true;
 	url_with_query(b, u->endpoint, buf_sv(&parameters));

@@ -30,12 +30,16 @@ void login_pushed_compose(struct buf *b, struct sv client_id, struct sv request_
 /* Appends the URL of an endpoint, which may have a query of its own, with parameters. */
 void url_with_query(struct buf *b, struct sv endpoint, struct sv parameters);
 
+/* state means nothing to us when it comes back: where it leads, nothing happens. */
 struct logout_url {
 	struct sv endpoint; /* end_session_endpoint */
-	struct sv client_id, post_logout_redirect_uri;
+	struct sv client_id, post_logout_redirect_uri, state;
 	struct sv id_token_hint; /* empty: none */
 };
 void logout_url_compose(struct buf *b, const struct logout_url *u);
+
+/* The same as a form, to post to the endpoint. */
+void logout_form_compose(struct buf *b, const struct logout_url *u);
 
 /* The `error` of an authorization response; silent: the request said prompt=none. */
 enum ipc_error login_error_meaning(struct sv error, bool silent);

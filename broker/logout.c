@@ -5,7 +5,10 @@
 #include "broker/login_url.h"
 #include "broker/revocation.h"
 #include "broker/token_memory.h"
+#include "common/b64.h"
 #include "common/log.h"
+
+#define LOGOUT_STATE_BYTES 16
 
 struct logout_call {
 	struct request *request;
@@ -20,28 +23,70 @@ static void call_free(struct logout_call *c)
 	free(c);
 }
 
-/* The hint only where it is asked for: it puts a token into a URL. */
-static void open_hint(const struct logout_call *c, const struct pg_rows *rows, struct secret **ret)
+/* NULL where none is asked for, or there is none. */
+static struct secret *open_hint(const struct logout_call *c, const struct pg_rows *rows)
 {
 	struct vault_label label =
 	    token_id_token_label(pg_rows_sv(rows, 0, 3), pg_rows_i64(rows, 0, 4));
 	struct sv sealed = pg_rows_sv(rows, 0, 2);
+	struct secret *hint = NULL;
 	enum err rc = ERR_OK;
 
 	if (c->app->id_token_hint && sealed.n > 0)
-		rc = vault_open(c->request->broker->ring, &label, sealed, ret);
+		rc = vault_open(c->request->broker->ring, &label, sealed, &hint);
 	if (rc != ERR_OK)
 		log_warn("id_token_not_opened", K("why", err_text(rc)),
 			 K("then", "logout goes without id_token_hint"));
+	return hint;
+}
+
+/* RP-Initiated Logout 2. Whatever is too long is left out: the local logout is done already.
+ * SECURITY: with logout_method = post no address has the token, whoever asks. */
+static void send_on(const struct logout_call *c, const struct pg_rows *rows, struct buf *url,
+		    struct buf *form, struct ipc_logged_out *m)
+{
+	const struct provider_metadata *meta =
+	    provider_metadata(edition_provider(c->request->edition, c->app->provider->name));
+	char random[LOGOUT_STATE_BYTES], state[B64URL_LEN(LOGOUT_STATE_BYTES)];
+	struct logout_url u = {.client_id = c->app->provider->client_id,
+			       .post_logout_redirect_uri = buf_sv(&c->target)};
+	struct sv hint = SV_NONE;
+	struct secret *id_token;
+
+	if (meta == NULL || meta->end_session_endpoint.n == 0)
+		return;
+	broker_random(random, sizeof random);
+	u.state = sv_of(state, b64url_encode(random, sizeof random, state));
+	u.endpoint = meta->end_session_endpoint;
+	id_token = open_hint(c, rows);
+	if (id_token != NULL)
+		hint = secret_view(id_token);
+	if (c->app->logout_method == LOGOUT_GET)
+		u.id_token_hint = hint;
+	logout_url_compose(url, &u);
+	if (!buf_ok(url) && hint.n > 0) {
+		u.id_token_hint = SV_NONE;
+		buf_clear(url);
+		logout_url_compose(url, &u);
+	}
+	if (buf_ok(url))
+		m->redirect_url = buf_sv(url);
+	if (c->app->logout_method == LOGOUT_POST) {
+		u.id_token_hint = hint;
+		logout_form_compose(form, &u);
+		if (buf_ok(form)) {
+			m->action = u.endpoint;
+			m->form = buf_sv(form);
+		}
+	}
+	secret_free(&id_token);
 }
 
 static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct logout_call *c = arg;
-	const struct provider_metadata *meta;
 	struct ipc_logged_out m = {0};
-	struct secret *hint = NULL;
-	struct buf url, packet;
+	struct buf url, form, packet;
 	enum err rc;
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
@@ -50,21 +95,11 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 		return;
 	}
 	buf_init(&url, IPC_URL_MAX);
-	meta = provider_metadata(edition_provider(c->request->edition, c->app->provider->name));
+	buf_init(&form, IPC_FORM_MAX);
 	m.sessions = (uint32_t)pg_rows_i64(rows, 0, 0);
 	m.redirect_url = buf_sv(&c->target);
-	if (m.sessions > 0 && meta != NULL && meta->end_session_endpoint.n > 0) {
-		struct logout_url u = {.endpoint = meta->end_session_endpoint,
-				       .client_id = c->app->provider->client_id,
-				       .post_logout_redirect_uri = buf_sv(&c->target)};
-
-		open_hint(c, rows, &hint);
-		if (hint != NULL)
-			u.id_token_hint = secret_view(hint);
-		logout_url_compose(&url, &u);
-		if (buf_ok(&url))
-			m.redirect_url = buf_sv(&url);
-	}
+	if (m.sessions > 0)
+		send_on(c, rows, &url, &form, &m);
 	log_info("logout", KS("app", c->app->name), KU("sessions", m.sessions),
 		 K("correlation", c->request->correlation));
 	if (m.sessions > 0)
@@ -73,8 +108,8 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	buf_init(&packet, IPC_FRAME_MAX);
 	rc = ipc_encode_logged_out(&packet, c->request->id, &m);
 	request_answer(&c->request, rc, &packet);
-	secret_free(&hint);
 	buf_done(&url);
+	buf_done(&form);
 	call_free(c);
 }
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/client_credential.h"
+#include "broker/jwks.h"
 #include "common/contract.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -11,11 +13,13 @@
 
 #define DEFAULT_CONFIG "/etc/bff/bff.conf"
 
-enum mode { MODE_RUN = 1, MODE_TEST, MODE_VERSION, MODE_KEY };
+enum mode { MODE_RUN = 1, MODE_TEST, MODE_VERSION, MODE_KEY, MODE_JWKS };
 
 static const char usage[] =
     "usage: bff-broker [-c FILE]      run in the foreground\n"
     "       bff-broker -t [-c FILE]   check the configuration and the secrets\n"
+    "       bff-broker -j PROVIDER [-c FILE]\n"
+    "                                 print the public keys to register at the provider\n"
     "       bff-broker -k             print a fresh line for the key ring\n"
     "       bff-broker -V             print the version\n";
 
@@ -39,6 +43,50 @@ static int print_key(void)
 	     fwrite(line.p, 1, line.n, stdout) == line.n && fflush(stdout) == 0;
 	buf_done(&line);
 	return ok ? CONTRACT_EXIT_OK : CONTRACT_EXIT_ERROR;
+}
+
+static enum err write_jwks(const struct config *c, const char *name, struct buf *out,
+			   struct errmsg *e)
+{
+	const struct config_provider *p = config_provider(c, sv_str(name));
+	struct client_credential *credential = NULL;
+	enum err rc;
+
+	if (p == NULL)
+		return errmsg_set(e, ERR_CONFIG, "there is no provider \"%s\"", name);
+	if (p->client_auth != CLIENT_PRIVATE_KEY_JWT)
+		return errmsg_set(
+		    e, ERR_CONFIG,
+		    "%s:%u: client_auth: expected private_key_jwt, no other has keys to "
+		    "publish",
+		    p->place.file, p->place.line);
+	rc = client_credential_read(c, p, &credential, e);
+	if (rc != ERR_OK)
+		return rc;
+	rc = client_keys_print(credential->keys, out);
+	client_credential_free(&credential);
+	return rc == ERR_OK ? rc : errmsg_set(e, rc, "%s", err_text(rc));
+}
+
+static int print_jwks(const char *path, const char *name)
+{
+	struct config *c = NULL;
+	struct buf out;
+	struct errmsg e;
+	enum err rc = config_load(path, &c, &e);
+
+	buf_init(&out, JWKS_BYTES_MAX);
+	if (rc == ERR_OK)
+		rc = write_jwks(c, name, &out, &e);
+	config_free(&c);
+	if (rc == ERR_OK)
+		(void)printf(SV_FMT "\n", SV_ARG(buf_sv(&out)));
+	else
+		(void)fprintf(stderr, "bff-broker: %s\n", e.text);
+	buf_done(&out);
+	if (rc != ERR_OK)
+		return CONTRACT_EXIT_CONFIG;
+	return fflush(stdout) == 0 ? CONTRACT_EXIT_OK : CONTRACT_EXIT_ERROR;
 }
 
 static int test_config(const char *path)
@@ -98,7 +146,7 @@ static int run(const char *path)
 
 int main(int argc, char **argv)
 {
-	const char *path = DEFAULT_CONFIG;
+	const char *path = DEFAULT_CONFIG, *provider = NULL;
 	enum mode mode = MODE_RUN;
 	struct errmsg e;
 	int option;
@@ -107,10 +155,14 @@ int main(int argc, char **argv)
 	if (sandbox_harden(&e) != ERR_OK)
 		return fatal("sandbox", &e, ERR_IO);
 	(void)signal(SIGPIPE, SIG_IGN);
-	while ((option = getopt(argc, argv, "c:tkV")) != -1) {
+	while ((option = getopt(argc, argv, "c:j:tkV")) != -1) {
 		switch (option) {
 		case 'c':
 			path = optarg;
+			break;
+		case 'j':
+			provider = optarg;
+			mode = MODE_JWKS;
 			break;
 		case 't':
 			mode = MODE_TEST;
@@ -133,6 +185,8 @@ int main(int argc, char **argv)
 	switch (mode) {
 	case MODE_KEY:
 		return print_key();
+	case MODE_JWKS:
+		return print_jwks(path, provider);
 	case MODE_TEST:
 		return test_config(path);
 	case MODE_VERSION:

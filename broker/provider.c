@@ -101,7 +101,10 @@ static void on_discovery(void *arg, const struct http_response *r)
 
 	p->flight = NULL;
 	if (r->outcome == HTTP_ANSWERED && r->status == 200)
-		e = discovery_parse(r->body, p->config->issuer, p->policy, &d, &detail);
+		e = discovery_parse(r->body, p->config->issuer, p->policy,
+				    p->config->client_auth == CLIENT_TLS ? DISCOVERY_MUTUAL_TLS
+									 : DISCOVERY_PLAIN,
+				    &d, &detail);
 	if (e == ERR_OK)
 		discovery_had(p, &d);
 	else
@@ -111,7 +114,8 @@ static void on_discovery(void *arg, const struct http_response *r)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct provider *p = arg;
-	struct http_request r = {.policy = p->policy, .fn = on_discovery, .arg = p};
+	struct http_request r = {
+	    .policy = p->policy, .ca = buf_sv(&p->credential->ca), .fn = on_discovery, .arg = p};
 	struct buf url;
 	enum err e;
 
@@ -128,7 +132,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 enum err provider_new(struct event_base *base, struct http_client *http,
-		      const struct config_provider *config, struct secret **client_secret,
+		      const struct config_provider *config, struct client_credential **credential,
 		      struct provider **ret)
 {
 	struct provider *p = calloc(1, sizeof *p);
@@ -142,14 +146,13 @@ enum err provider_new(struct event_base *base, struct http_client *http,
 	p->traits = traits_of(config);
 	TAILQ_INIT(&p->calls);
 	p->timer = evtimer_new(base, on_timer, p);
-	if (p->timer == NULL || key_source_new(http, p->policy, config->name, &p->keys) != ERR_OK) {
+	if (p->timer == NULL || key_source_new(http, p->policy, config->name,
+					       buf_sv(&(*credential)->ca), &p->keys) != ERR_OK) {
 		provider_free(&p);
 		return ERR_NOMEM;
 	}
-	if (client_secret != NULL) {
-		p->client_secret = *client_secret;
-		*client_secret = NULL;
-	}
+	p->credential = *credential;
+	*credential = NULL;
 	again_in(p, 0);
 	*ret = p;
 	return ERR_OK;
@@ -169,7 +172,7 @@ void provider_free(struct provider **ret_p)
 	if (p->timer != NULL)
 		event_free(p->timer);
 	discovery_free(&p->discovery);
-	secret_free(&p->client_secret);
+	client_credential_free(&p->credential);
 	free(p);
 	*ret_p = NULL;
 }

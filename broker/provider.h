@@ -14,9 +14,9 @@
 
 #include "common/buf.h"
 #include "common/config.h"
-#include "common/secret.h"
 
-struct http_client; /* http_client.h: curl multi on the loop */
+struct client_credential; /* client_credential.h: secret, keys, authorities */
+struct http_client;	  /* http_client.h: curl multi on the loop */
 struct provider;
 
 /* Borrowed until the provider next refreshes its metadata: copy across a turn of the loop. An
@@ -28,10 +28,11 @@ struct provider_metadata {
 	bool require_pushed;	      /* RFC 9126 5 */
 };
 
-/* Starts discovery. Takes *client_secret (may be NULL). `config` outlives it. */
+/* Starts discovery. Takes *credential, which is that of `config`, on success. `config` outlives it.
+ */
 WARN_UNUSED enum err provider_new(struct event_base *base, struct http_client *http,
 				  const struct config_provider *config,
-				  struct secret **client_secret, struct provider **ret);
+				  struct client_credential **credential, struct provider **ret);
 /* Pending callbacks are called with ERR_CANCELED. Not from within a callback of this provider. */
 void provider_free(struct provider **p);
 
@@ -144,10 +145,19 @@ WARN_UNUSED enum err provider_id_token(struct provider *p, struct sv jwt,
 				       const struct id_token_expect *expect,
 				       provider_id_token_fn fn, void *arg);
 
+/* A logout token (Back-Channel Logout 2.6), all of it; it comes from a stranger. The token is valid
+ * during the callback only. e: ERR_CRYPTO (refused), ERR_UNAVAILABLE (no keys to be had now). */
+struct logout_token;
+typedef void (*provider_logout_token_fn)(void *arg, enum err e, const struct logout_token *t,
+					 const char *detail);
+WARN_UNUSED enum err provider_logout_token(struct provider *p, struct sv jwt,
+					   provider_logout_token_fn fn, void *arg);
+
 /* UserInfo (OIDC Core 5.3) with the access token of the login, JSON or signed (5.3.2); its sub must
  * be `sub`, the ID token's. e: ERR_CRYPTO (refused: the whole answer is not believed), ERR_DENIED
  * (401, 403: the access token is no longer good), ERR_UNAVAILABLE. Of claims only what UserInfo
- * carries is set (sub, subject, email, claims); the caller merges. */
+ * carries is set (sub, subject, email, claims); the caller merges. The call itself: ERR_UNSUPPORTED
+ * where metadata have no userinfo_endpoint, ERR_SYNTAX without `sub`. */
 WARN_UNUSED enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv sub,
 				       provider_id_token_fn fn, void *arg);
 

@@ -129,16 +129,23 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	struct provider *p = rq->call.provider;
 	struct http_request r = {.url = url,
 				 .policy = p->policy,
+				 .ca = buf_sv(&p->credential->ca),
 				 .form = form,
 				 .before_send = before_send,
 				 .before_arg = rq->arg,
 				 .fn = fn,
 				 .arg = rq};
+	const struct client_auth auth = {.provider = p->config,
+					 .credential = p->credential,
+					 .rsa = p->discovery->assertion_rsa,
+					 .now_s = clock_wall_s()};
 	struct buf authorization;
 	enum err e;
 
+	if (p->config->client_auth == CLIENT_TLS)
+		r.client = secret_view(p->credential->secret);
 	buf_init(&authorization, AUTHORIZATION_MAX);
-	e = client_auth_apply(p->config, secret_view(p->client_secret), form, &authorization);
+	e = client_auth_apply(&auth, form, &authorization);
 	if (e == ERR_OK && (!buf_ok(&authorization) || !buf_ok(form)))
 		e = ERR_LIMIT;
 	r.authorization = buf_sv(&authorization);

@@ -77,22 +77,27 @@ static void on_noted(void *arg, enum err e, const struct pg_rows *rows)
 		next(r);
 }
 
-static void note(struct revocation *r, bool done, uint32_t retry_after_s)
+static enum err done(struct revocation *r, const struct ended_grant *g)
 {
-	struct ended_grant *g = &r->batch[r->at];
-	struct broker *b = r->broker;
+	const struct pg_param params[] = {PG_BYTES(g->id, g->id_len),
+					  PG_BYTES(r->broker->owner, sizeof r->broker->owner)};
+
+	return pg_query(r->broker->pg, SQL_REVOCATION_DONE, params, on_noted, r, NULL);
+}
+
+static enum err put_off(struct revocation *r, const struct ended_grant *g, enum err why,
+			uint32_t retry_after_s)
+{
 	struct sql_i64 delay;
 	unsigned char jitter;
-	enum err rc;
 
 	broker_random(&jitter, sizeof jitter);
 	const struct pg_param params[] = {
-	    PG_BYTES(g->id, g->id_len), PG_BYTES(b->owner, sizeof b->owner),
-	    sql_i64(&delay, revocation_delay_ms(g->tries, retry_after_s, jitter))};
-	rc = pg_query(b->pg, done ? SQL_REVOCATION_DONE : SQL_REVOCATION_RETRY, params, on_noted, r,
-		      NULL);
-	if (rc != ERR_OK)
-		on_noted(r, rc, NULL);
+	    PG_BYTES(g->id, g->id_len), PG_BYTES(r->broker->owner, sizeof r->broker->owner),
+	    sql_i64(&delay, revocation_delay_ms(g->tries, retry_after_s, jitter)),
+	    sql_bool(why == ERR_DENIED)};
+
+	return pg_query(r->broker->pg, SQL_REVOCATION_RETRY, params, on_noted, r, NULL);
 }
 
 static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
@@ -100,6 +105,7 @@ static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
 	struct revocation *r = arg;
 	const struct ended_grant *g = &r->batch[r->at];
 	struct sv provider = sv_of(g->provider, g->provider_len);
+	enum err rc;
 
 	if (e == ERR_CANCELED && r->broker->stopping)
 		return;
@@ -108,7 +114,9 @@ static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
 			 KI("tries", g->tries), K("then", "put off"));
 	else
 		log_info("grant_revoked", KS("provider", provider), KI("tries", g->tries));
-	note(r, e == ERR_OK, retry_after_s);
+	rc = e == ERR_OK ? done(r, g) : put_off(r, g, e, retry_after_s);
+	if (rc != ERR_OK)
+		on_noted(r, rc, NULL);
 }
 
 static void next(struct revocation *r)

@@ -73,6 +73,7 @@ enum config_alg { ALG_RS256 = 1, ALG_PS256, ALG_ES256, ALG_EDDSA };
 enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
 enum config_same_site { SAME_SITE_LAX = 1, SAME_SITE_STRICT };
+enum config_logout_method { LOGOUT_GET = 1, LOGOUT_POST };
 enum config_grant {
 	GRANT_SESSION = 1,
 	GRANT_ID_TOKEN,
@@ -141,6 +142,7 @@ struct config_app {
 	struct config_origins cors_origins;
 	unsigned max_sessions;
 	bool id_token_hint; /* send it to end_session_endpoint */
+	enum config_logout_method logout_method;
 	struct sv pages;
 	bool insecure_loopback; /* http origins on loopback names; cookies then without Secure */
 	struct config_place place;

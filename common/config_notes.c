@@ -46,55 +46,14 @@ static void note_listens(struct notes *x)
 			     "/readyz are");
 }
 
-static void note_providers(struct notes *x)
-{
-	const struct config *c = x->b->c;
-
-	for (size_t i = 0; i < c->nproviders; i++) {
-		const struct config_provider *p = &c->providers[i];
-
-		if (p->client_auth == CLIENT_PRIVATE_KEY_JWT)
-			note(x, CONFIG_OPT_provider_client_auth, i,
-			     "private_key_jwt is not built yet: logins at this provider are "
-			     "refused");
-		if (p->client_auth == CLIENT_TLS)
-			note(x, CONFIG_OPT_provider_client_auth, i,
-			     "tls is not built yet: logins at this provider are refused");
-		if ((p->claims_from & CLAIMS_USERINFO) != 0)
-			note(x, CONFIG_OPT_provider_claims_from, i,
-			     "userinfo is not built yet: claims come from the ID token alone");
-	}
-}
-
 static void note_apps(struct notes *x)
 {
 	const struct config *c = x->b->c;
 
 	for (size_t i = 0; i < c->napps; i++) {
-		if (c->apps[i].revalidate_ms > 0)
-			note(x, CONFIG_OPT_app_revalidate, i,
-			     "is not built yet: grants and claims of a session in use are not "
-			     "checked again before its token is refreshed");
 		if (c->apps[i].pages.n > 0)
 			note(x, CONFIG_OPT_app_pages, i,
 			     "is not built yet: the built-in pages are shown");
-	}
-}
-
-static void note_services(struct notes *x)
-{
-	const struct config *c = x->b->c;
-
-	for (size_t i = 0; i < c->nservices; i++) {
-		enum config_grant g = c->services[i].grant;
-
-		if (g == GRANT_EXCHANGE || g == GRANT_OBO || g == GRANT_CLIENT_CREDENTIALS)
-			note(x, CONFIG_OPT_service_grant, i,
-			     "is not built yet: no token is had, routes with this service answer "
-			     "502");
-		if (c->services[i].prefetch)
-			note(x, CONFIG_OPT_service_prefetch, i,
-			     "is not built yet: the token is had when it is first asked for");
 	}
 }
 
@@ -128,9 +87,7 @@ enum err config_notes(struct config_build *b)
 		note(&x, CONFIG_OPT_web_session_cache, 0,
 		     "is not built yet: sessions are read from the database each time");
 	note_listens(&x);
-	note_providers(&x);
 	note_apps(&x);
-	note_services(&x);
 	note_routes(&x);
 	b->c->notes = (struct config_list){x.v, x.n};
 	return x.err;

@@ -16,7 +16,9 @@
 #define IPC_TOKEN_MAX 16384 /* bytes of an access token */
 #define IPC_URL_MAX 8192
 #define IPC_NAME_MAX 64
-#define IPC_SECRET_LEN 32 /* raw bytes of a session secret or a binding secret */
+#define IPC_LOGOUT_TOKEN_MAX 8192
+#define IPC_FORM_MAX 24576 /* bytes of the form for the provider's end-session endpoint */
+#define IPC_SECRET_LEN 32  /* raw bytes of a session secret or a binding secret */
 
 /* digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them.
  */
@@ -69,8 +71,20 @@
 	F(secret, session, IPC_SECRET_LEN)                                                         \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(str, origin, 300) F(u32, everywhere, 0) F(str, correlation, IPC_NAME_MAX)
-/* redirect_url: the provider's end_session with its parameters, or the local target. */
-#define IPC_FIELDS_logged_out(F) F(str, redirect_url, IPC_URL_MAX) F(u32, sessions, 0)
+/* redirect_url: the provider's end_session with its parameters, or the local target. With
+ * logout_method = post, form is the same as a form to post to action, and alone has the ID token
+ * where that is wanted; else both are empty. */
+#define IPC_FIELDS_logged_out(F)                                                                   \
+	F(str, redirect_url, IPC_URL_MAX)                                                          \
+	F(u32, sessions, 0) F(str, action, IPC_URL_MAX) F(secret, form, IPC_FORM_MAX)
+/* app: whose host the token was posted to. */
+#define IPC_FIELDS_backchannel(F)                                                                  \
+	F(str, app, IPC_NAME_MAX)                                                                  \
+	F(secret, logout_token, IPC_LOGOUT_TOKEN_MAX) F(str, correlation, IPC_NAME_MAX)
+/* accepted: 1 = it had its effect (now or before) and that is committed; 0 = refused, and why is a
+ * constant word for the log. */
+#define IPC_FIELDS_backchannel_done(F)                                                             \
+	F(u32, accepted, 0) F(u32, sessions, 0) F(str, why, IPC_NAME_MAX)
 
 /* Why a request failed, and what the worker answers for it. */
 #define IPC_ERRORS(E)                                                                              \

@@ -189,12 +189,12 @@ static void forget_process(struct slot *s)
 
 void slot_done(struct slot *s)
 {
-	if (s->timer == NULL)
-		return;
-	forget_process(s);
+	if (s->pid > 0)
+		forget_process(s);
 	if (s->status != NULL)
 		event_free(s->status);
-	event_free(s->timer);
+	if (s->timer != NULL)
+		event_free(s->timer);
 	s->timer = NULL;
 	s->status = NULL;
 }

@@ -66,7 +66,7 @@ static bool is_full(const struct acceptor *a)
 
 void acceptor_room(struct acceptor *a)
 {
-	if (!a->armed && !a->stopped && !is_full(a) && !evtimer_pending(a->ev_retry, NULL))
+	if (!a->armed && !a->stopped && !is_full(a))
 		retry_in(a, 0);
 }
 

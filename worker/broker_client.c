@@ -35,6 +35,7 @@ struct broker_client {
 	struct broker_call *calls[BROKER_PENDING_MAX]; /* at id % BROKER_PENDING_MAX */
 	void (*on_state)(void *arg, bool up);
 	void *on_state_arg;
+	enum broker_state told; /* what on_state last heard; 0: nothing yet */
 };
 
 static void call_free(struct broker_call *c)
@@ -59,10 +60,11 @@ static void call_end(struct broker_call *c, enum err e, const struct ipc_message
 
 static void set_state(struct broker_client *b, enum broker_state to)
 {
-	if (to == b->state)
-		return;
 	b->state = to;
-	if (to != BROKER_HELLO && b->on_state != NULL)
+	if (to == BROKER_HELLO || to == b->told)
+		return;
+	b->told = to;
+	if (b->on_state != NULL)
 		b->on_state(b->on_state_arg, to == BROKER_OPEN);
 }
 
@@ -70,7 +72,7 @@ static void arm(struct broker_client *b, int64_t ms)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-	(void)evtimer_add(b->timer, &tv); /* without memory: the next call of ours tries again */
+	(void)evtimer_add(b->timer, &tv); /* without memory: broker_send() tries again */
 }
 
 static void retry_later(struct broker_client *b)
@@ -92,7 +94,6 @@ static void go_down(struct broker_client *b, const char *why)
 		log_warn("broker_down", K("reason", why), KU("waiting", b->pending),
 			 KI("retry_ms", b->retry_ms));
 	ipc_socket_free(&b->socket);
-	b->state = BROKER_HELLO; /* so that a first failure counts as an outcome, too */
 	set_state(b, BROKER_DOWN);
 	for (size_t i = 0; i < BROKER_PENDING_MAX && b->pending > 0; i++) {
 		struct broker_call *c = b->calls[i];
@@ -268,6 +269,8 @@ enum err broker_send(struct broker_client *b, uint32_t id, enum ipc_number answe
 	struct broker_call *c;
 	enum err e;
 
+	if (b->state == BROKER_DOWN && !evtimer_pending(b->timer, NULL))
+		arm(b, BROKER_RETRY_MIN_MS);
 	if (b->state != BROKER_OPEN)
 		return ERR_UNAVAILABLE;
 	if (b->calls[id % BROKER_PENDING_MAX] != NULL)

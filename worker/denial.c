@@ -150,6 +150,8 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 	request_reply(r, status);
 	if (navigates)
 		http_reply_header(&r->reply, SV("Location"), buf_sv(&url));
+	else if (login && nginx)
+		http_reply_header(&r->reply, SV("X-Login-URL"), buf_sv(&url));
 	if (status == 401 || status == 403)
 		add_cors(r);
 	if (why == REASON_AMBIGUOUS)

@@ -5,6 +5,10 @@
  * make status, headers and body. Only a denial that asks for a login carries a URL, made of the
  * app's configured login origin and a validated return target. Nothing else of the request is
  * echoed but an allow-listed Origin.
+ *
+ * nginx takes headers from a denial and never its body. There a 401 with Location asks for a
+ * redirect, and any other 401 has the URL in X-Login-URL, from which the sample makes the body
+ * again: no byte of a login URL needs an escape in JSON (see login_url).
  */
 #ifndef BFF_DENIAL_H
 #define BFF_DENIAL_H
@@ -40,7 +44,9 @@ void deny_log(const struct request *r, enum reason why, const char *detail);
 /* What a failed broker call means (r->waited, r->failure). */
 enum reason reason_of_broker(const struct request *r);
 
-/* Appends "<login origin><auth_path>/login?return_to=<escaped>". return_to empty: left out. */
+/* Appends "<login origin><auth_path>/login?return_to=<escaped>". return_to empty: left out.
+ * SECURITY: '"', '\\' and control characters are in no part of it, since config.h lets none into an
+ * origin or an auth_path; the nginx sample puts it into JSON as it is. */
 void login_url(const struct config_app *app, const struct config_origin *origin,
 	       struct sv return_to, struct buf *out);
 

@@ -6,7 +6,7 @@ static const struct {
 } below_auth[] = {
     {{"/login", 6}, ENDPOINT_LOGIN},   {{"/callback", 9}, ENDPOINT_CALLBACK},
     {{"/logout", 7}, ENDPOINT_LOGOUT}, {{"/session", 8}, ENDPOINT_SESSION},
-    {{"/health", 7}, ENDPOINT_HEALTH},
+    {{"/health", 7}, ENDPOINT_HEALTH}, {{"/backchannel-logout", 19}, ENDPOINT_BACKCHANNEL},
 };
 
 enum endpoint endpoint_public(struct sv path, struct sv auth_path)
@@ -42,6 +42,8 @@ struct sv endpoint_allow(enum endpoint e)
 	case ENDPOINT_CALLBACK:
 	case ENDPOINT_LOGOUT:
 		return SV("GET, POST");
+	case ENDPOINT_BACKCHANNEL:
+		return SV("POST");
 	case ENDPOINT_SESSION:
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:
@@ -63,6 +65,8 @@ bool endpoint_takes(enum endpoint e, struct sv method)
 	case ENDPOINT_CALLBACK:
 	case ENDPOINT_LOGOUT:
 		return get || sv_eq(method, SV("POST"));
+	case ENDPOINT_BACKCHANNEL:
+		return sv_eq(method, SV("POST"));
 	case ENDPOINT_SESSION:
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:

@@ -8,6 +8,8 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
+#define GOODBYE_BODY_MAX 65536 /* a page with the longest form, escaped */
+
 enum { CSRF, EVERYWHERE, NPARAMS };
 
 static bool wants_json(const struct request *r)
@@ -24,36 +26,59 @@ static struct sv local_target(const struct request *r)
 	return r->app->after_logout.n > 0 ? r->app->after_logout.v[0] : SV_NONE;
 }
 
-/* Logged out: the cookies go, and the browser on to `url` (empty: the origin's front page). */
+enum goodbye { GOODBYE_REDIRECT = 1, GOODBYE_JSON, GOODBYE_FORM };
+
+/* The type of the body that goes with it. */
+static struct sv add_body(const struct request *r, enum goodbye how, struct sv target,
+			  struct buf *body)
+{
+	switch (how) {
+	case GOODBYE_REDIRECT:
+		return SV_NONE;
+	case GOODBYE_JSON:
+		buf_add(body, SV("{\"redirect_url\":"));
+		http_json_string(body, target);
+		buf_add_char(body, '}');
+		return SV("application/json");
+	case GOODBYE_FORM:
+		if (page_send_on(body, target, buf_sv(&r->token)) != ERR_OK)
+			body->failed = true;
+		return SV("text/html; charset=utf-8");
+	}
+	return SV_NONE;
+}
+
+/* Logged out: the cookies go, and the browser on to `url` (empty: the origin's front page), with
+ * the form in r->token if there is one. */
 static enum step goodbye(struct request *r, struct sv url)
 {
+	enum goodbye how = r->wants_json    ? GOODBYE_JSON
+			   : r->token.n > 0 ? GOODBYE_FORM
+					    : GOODBYE_REDIRECT;
 	struct buf session, csrf, target, body;
+	struct sv type;
 	enum step step;
 
 	buf_init(&session, 1024);
 	buf_init(&csrf, 1024);
 	buf_init(&target, IPC_URL_MAX + FORWARDED_ORIGIN_MAX);
-	buf_init(&body, 2 * IPC_URL_MAX);
+	buf_init(&body, GOODBYE_BODY_MAX);
 	if (url.n > 0)
 		buf_add(&target, url);
 	else
 		(void)return_to_judge(r->app, r->origin, SV_NONE, &target); /* the default */
 	cookie_clear_session(&session, r->app, r->origin);
 	cookie_clear_csrf(&csrf, r->app, r->origin);
-	request_reply(r, r->wants_json ? 200 : 303);
-	if (!r->wants_json)
+	type = add_body(r, how, buf_sv(&target), &body);
+	request_reply(r, how == GOODBYE_REDIRECT ? 303 : 200);
+	if (how == GOODBYE_REDIRECT)
 		http_reply_header(&r->reply, SV("Location"), buf_sv(&target));
-	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	page_headers(r, how == GOODBYE_FORM ? SV(PAGE_SEND_ON_CSP) : SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
-	if (r->wants_json) {
-		buf_add(&body, SV("{\"redirect_url\":"));
-		http_json_string(&body, buf_sv(&target));
-		buf_add_char(&body, '}');
-	}
 	r->reply.bad = r->reply.bad || !buf_ok(&session) || !buf_ok(&csrf) || !buf_ok(&target) ||
 		       !buf_ok(&body);
-	step = request_end(r, r->wants_json ? SV("application/json") : SV_NONE, buf_sv(&body));
+	step = request_end(r, type, buf_sv(&body));
 	buf_done(&session);
 	buf_done(&csrf);
 	buf_done(&target);
@@ -66,6 +91,20 @@ static enum step refuse(struct request *r, enum reason why)
 	return deny(r, why, "logout");
 }
 
+/* A script gets an address, where a browser that navigates may get a form. */
+static void keep_target(struct request *r, const struct ipc_logged_out *m)
+{
+	bool by_form = m->form.n > 0 && !r->wants_json;
+
+	buf_add(&r->target, by_form ? m->action : m->redirect_url);
+	if (by_form)
+		buf_add(&r->token, m->form);
+	if (!buf_ok(&r->target) || !buf_ok(&r->token)) {
+		buf_clear(&r->target);
+		buf_clear(&r->token);
+	}
+}
+
 static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 {
 	struct request *r = arg;
@@ -73,15 +112,13 @@ static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 	r->call = NULL;
 	r->waited = e;
 	if (e == ERR_OK && m->number == IPC_LOGGED_OUT) {
-		buf_add(&r->target, m->u.logged_out.redirect_url);
+		keep_target(r, &m->u.logged_out);
 		log_info("logged_out", KS("app", r->app->name),
 			 KU("sessions", m->u.logged_out.sessions),
 			 KS("id", request_correlation(r)));
 	} else if (e == ERR_OK) {
 		request_keep_failure(r, &m->u.failure);
 	}
-	if (!buf_ok(&r->target))
-		buf_clear(&r->target);
 	request_resume(r);
 }
 
@@ -168,7 +205,7 @@ enum step logout_check(struct request *r)
 enum step logout_answered(struct request *r)
 {
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NONE)
-		return goodbye(r, buf_sv(&r->target));
+		return goodbye(r, r->target.n > 0 ? buf_sv(&r->target) : local_target(r));
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NO_SESSION)
 		return goodbye(r, local_target(r));
 	log_peer(LOG_WARN, "logout_without_broker", K("reason", login_failure_word(r)),

@@ -35,6 +35,10 @@ enum step logout_check(struct request *r);
 enum step logout_answered(struct request *r);
 enum step logout_ended(struct request *r);
 
+/* handler_backchannel.c */
+enum step backchannel_ask(struct request *r);
+enum step backchannel_answered(struct request *r);
+
 /* handler_session.c */
 enum step session_reply(struct request *r);
 

@@ -1,5 +1,7 @@
 #include "worker/pages.h"
 
+#include "worker/form.h"
+
 #define HEAD(title)                                                                                \
 	"<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"                      \
 	"<meta name=\"viewport\" content=\"width=device-width\"><title>" title "</title></head>\n" \
@@ -37,6 +39,64 @@ static void add_button(struct request *r, struct sv csrf, struct buf *body)
 	buf_add(body, SV("\"><button type=\"submit\">Log out</button></form>\n" FOOT));
 }
 
+/* No form-action: browsers hold redirects to it, too, and the provider may well redirect. */
+void page_headers(struct request *r, struct sv csp)
+{
+	http_reply_header(&r->reply, SV("Content-Security-Policy"), csp);
+	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
+	http_reply_header(&r->reply, SV("X-Content-Type-Options"), SV("nosniff"));
+}
+
+static void add_escaped(struct buf *b, struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		switch (s.p[i]) {
+		case '&':
+		case '<':
+		case '>':
+		case '"':
+		case '\'':
+			buf_addf(b, "&#%d;", s.p[i]);
+			break;
+		default:
+			buf_add_char(b, s.p[i]);
+		}
+	}
+}
+
+enum err page_send_on(struct buf *body, struct sv action, struct sv form)
+{
+	struct form_field fields[] = {{.name = SV("client_id")},
+				      {.name = SV("post_logout_redirect_uri")},
+				      {.name = SV("state")},
+				      {.name = SV("id_token_hint")}};
+	struct buf decoded;
+	char *scratch;
+	enum err e = ERR_NOMEM;
+
+	buf_init(&decoded, form.n + 1);
+	scratch = buf_reserve(&decoded, form.n + 1);
+	if (scratch != NULL)
+		e = form_parse(form, fields, ARRAY_LEN(fields), scratch);
+	buf_add(body, SV(HEAD("Logging out") "<form method=\"post\" action=\""));
+	add_escaped(body, action);
+	buf_add(body, SV("\">\n"));
+	for (size_t i = 0; i < ARRAY_LEN(fields) && e == ERR_OK; i++) {
+		if (fields[i].value.n == 0)
+			continue;
+		buf_add(body, SV("<input type=\"hidden\" name=\""));
+		buf_add(body, fields[i].name);
+		buf_add(body, SV("\" value=\""));
+		add_escaped(body, fields[i].value);
+		buf_add(body, SV("\">\n"));
+	}
+	buf_add(body,
+		SV("<button type=\"submit\">Continue</button></form>\n<script>" PAGE_SEND_ON_SCRIPT
+		   "</script>\n" FOOT));
+	buf_done(&decoded);
+	return e == ERR_OK && !buf_ok(body) ? ERR_NOMEM : e;
+}
+
 enum step page_reply(struct request *r, enum page page, struct sv csrf)
 {
 	unsigned status = pages[page].status;
@@ -48,10 +108,7 @@ enum step page_reply(struct request *r, enum page page, struct sv csrf)
 	if (page == PAGE_LOGOUT)
 		add_button(r, csrf, &body);
 	request_reply(r, status);
-	http_reply_header(&r->reply, SV("Content-Security-Policy"),
-			  SV("default-src 'none'; base-uri 'none'; frame-ancestors 'none'"));
-	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
-	http_reply_header(&r->reply, SV("X-Content-Type-Options"), SV("nosniff"));
+	page_headers(r, SV(PAGE_CSP));
 	if (status == 429 || status == 503)
 		http_reply_header_u64(&r->reply, SV("Retry-After"),
 				      r->retry_after_s > 0 ? r->retry_after_s

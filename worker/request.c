@@ -22,15 +22,23 @@ static const request_phase verify[] = {
 static const request_phase login[] = {login_begin, login_begun, NULL};
 static const request_phase callback[] = {callback_ask, callback_answered, callback_stale, NULL};
 static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};
+static const request_phase backchannel[] = {backchannel_ask, backchannel_answered, NULL};
 static const request_phase session[] = {session_find, session_reply, NULL};
 static const request_phase health[] = {health_reply, NULL};
 static const request_phase livez[] = {livez_reply, NULL};
 static const request_phase readyz[] = {readyz_reply, NULL};
 
 static const request_phase *const phases_of[] = {
-    [ENDPOINT_NONE] = NULL,	[ENDPOINT_LOGIN] = login,     [ENDPOINT_CALLBACK] = callback,
-    [ENDPOINT_LOGOUT] = logout, [ENDPOINT_SESSION] = session, [ENDPOINT_HEALTH] = health,
-    [ENDPOINT_VERIFY] = verify, [ENDPOINT_LIVEZ] = livez,     [ENDPOINT_READYZ] = readyz,
+    [ENDPOINT_NONE] = NULL,
+    [ENDPOINT_LOGIN] = login,
+    [ENDPOINT_CALLBACK] = callback,
+    [ENDPOINT_LOGOUT] = logout,
+    [ENDPOINT_BACKCHANNEL] = backchannel,
+    [ENDPOINT_SESSION] = session,
+    [ENDPOINT_HEALTH] = health,
+    [ENDPOINT_VERIFY] = verify,
+    [ENDPOINT_LIVEZ] = livez,
+    [ENDPOINT_READYZ] = readyz,
 };
 
 size_t request_body_max(const struct config_listen *listen, const struct http_request *head)
@@ -39,8 +47,8 @@ size_t request_body_max(const struct config_listen *listen, const struct http_re
 
 	if (listen->kind != LISTEN_PUBLIC || !sv_eq(head->method, SV("POST")))
 		return 0;
-	return sv_ends(path, SV("/logout")) || sv_ends(path, SV("/login")) ||
-		       sv_ends(path, SV("/callback"))
+	return sv_ends(path, SV("/logout")) || sv_ends(path, SV("/backchannel-logout")) ||
+		       sv_ends(path, SV("/login")) || sv_ends(path, SV("/callback"))
 		   ? REQUEST_BODY_MAX
 		   : 0;
 }
@@ -66,7 +74,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	r->phases = first;
 	r->session_why = REASON_NO_COOKIE;
 	buf_init(&r->row, REQUEST_ROW_MAX);
-	buf_init(&r->token, IPC_TOKEN_MAX);
+	buf_init(&r->token, IPC_FORM_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
 	buf_init(&r->form, REQUEST_FORM_MAX);
 	*ret = r;

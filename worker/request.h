@@ -101,12 +101,13 @@ struct request {
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
 	uint32_t failure, retry_after_s;
 	char failure_detail[IPC_NAME_MAX + 1];
-	struct buf token;  /* access token, or the new session's secret */
+	struct buf token;  /* access token, the new session's secret, or a form with the ID token */
 	struct buf target; /* a URL the broker answered with */
 	unsigned char binding[IPC_SECRET_LEN];
 	uint32_t day;
 	struct buf form; /* decoded parameters */
 	bool everywhere, wants_json;
+	bool accepted; /* the broker's word on a logout token */
 	struct http_reply reply;
 };
 

@@ -17,11 +17,12 @@ static void tell_master(const struct worker *w, enum contract_status what)
 	(void)!send(CONTRACT_FD_STATUS, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void arm_ms(struct event *ev, int64_t ms)
+/* False: no memory. */
+static bool arm_ms(struct event *ev, int64_t ms)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-	(void)event_add(ev, &tv); /* fails only without memory */
+	return event_add(ev, &tv) == 0;
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ static void on_drain_idle(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	conns_close_idle(&w->conns);
-	arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS / 5);
+	(void)arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS / 5); /* else the master's SIGKILL */
 	end_if_empty(w);
 }
 
@@ -67,7 +68,7 @@ static void drain(struct worker *w, const char *why)
 	acceptor_stop(w->acceptor);
 	w->draining = true;
 	tell_master(w, CONTRACT_DRAINING);
-	arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS);
+	(void)arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS); /* else the master's SIGKILL */
 	end_if_empty(w);
 }
 
@@ -218,10 +219,10 @@ static enum err make_events(struct worker *w, struct errmsg *e)
 	w->ev_drain_idle = evtimer_new(w->base, on_drain_idle, w);
 	if (w->ev_reap == NULL || w->ev_heartbeat == NULL || w->ev_warm_up == NULL ||
 	    w->ev_term == NULL || w->ev_status == NULL || w->ev_drain_idle == NULL ||
-	    event_add(w->ev_term, NULL) == -1 || event_add(w->ev_status, NULL) == -1)
+	    event_add(w->ev_term, NULL) == -1 || event_add(w->ev_status, NULL) == -1 ||
+	    !arm_ms(w->ev_heartbeat, CONTRACT_HEARTBEAT_MS) ||
+	    !arm_ms(w->ev_warm_up, CONTRACT_WARM_UP_MS))
 		return errmsg_set(e, ERR_NOMEM, "events: out of memory");
-	arm_ms(w->ev_heartbeat, CONTRACT_HEARTBEAT_MS);
-	arm_ms(w->ev_warm_up, CONTRACT_WARM_UP_MS);
 	return ERR_OK;
 }
 
@@ -298,7 +299,7 @@ int worker_run(struct config **config, unsigned nlisten, unsigned generation)
 	*config = NULL;
 	rc = start(&w, &e);
 	if (rc != ERR_OK) {
-		log_error("start_failed", K("error", e.text));
+		log_error("start_failed", K("error", e.text[0] == '\0' ? err_text(rc) : e.text));
 		finish(&w);
 		return rc == ERR_CONFIG ? CONTRACT_EXIT_CONFIG : CONTRACT_EXIT_ERROR;
 	}

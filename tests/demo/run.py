@@ -1,6 +1,7 @@
 """`make demo`: everything on this machine, until Ctrl-C. EDGE=traefik|caddy|nginx chooses the edge.
 
-Without EDGE it is Traefik where one is at hand (on PATH, or built by an earlier run), else Caddy.
+Without EDGE it is Traefik where one is at hand (on PATH, or built by an earlier run) or a recent Go is, which
+then builds it; else Caddy.
 """
 import os
 import select
@@ -30,10 +31,26 @@ def port():
     return PORT
 
 
+def default_edge():
+    if cache.traefik_at_hand():
+        return "traefik"
+    try:
+        cache.go()
+    except cache.Missing as why:
+        print("Caddy is the edge: %s" % why, flush=True)
+        return "caddy"
+    print("Traefik is the edge, and must be built first. `make demo EDGE=caddy` starts at once.", flush=True)
+    why = edges.missing("traefik")
+    if not why:
+        return "traefik"
+    print("%s\nTraefik cannot be built here, so Caddy is the edge." % why, flush=True)
+    return "caddy"
+
+
 def choose_edge():
     wanted = os.environ.get("EDGE") or ""
     if not wanted:
-        return "traefik" if cache.traefik_at_hand() else "caddy"
+        return default_edge()
     if wanted not in edges.KINDS:
         sys.exit("EDGE is one of %s" % ", ".join(edges.KINDS))
     why = edges.missing(wanted)

@@ -73,14 +73,15 @@ class Page:
 @pytest.fixture(scope="module", name="page")
 def fixture_page():
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert chromium and driver, "make deps installs chromium and chromium-driver"
+    assert chromium and driver, "make test-deps installs chromium and chromium-driver"
     options = selenium.ChromeOptions()
     options.binary_location = chromium
     for flag in FLAGS:
         options.add_argument(flag)
     with Stack(edge="caddy", apps=[App("demo", ["app.localhost"])],
                page=os.path.join(ROOT, "tests", "demo", "page")) as stack:
-        browser = selenium.Chrome(service=Driver(driver), options=options)
+        own = Driver(driver, env=dict(os.environ, TMPDIR=stack.directory))  # what Chromium leaves goes with it
+        browser = selenium.Chrome(service=own, options=options)
         try:
             yield Page(browser, stack)
         finally:

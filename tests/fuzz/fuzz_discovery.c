@@ -16,9 +16,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sv body = sv_of((const char *)data, size), issuer = SV("https://idp.example");
 	struct discovery *d = NULL;
 	const char *detail = NULL;
-	enum err e = discovery_parse(body, issuer, HTTP_LOOPBACK_TOO, &d, &detail);
+	enum err e = discovery_parse(body, issuer, HTTP_LOOPBACK_TOO, DISCOVERY_PLAIN, &d, &detail);
 
 	assert(detail != NULL);
+	discovery_free(&d);
+	e = discovery_parse(body, issuer, HTTP_LOOPBACK_TOO, DISCOVERY_MUTUAL_TLS, &d, &detail);
 	if (e != ERR_OK)
 		return 0;
 	assert(sv_eq(d->metadata.issuer, issuer));
@@ -30,6 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(d->metadata.end_session_endpoint);
 	check(d->metadata.revocation_endpoint);
 	check(d->metadata.userinfo_endpoint);
+	check(d->metadata.pushed_authorization_request_endpoint);
+	assert(d->assertion_rsa == ALG_PS256 || d->assertion_rsa == ALG_RS256);
 	discovery_free(&d);
 	return 0;
 }

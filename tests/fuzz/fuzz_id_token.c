@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct id_token t = {.payload = NULL};
 
 	if (id_token_check(sv_of((const char *)data, size), &rules, &t) == JWT_NONE) {
-		assert(t.claims.sub.n > 0 && t.claims.sub.n <= ID_TOKEN_SUB_MAX);
-		assert(t.claims.subject.n > 0 && t.claims.subject.n <= ID_TOKEN_SUB_MAX);
+		assert(t.claims.sub.n > 0 && t.claims.sub.n <= JWT_SUB_MAX);
+		assert(t.claims.subject.n > 0 && t.claims.subject.n <= JWT_SUB_MAX);
 		assert(t.claims.claims.n >= 2 && t.claims.claims.n <= ID_TOKEN_CLAIMS_MAX);
 		assert(t.claims.iat_s >= 0 && t.claims.auth_time_s >= 0);
 	}

@@ -9,11 +9,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const int statuses[] = {200, 400, 401, 403, 429, 500, 503, 302};
-	static const enum config_preset presets[] = {PRESET_GENERIC, PRESET_DEX, PRESET_ENTRA};
+	static const enum config_preset presets[] = {PRESET_GENERIC, PRESET_DEX, PRESET_ENTRA,
+						     PRESET_ZITADEL};
 	static const struct sv scopes[] = {SV_INIT("read")};
 	static const struct config_service service = {.grant = GRANT_RESOURCE,
 						      .resource = SV_INIT("https://a.example/"),
 						      .scope = {scopes, 1}};
+	static const struct config_service exchange = {.grant = GRANT_EXCHANGE,
+						       .audience = SV_INIT("urn:a")};
 	struct http_response h = {.outcome = HTTP_ANSWERED, .detail = ""};
 	struct token_answer a;
 
@@ -23,7 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	h.body = sv_of((const char *)data + 1, size - 1);
 	h.retry_after = sv_cut(h.body, 0, HTTP_RETRY_AFTER_MAX);
 	token_reply_read(&h, presets[data[0] / 8 % ARRAY_LEN(presets)],
-			 data[0] >= 128 ? &service : NULL, 1700000000, &a);
+			 data[0] >= 192	  ? &exchange
+			 : data[0] >= 128 ? &service
+					  : NULL,
+			 1700000000, &a);
 	assert(a.reply.outcome >= TOKEN_OK && a.reply.outcome <= TOKEN_THROTTLED);
 	assert(a.reply.detail != NULL);
 	assert((a.reply.outcome == TOKEN_OK) == (a.reply.access_token.n > 0));

@@ -3,6 +3,7 @@
 What must hold behind every one of them: a service sees the identity that bff answered and its own token,
 never what a client wrote; the session cookie stays outside; denials reach the browser."""
 import time
+import urllib.parse
 
 import pytest
 
@@ -72,8 +73,31 @@ def test_no_session_by_fetch_is_401(edge_stack):
     got = browser.Browser().fetch(edge_stack.url("/api/crm/"))
     assert got.status == 401
     assert got.location is None
-    assert got.json()["error"] == "unauthenticated"
+    assert got.header("Content-Type") == "application/json" and got.header("X-Login-URL") is None
+    home = urllib.parse.quote(edge_stack.url(), safe="")
+    assert got.json() == {"error": "unauthenticated", "login_url": edge_stack.url("/auth/login?return_to=" + home)}
     assert not edge_stack.services["crm"].requests or edge_stack.services["crm"].last().one("X-User-ID")
+
+
+def test_login_url_of_a_fetch_comes_back_to_the_page_that_asked(edge_stack):
+    b = browser.Browser()
+    page = edge_stack.url("/private/report?year=2026")
+    got = b.fetch(edge_stack.url("/api/crm/"), method="POST", headers={"Referer": page})
+    assert got.status == 401
+    got = b.open(got.json()["login_url"] + "&login_hint=alice")
+    assert got.status == 200 and got.url == page
+
+
+def test_login_url_is_json_whatever_page_asks(edge_stack):
+    home = edge_stack.url()
+    for query in ('?a="b"', '?","error":"ok', "?$request_uri$bff_cookie", "?'}{`|", "?a=%22&b=%5C", "?<script>"):
+        for page in (home + query, "http://evil.localhost/" + query):
+            got = browser.Browser().fetch(edge_stack.url("/api/crm/"), headers={"Referer": page})
+            assert got.status == 401, page
+            said = got.json()
+            want = page if page.startswith(home) else home
+            assert said == {"error": "unauthenticated", "login_url": said["login_url"]}
+            assert said["login_url"] == edge_stack.url("/auth/login?return_to=" + urllib.parse.quote(want, safe=""))
 
 
 def test_navigation_comes_back_to_where_it_began(edge_stack):

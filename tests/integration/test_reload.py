@@ -15,6 +15,7 @@ RELOADS = 50
 RELOADS_BEFORE = 3  # until then tables of the master have grown to what they stay at
 PATHS = ("/private/", "/api/crm/x")
 TIMEOUT_S = 60
+ROOT_LOOKS = "only root may look at the descriptors of a daemon, which is not dumpable; all the rest held"
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,9 @@ def settled(stack, number):
 
 
 def descriptors(pid):
+    """None if we may not look; then the test ends in a skip."""
+    if os.geteuid() != 0:
+        return None
     folder = "/proc/%d/fd" % pid
     found = []
     for n in os.listdir(folder):
@@ -144,6 +148,8 @@ def test_fifty_reloads_under_load_lose_nothing(bare):
     assert load.reused > RELOADS, "connections were kept"
     assert descriptors(bare.bffd.pid) == before
     assert len(children(bare.bffd.pid)) == 2
+    if before is None:
+        pytest.skip(ROOT_LOOKS)
 
 
 def test_a_broken_file_changes_nothing(bare):
@@ -173,3 +179,5 @@ def test_a_broken_file_changes_nothing(bare):
             f.write(good)
     reload(bare)  # the repaired file is taken
     assert bare.verify("/api/crm/x", b).status == 200
+    if before is None:
+        pytest.skip(ROOT_LOOKS)

@@ -69,7 +69,8 @@ def pg(kept):
         "delete from bff_private.session; delete from bff_private.session_activity;"
         "delete from bff_private.grants; delete from bff_private.token; delete from bff_private.login;"
         "delete from bff_private.ended; delete from bff_private.subject; delete from bff_private.audit;"
-        "delete from bff_private.login_log")
+        "delete from bff_private.login_log; delete from bff_private.logged_out; delete from bff_private.logout_token;"
+        "delete from bff_private.revalidation")
     return kept
 
 
@@ -85,12 +86,12 @@ def grant(n):
     return "'\\x%08x'::bytea" % n
 
 
-def create_sql(n, sub="alice", old=None, max_sessions=0, begun=NOW_MS, app="app", idle=10 * MINUTE_MS,
+def create_sql(n, sub="alice", sid=None, old=None, max_sessions=0, begun=NOW_MS, app="app", idle=10 * MINUTE_MS,
                absolute=60 * MINUTE_MS, claims='{"name": "A. Person"}', subject=None, refresh="'\\x01'"):
-    return ("select created, ref from bff_private.session_create(%s, '%s', 'idp', 'https://idp', '%s', 'sid', '%s', "
+    return ("select created, ref from bff_private.session_create(%s, '%s', 'idp', 'https://idp', '%s', '%s', '%s', "
             "'%s@example.com', '%s', 'acr', 1700000000, %d, %d, %s, %s, %d, %s, %s, '\\x02', '\\x03', 60000, "
             "'192.0.2.1', 'browser')"
-            % (sql_hash(n), app, sub, subject or sub, subject or sub, claims, idle, absolute, begun,
+            % (sql_hash(n), app, sub, "sid-%d" % n if sid is None else sid, subject or sub, subject or sub, claims, idle, absolute, begun,
                "null" if old is None else sql_hash(old), max_sessions, grant(n), refresh))
 
 
@@ -183,6 +184,7 @@ def test_bff_web_executes_three_functions_and_nothing_else(cluster):
     "select * from bff_private.token_session('\\x00', 's')",
     "select * from bff_private.grant_lease('\\x00', 1, 'o', 'a', 1)",
     "select * from bff_private.logout('\\x00', 'app', true)",
+    "select * from bff_private.backchannel_logout('https://idp', 'alice', '', 'j', 1, 1, 1, 1)",
     "select * from bff_private.revocation_take('o', 1, 1)",
     "select bff_private.sweep(1)",
     "select bff_private.because('x')",
@@ -216,7 +218,7 @@ def test_bff_broker_has_its_functions_and_no_table(cluster):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
     want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
-    assert {r[0] for r in got} == want | {"login_take"}  # which the version before asks for
+    assert {r[0] for r in got} == want | {"login_take", "grant_lease", "grant_release"}  # which the version before asks for
     for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
                 "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
         refused(cluster, sql, "bff_broker")
@@ -586,6 +588,10 @@ ENDINGS = [
     ("function of the worker", "bff_web", "select ended from bff_private.session_end({hash})", "logout", "", None),
     ("logout", "bff_broker", "select ended from bff_private.logout({hash}, 'app', false)", "logout", "", None),
     ("logout everywhere", "bff_broker", "select ended from bff_private.logout({hash}, 'app', true)", "logout", "everywhere", None),
+    ("logout of a provider session", "bff_broker", "select * from bff_private.backchannel_logout('https://idp', '', 'sid-1', 'j', "
+     "extract(epoch from now())::int8, extract(epoch from now())::int8 + 180, 60000, 900000)", "backchannel", "", None),
+    ("logout of a person by the provider", "bff_broker", "select * from bff_private.backchannel_logout('https://idp', 'alice', '', "
+     "'j', extract(epoch from now())::int8, extract(epoch from now())::int8 + 180, 60000, 900000)", "backchannel", "", None),
     ("verb", "olga", "select * from bff.revoke_session('{ref}', 'lost laptop')", "revoked", "lost laptop", "revoke_session"),
     ("verb on the subject", "olga", "select * from bff.revoke_subject('alice', 'left')", "revoked", "left", "revoke_subject"),
     ("delete", "olga", "delete from bff.sessions where ref = '{ref}'", "deleted", "", "delete"),
@@ -876,7 +882,7 @@ def test_a_login_by_get_is_taken_as_before_and_forgets_what_was_put_away(pg):
 
 
 def lease(pg, n, generation, owner="o1", attempt="a1", ms=15000):
-    return pg.psql("select * from bff_private.grant_lease(%s, %d, '%s', '%s', %d)" % (grant(n), generation, owner, attempt, ms),
+    return pg.psql("select * from bff_private.refresh_lease(%s, %d, '%s', '%s', %d)" % (grant(n), generation, owner, attempt, ms),
                    user="bff_broker")[0]
 
 
@@ -919,7 +925,7 @@ def test_a_lease_is_for_one(pg):
     for wrong in ({"owner": "o2"}, {"attempt": "a2"}):
         assert commit(pg, 1, 1, **wrong) == ["f", "1"]
     assert commit(pg, 1, 2) == ["f", "1"]
-    assert lease(pg, 9, 1) == ["f", "0", "0", "0", "none"]
+    assert lease(pg, 9, 1) == ["f", "0", "0", "0", "none", "0"]
     assert commit(pg, 9, 1) == ["f", "0"]
 
 
@@ -934,7 +940,7 @@ def test_a_lease_that_ran_out_goes_to_the_next_and_is_counted(pg):
 
 def test_a_lease_race_has_one_winner(pg):
     create(pg, 1)
-    sql = "select leased, attempts from bff_private.grant_lease(%s, 1, '%s', 'a', 15000)"
+    sql = "select leased, attempts from bff_private.refresh_lease(%s, 1, '%s', 'a', 15000)"
     with pg.session("bff_broker") as a, pg.session("bff_broker") as b:
         b.run("set lock_timeout = '60s'")
         a.run("begin")
@@ -945,15 +951,93 @@ def test_a_lease_race_has_one_winner(pg):
         assert b.result() == [["f", "1"]]
 
 
+def release(pg, n, generation, fate, owner="o1", attempt="a1"):
+    return pg.value("select bff_private.refresh_release(%s, %d, '%s', '%s', '%s')" % (grant(n), generation, owner, attempt, fate),
+                    user="bff_broker")
+
+
 def test_giving_a_lease_back(pg):
     create(pg, 1)
-    release = "select bff_private.grant_release(%s, 1, '%s', 'a1', %%s)" % (grant(1), "o1")
     lease(pg, 1, 1)
-    assert pg.value(release % "false", user="bff_broker") == "t"
-    assert pg.value(release % "false", user="bff_broker") == "f"
-    assert lease(pg, 1, 1)[2] == "1"
-    assert pg.value(release % "true", user="bff_broker") == "t"
+    assert release(pg, 1, 1, "unused", owner="o2") == release(pg, 1, 1, "unused", attempt="a2") == "f"
+    assert release(pg, 1, 1, "unused") == "t"
+    assert release(pg, 1, 1, "unused") == "f"
+    assert lease(pg, 1, 1)[2] == "1"  # it did not count
+    assert release(pg, 1, 1, "unknown") == "t"
     assert lease(pg, 1, 1)[2] == "2"
+    assert release(pg, 1, 1, "suspect") == "t"
+    assert lease(pg, 1, 1)[2] == "2"  # as one, however many there were
+    assert release(pg, 1, 1, "suspect") == "t"
+    assert lease(pg, 1, 1)[2] == "2"
+
+
+def test_a_grace_period_runs_from_the_first_attempt(pg):
+    create(pg, 1)
+    assert int(lease(pg, 1, 1, ms=0)[5]) < 5000
+    pg.psql("update bff_private.grants set first_attempt_at = now() - interval '60 s'")
+    assert 60000 <= int(lease(pg, 1, 1, ms=0)[5]) < 70000
+    assert 60000 <= int(lease(pg, 1, 1)[5]) < 70000
+    commit(pg, 1, 1)
+    assert int(lease(pg, 1, 2)[5]) < 5000  # of the new generation
+    release(pg, 1, 2, "unused")
+    pg.psql("update bff_private.grants set first_attempt_at = now() - interval '60 s'")
+    assert int(lease(pg, 1, 2)[5]) < 5000  # nothing was sent before
+
+
+def test_the_version_before_leases_and_gives_back(pg):
+    create(pg, 1)
+    old = "select leased, attempts from bff_private.grant_lease(%s, 1, 'o1', 'a1', 0)" % grant(1)
+    assert pg.psql(old, user="bff_broker") == [["t", "1"]]
+    got = lease(pg, 1, 1)
+    assert got[:3] == ["t", "1", "2"] and int(got[5]) < 5000  # since its attempt
+    assert pg.value("select bff_private.grant_release(%s, 1, 'o1', 'a1', false)" % grant(1), user="bff_broker") == "t"
+    assert token(pg, 1)[4] == "1"
+
+
+def put_sql(n, generation, session=None, service="svc", token="'\\x22'", refresh="null", id_token="null"):
+    return ("select bff_private.token_put(%s, %s, %d, '%s', %s, 60000, '\\x33', %s, %s)"
+            % (sql_hash(n if session is None else session), grant(n), generation, service, token, refresh, id_token))
+
+
+def put(pg, n, generation, **more):
+    return pg.value(put_sql(n, generation, **more), user="bff_broker")
+
+
+def test_a_token_that_was_had_without_a_lease(pg):
+    create(pg, 1)
+    assert put(pg, 1, 1) == "t"
+    # Sealed under generation + 1, whatever the grant's is; the grant did not move.
+    assert token(pg, 1) == ["live", "1", "live", "\\x01", "0", "\\x22", "2", "\\x33", "1", "1"]
+    assert put(pg, 1, 1, token="'\\x55'", refresh="'\\x11'", id_token="'\\x12'") == "t"
+    assert token(pg, 1) == ["live", "2", "live", "\\x11", "0", "\\x55", "2", "\\x33", "2", "2"]
+    # Another one was first: its refresh token stays, our access token is as good.
+    assert put(pg, 1, 1, token="'\\x66'", refresh="'\\x77'") == "t"
+    assert token(pg, 1) == ["live", "2", "live", "\\x11", "0", "\\x66", "2", "\\x33", "2", "2"]
+    # Not under somebody's lease.
+    lease(pg, 1, 2)
+    assert put(pg, 1, 2, refresh="'\\x77'") == "t"
+    assert token(pg, 1)[1:4] == ["2", "live", "\\x11"]
+    assert put(pg, 1, 2, session=2) == "f"
+    pg.psql("update bff_private.grants set ended_at = now()")
+    assert put(pg, 1, 2, token="'\\x88'") == "f" and token(pg, 1)[5] != "\\x88"
+    pg.psql("update bff_private.grants set ended_at = null")
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    assert put(pg, 1, 2) == "f"
+    assert pg.value("select count(*) from bff_private.token") == "0"
+
+
+@pytest.mark.parametrize("first", ["end", "put"])
+def test_put_and_end_cannot_miss_each_other(pg, first):
+    create(pg, 1)
+    end = "delete from bff_private.session where id_hash = %s" % sql_hash(1)
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        a.run(end if first == "end" else put_sql(1, 1))
+        b.send(put_sql(1, 1) if first == "end" else end)
+        b.wait_blocked()
+        a.run("commit")
+        b.result()
+    assert pg.value("select count(*) from bff_private.token") == "0"
 
 
 def test_a_dead_grant_ends_its_session_unless_it_moved_on(pg):
@@ -1041,11 +1125,152 @@ def test_revocations_are_leased_and_given_up_in_the_end(pg):
     assert pg.psql("select action, app, by from bff.audit") == [["revocation_given_up", "app", "bff_broker"]]
 
 
+def test_an_outage_is_no_refusal(pg):
+    """Out of reach is tried for a week; a refusal twelve times."""
+    create(pg, 1)
+    create(pg, 2, sub="bob")
+    for n in (1, 2):
+        pg.psql("select * from bff_private.session_end(%s)" % sql_hash(n), user="bff_web")
+    retry = "select bff_private.revocation_retry(%s, 'r1', 0, %s)"
+
+    def put_off(n, refused):
+        pg.psql("select * from bff_private.revocation_take('r1', 60000, 10)", user="bff_broker")
+        return pg.value(retry % (grant(n), refused), user="bff_broker")
+
+    assert pg.value(retry % (grant(1), "true"), user="bff_broker") == "f"  # nobody's lease
+    assert [put_off(1, "false") for _ in range(20)] == ["t"] * 20
+    assert [put_off(2, "true") for _ in range(12)] == ["t"] * 11 + ["f"]
+    pg.psql("update bff_private.grants set ended_at = now() - interval '6 days'")
+    assert put_off(1, "false") == "t"
+    pg.psql("update bff_private.grants set ended_at = now() - interval '7 days'")
+    assert put_off(1, "false") == "f"
+    assert pg.value("select count(*) from bff_private.grants") == "0"
+    assert pg.psql("select action, reason, subject from bff.audit order by id") == [
+        ["revocation_given_up", "the provider refused 12 times", "bob"],
+        ["revocation_given_up", "the provider was out of reach for 7 days", "alice"]]
+
+
+# ---- logout by the provider --------------------------------------------------------------------------
+
+NOW_S = "floor(extract(epoch from clock_timestamp()))::int8"
+LATER_MS = NOW_MS + " + 1"  # a beginning is cut to milliseconds, and refused when not clearly later
+LOGIN_MS = 15 * MINUTE_MS
+
+
+def provider_logout(sub="", sid="", jti="j-1", issuer="https://idp", age_s=0):
+    """As the broker asks for it. age_s: so long ago was the token issued."""
+    return ("select ended, replayed from bff_private.backchannel_logout('%s', '%s', '%s', '%s', %s - %d, %s + 180, %d, %d)"
+            % (issuer, sub, sid, jti, NOW_S, age_s, NOW_S, MINUTE_MS, LOGIN_MS))
+
+
+def backchannel(pg, **more):
+    (got,) = pg.psql(provider_logout(**more), user="bff_broker")
+    return got
+
+
+def test_a_sid_ends_that_session_of_the_provider_alone(pg):
+    create(pg, 1, sid="s1")
+    create(pg, 2, sid="s1", app="other")
+    create(pg, 3, sid="s2")
+    create(pg, 4, sid="")
+    assert backchannel(pg, sid="s1", issuer="https://other") == ["0", "f"]
+    create(pg, 5, sid="", sub="bob")
+    assert backchannel(pg, sid="s1", jti="j-2") == ["2", "f"]
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["backchannel", "backchannel", "live", "live"]
+    # With a sub beside it, those of the person that may be of this session; not those that are of another.
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-3") == ["1", "f"]
+    assert [state(pg, n) for n in (3, 4, 5)] == ["live", "backchannel", "live"]
+    create(pg, 6, sid="")
+    assert backchannel(pg, sid="s1", sub="alice", jti="j-4", age_s=65) == ["0", "f"]  # late, as below
+    assert pg.value("select meaning from bff.ended limit 1", user="anna") == "the provider asked for it"
+
+
+def test_a_sub_alone_ends_all_of_the_person(pg):
+    for n, more in enumerate([{}, {"app": "other"}, {"sid": ""}, {"sub": "bob"}], 1):
+        create(pg, n, **more)
+    assert backchannel(pg, sub="alice", issuer="https://other") == ["0", "f"]
+    assert backchannel(pg, sub="alice", jti="j-2") == ["3", "f"]
+    assert [state(pg, n) for n in (1, 2, 3, 4)] == ["backchannel"] * 3 + ["live"]
+    assert backchannel(pg, sub="nobody", jti="j-3") == ["0", "f"]  # already logged out is as good
+
+
+def test_a_replayed_logout_token_has_no_effect(pg):
+    assert backchannel(pg, sub="alice") == ["0", "f"]
+    assert create(pg, 1, begun=LATER_MS)
+    assert backchannel(pg, sub="alice") == ["0", "t"]
+    assert state(pg, 1) == "live"
+    assert backchannel(pg, sub="alice", issuer="https://other") == ["0", "f"]  # a jti is its issuer's
+    assert backchannel(pg, sub="alice", jti="j-2")[1] == "f"
+
+
+def test_a_replay_waits_for_the_first_to_commit(pg):
+    create(pg, 1)
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        assert a.run(provider_logout(sub="alice")) == [["1", "f"]]
+        b.send(provider_logout(sub="alice"))
+        b.wait_blocked()
+        a.run("commit")
+        assert b.result() == [["0", "t"]]
+
+
+@pytest.mark.parametrize("age_s,want", [(0, "backchannel"), (55, "backchannel"), (65, "live")])
+def test_a_late_token_spares_a_login_that_began_after_it(pg, age_s, want):
+    """Within the skew of two clocks it cannot be told: ended."""
+    create(pg, 1)
+    assert backchannel(pg, sub="alice", age_s=age_s) == ["0" if want == "live" else "1", "f"]
+    assert state(pg, 1) == want
+
+
+def test_it_is_the_beginning_of_the_login_that_counts(pg):
+    """The token is 65 s old and the session younger; but its login began before the token was issued."""
+    create(pg, 1, begun=NOW_MS + " - 70000")
+    create(pg, 2, sub="bob")
+    pg.psql("update bff_private.session set begun_at = null, created_at = now() - interval '70 s' where sub = 'bob'")
+    assert backchannel(pg, sub="alice", age_s=65) == ["1", "f"]
+    assert backchannel(pg, sub="bob", age_s=65, jti="j-2") == ["1", "f"]  # of before the migration
+
+
+def test_a_late_token_refuses_only_logins_of_before(pg):
+    begun = {age: pg.value("select %s - %d" % (NOW_MS, age * 1000)) for age in (1, 70)}
+    backchannel(pg, sub="alice", age_s=65)
+    assert create(pg, 1, begun=begun[70]) is None
+    assert create(pg, 2, begun=begun[1])
+
+
+def test_a_login_of_a_session_logged_out_meanwhile_is_refused(pg):
+    begun = pg.value("select " + NOW_MS)
+    backchannel(pg, sid="s1")
+    assert create(pg, 1, sid="s1", begun=begun) is None
+    assert create(pg, 2, sid="s2", begun=begun)
+    assert create(pg, 3, sid="", begun=begun)
+    assert create(pg, 4, sid="s1", begun=LATER_MS)  # a provider that keeps its sid over logins
+    assert pg.value("select count(*) from bff_private.logged_out") == "1"  # logins leave nothing there
+
+
+def test_logouts_are_forgotten_in_time(pg):
+    backchannel(pg, sid="s1")
+    backchannel(pg, sid="s2", jti="j-2")
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "0"
+    assert pg.psql("select expires_at between now() + interval '14 min' and now() + interval '15 min' from bff_private.logged_out") == [
+        ["t"], ["t"]]
+    assert pg.psql("select expires_at between now() + interval '238 s' and now() + interval '240 s' from bff_private.logout_token") == [
+        ["t"], ["t"]]
+    pg.psql("update bff_private.logged_out set expires_at = now(); update bff_private.logout_token set expires_at = now()")
+    assert [pg.value("select bff_private.sweep(1)", user="bff_broker") for _ in range(3)] == ["2", "2", "0"]
+
+
+def test_finding_sessions_of_a_sid_uses_its_index(pg):
+    plan = pg.psql("set enable_seqscan = off; explain select from bff_private.session s where s.issuer = 'i' and s.sid = 's' and s.sid <> ''")
+    assert any("session_sid" in line[0] for line in plan)
+
+
 # ---- a subject-wide end and a login cannot miss each other -------------------------------------------
 
 
 @pytest.mark.parametrize("everywhere", ["select * from bff.revoke_subject('alice', 'left')",
-                                        "select ended from bff_private.logout(%s, 'app', true)" % sql_hash(1)])
+                                        "select ended from bff_private.logout(%s, 'app', true)" % sql_hash(1),
+                                        provider_logout(sub="alice"), provider_logout(sid="sid-2")])
 @pytest.mark.parametrize("first", ["login", "end"])
 def test_subject_wide_end_and_login_in_flight(pg, everywhere, first):
     create(pg, 1)
@@ -1060,9 +1285,10 @@ def test_subject_wide_end_and_login_in_flight(pg, everywhere, first):
         got = b.result()
     if first == "end":
         assert got[-1][0] == "f"
-    assert state(pg, 1) != "live"
+    others = "1" if "sid-2" in everywhere else "0"
+    assert (state(pg, 1) == "live") == (others == "1")
     assert state(pg, 2) != "live"
-    assert pg.value("select count(*) from bff.sessions") == "0"
+    assert pg.value("select count(*) from bff.sessions") == others
 
 
 def test_logout_everywhere_crosses_apps_and_says_where_to_go(pg):
@@ -1085,6 +1311,128 @@ def test_a_dead_session_cannot_log_out_everywhere(pg):
 
 
 # ---- a crash ------------------------------------------------------------------------------------------
+
+
+def revalidated(pg, n, after_ms=1000, **more):
+    """A session that is to be revalidated, as the broker makes it."""
+    sql = create_sql(n, **more)
+    pg.psql(sql[:-1] + ", %d)" % after_ms, user="bff_broker")
+
+
+def due(pg, n, ago="1 s"):
+    pg.psql("update bff_private.session_activity set revalidate_at = now() - interval '%s' where id_hash = %s" % (ago, sql_hash(n)))
+
+
+def touch_due(pg, n):
+    return pg.value("select touch_due from bff_private.session_get(%s)" % sql_hash(n), user="bff_web")
+
+
+def touch(pg, *numbers):
+    return pg.value("select touched from bff_private.session_touch(array[%s])" % ",".join(map(sql_hash, numbers)), user="bff_web")
+
+
+def take_revalidations(pg, owner="o1", lease_ms=60000, rows=10):
+    return pg.psql("select * from bff_private.revalidation_take('%s', %d, %d)" % (owner, lease_ms, rows), user="bff_broker")
+
+
+def queue(pg):
+    return pg.psql("select id_hash from bff_private.revalidation order by 1")
+
+
+def test_a_session_in_use_is_queued_once_when_its_time_has_come(pg):
+    revalidated(pg, 1)
+    create(pg, 2)
+    revalidated(pg, 3, after_ms=0)
+    assert [touch_due(pg, n) for n in (1, 2, 3)] == ["f", "f", "f"]
+    due(pg, 1)
+    assert [touch_due(pg, n) for n in (1, 2, 3)] == ["t", "f", "f"]
+    assert queue(pg) == []  # it is not in use
+    assert touch(pg, 1, 2, 3) == "1"
+    assert queue(pg) == [["\\x" + hex_hash(1)]]
+    assert touch_due(pg, 1) == "f" and touch(pg, 1) == "0"
+    due(pg, 1)
+    assert touch(pg, 1) == "1" and len(queue(pg)) == 1
+    # Neither ended nor expired ones.
+    due(pg, 1)
+    pg.psql("delete from bff_private.revalidation; update bff_private.session_activity set last_seen = now() - interval '1 h'")
+    assert touch(pg, 1) == "0" and queue(pg) == []
+
+
+def test_a_revalidation_is_for_one_and_comes_back(pg):
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    (got,) = take_revalidations(pg)
+    assert got == ["\\x" + hex_hash(1), "app", "idp", "https://idp", "alice", "\\x00000001", "1"]
+    assert take_revalidations(pg, "o2") == []
+    pg.psql("update bff_private.revalidation set lease_until = clock_timestamp()")
+    assert take_revalidations(pg, "o2")[0][6] == "2"
+    retry = "select bff_private.revalidation_retry(%s, '%s', %d)"
+    assert pg.value(retry % (sql_hash(1), "o1", 0), user="bff_broker") == "f"
+    assert pg.value(retry % (sql_hash(1), "o2", 60000), user="bff_broker") == "t"
+    assert take_revalidations(pg) == []
+    pg.psql("update bff_private.revalidation set due_at = clock_timestamp()")
+    assert take_revalidations(pg)[0][6] == "3"
+
+
+def test_a_revalidation_that_is_done(pg):
+    done = "select bff_private.revalidation_done(%s, '%s', %s, %s, %s)"
+    shown = "select claims, email, name from bff_private.session where id_hash = %s" % sql_hash(1)
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    take_revalidations(pg)
+    new = """'{"name": "B. Person", "groups": []}'"""
+    assert pg.value(done % (sql_hash(1), "o2", 5000, new, "'b@example.com'"), user="bff_broker") == "f"
+    assert pg.value(done % (sql_hash(1), "o1", 5000, new, "'b@example.com'"), user="bff_broker") == "t"
+    assert pg.psql(shown) == [['{"name": "B. Person", "groups": []}', "b@example.com", "B. Person"]]
+    assert queue(pg) == [] and touch_due(pg, 1) == "f"
+    left = "select round(date_part('epoch', revalidate_at - now())) from bff_private.session_activity where id_hash = %s" % sql_hash(1)
+    assert 0 < int(pg.value(left)) <= 5
+    due(pg, 1)
+    touch(pg, 1)
+    take_revalidations(pg)
+    assert pg.value(done % (sql_hash(1), "o1", 0, "null", "null"), user="bff_broker") == "t"
+    assert pg.psql(shown)[0][2] == "B. Person"
+    assert pg.value(left) is None  # never again
+
+
+def test_a_revalidation_that_ends_the_session(pg):
+    end = "select bff_private.revalidation_end(%s, '%s')"
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    take_revalidations(pg)
+    assert pg.value(end % (sql_hash(1), "o2"), user="bff_broker") == "f"
+    assert state(pg, 1) == "live"
+    assert pg.value(end % (sql_hash(1), "o1"), user="bff_broker") == "t"
+    assert state(pg, 1) == "reauthenticate" and queue(pg) == []
+    assert pg.value("select count(*) from bff_private.grants where ended_at is not null") == "1"
+
+
+def test_the_queue_forgets_sessions_that_are_over(pg):
+    for n in (1, 2, 3):
+        revalidated(pg, n, sub="s%d" % n)
+        due(pg, n)
+    touch(pg, 1, 2, 3)
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    pg.psql("update bff_private.session set absolute_expires_at = now() where id_hash = %s" % sql_hash(2))
+    assert [r[4] for r in take_revalidations(pg)] == ["s3"]
+    assert queue(pg) == [["\\x" + hex_hash(3)]]
+
+
+def test_touch_and_the_end_of_a_revalidation_do_not_lock_each_other_out(pg):
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    take_revalidations(pg)
+    due(pg, 1)
+    with pg.session("bff_broker") as a:
+        a.run("begin")
+        a.run("select bff_private.revalidation_end(%s, 'o1')" % sql_hash(1))
+        assert touch(pg, 1) == "0"  # at once, without waiting
+        a.run("commit")
+    assert queue(pg) == [] and state(pg, 1) == "reauthenticate"
 
 
 def test_a_crash_forgets_nothing():

@@ -468,7 +468,7 @@ def test_a_health_checker_is_nobody_special(world):
 
 
 def test_logout_leads_nowhere_else(world, alice):
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
     for wish in ("rd=//evil.example", "return_to=//evil.example", "redirect_uri=https://evil.example/"):
         cookie = "bff_session=" + cookie_value(alice)
         got = world.public("POST /auth/logout?" + wish, cookie=cookie, more=["X-CSRF-Token: " + csrf_of(alice)])
@@ -484,9 +484,11 @@ def test_nginx(world, alice):
     assert world.verify("/", alice, listen="nginx").status == 200
     got = world.verify("/a", listen="nginx", more=["Accept: text/html"])
     assert got.status == 401
-    assert got["location"].startswith(ORIGIN + "/auth/login?return_to=")
+    assert got["location"].startswith(ORIGIN + "/auth/login?return_to=") and not got.all("x-login-url")
     got = world.verify("/api/data/", listen="nginx")
     assert got.status == 401 and not got.all("location")
+    assert got["x-login-url"] == got.json()["login_url"]
+    assert not world.verify("/api/data/").all("x-login-url")
     assert world.verify("/a//b", alice, listen="nginx").status == 403
 
 
@@ -799,7 +801,7 @@ def test_callback_failures(world, alice):
 
 def test_logout(world, alice):
     cookie = "bff_session=" + cookie_value(alice)
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
     assert world.public("POST /auth/logout", cookie=cookie).status == 403
     got = world.public("GET /auth/logout", cookie=cookie)
     assert got.status == 200 and csrf_of(alice) in got.body and got["cache-control"] == "no-store"
@@ -819,9 +821,75 @@ def test_logout(world, alice):
     assert world.public("POST /auth/logout").status == 303
 
 
+def test_logout_by_a_form_for_the_provider(world, alice):
+    cookie = "bff_session=" + cookie_value(alice)
+    form = b"client_id=a%26%22%3Cb&post_logout_redirect_uri=https%3A%2F%2Fa%2F&state=s&id_token_hint=a.b.c&other=x"
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end?x", 1, b"https://idp.example/end?a=1&b='2'", form])
+    got = world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie=cookie)
+    assert got.status == 200 and not got.all("location")
+    assert 'action="https://idp.example/end?a=1&#38;b=&#39;2&#39;"' in got.body
+    assert 'name="client_id" value="a&#38;&#34;&#60;b"' in got.body
+    assert 'name="id_token_hint" value="a.b.c"' in got.body and "other" not in got.body
+    assert len(got.all("set-cookie")) == 2 and got["cache-control"] == "no-store"
+    more = ["X-CSRF-Token: " + csrf_of(alice), "Accept: application/json"]
+    got = world.public("POST /auth/logout", cookie=cookie, more=more)
+    assert got.json() == {"redirect_url": "https://idp.example/end?x"}
+    long = b"state=s&id_token_hint=" + b"x" * 16000  # as long as a token may be
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"https://idp.example/end", long])
+    assert "x" * 16000 in world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie=cookie).body
+
+
+# ---- logout by the provider ----------------------------------------------------------------------
+
+BACKCHANNEL = "POST /auth/backchannel-logout"
+
+
+def test_a_logout_token_goes_to_the_broker_as_it_came(world):
+    world.answers[FakeBroker.BACKCHANNEL] = (FakeBroker.BACKCHANNEL_DONE, [1, 3, b""])
+    got = world.public(BACKCHANNEL, body=b"x=1&logout_token=a.b%2Ec&y=2", more=["Origin: https://evil.example"])
+    assert (got.status, got.body, got["cache-control"], got["content-length"]) == (200, "", "no-store", "0")
+    number, fields = world.broker.seen[-1]
+    assert (number, fields[:2]) == (FakeBroker.BACKCHANNEL, [b"demo", b"a.b.c"]) and len(fields[2]) == 22
+    world.public(BACKCHANNEL, body=b"logout_token=" + b"x" * 8000)
+    assert world.broker.seen[-1][1][1] == b"x" * 8000
+    world.answers.clear()
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"x=1", b"logout_token=", b"logout_token=a&logout_token=a", b"logout_token=%zz", b"logout_token=%0a",
+    b"logout_token=" + b"x" * 8192, b"logout_token=" + b"x" * 100000])
+def test_what_is_no_logout_token_does_not_get_to_the_broker(world, body):
+    seen = len(world.broker.seen)
+    got = world.public(BACKCHANNEL + "?logout_token=a.b.c", body=body)
+    assert (got.status, got.body) == (400, '{"error":"invalid_request"}')
+    assert got["cache-control"] == "no-store" and not got.all("set-cookie")
+    assert len(world.broker.seen) == seen
+
+
+@pytest.mark.parametrize("answer,status", [
+    ((FakeBroker.BACKCHANNEL_DONE, [0, 0, b"nonce"]), 400),
+    *[((FakeBroker.FAILURE, [code, 7, b"", b""]), 503) for code in range(1, 15)]])
+def test_the_brokers_word_on_a_logout_token(world, answer, status):
+    """Whatever it is that failed, it is worth another try, unless it was the token."""
+    world.answers[FakeBroker.BACKCHANNEL] = answer
+    got = world.public(BACKCHANNEL, body=b"logout_token=canary.token.text")
+    world.answers.clear()
+    assert got.status == status and got["cache-control"] == "no-store"
+    assert got.json() == {"error": "invalid_request" if status == 400 else "unavailable"}
+    if status == 503:
+        assert got["retry-after"] == "7"
+    assert "nonce" not in got.body and "canary" not in world.logged()
+
+
+def test_a_logout_token_at_the_other_listeners_is_nothing(world):
+    for listen in ("verify", "metrics"):
+        got = world.public(BACKCHANNEL, body=b"logout_token=a.b.c", listen=listen)
+        assert got is None or got.status == 404
+
+
 def test_a_body_that_comes_after_its_head(world, alice):
     """The first read ends within the body, and the buffer moves at the next: the head's views move along."""
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
     form = ("csrf=%s&everywhere=true" % csrf_of(alice)).encode()
     head = ("POST /auth/logout HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: http\r\n"
             "Cookie: bff_session=%s\r\nContent-Length: %d\r\nX-Pad: %%s\r\n\r\n" % (HOST, cookie_value(alice), len(form)))

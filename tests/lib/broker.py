@@ -37,10 +37,11 @@ provider "idp" {{
     preset = oidc-provider
     issuer = "{issuer}"
     client_id = "bff"
-    client_secret_file = "{dir}/client-secret"
+    {auth}
     scopes = {{openid, profile, email, offline_access}}
     keep_claims = {{name, email, groups}}
     insecure_loopback = yes
+    {provider}
 }}
 app "demo" {{
     provider = "idp"
@@ -72,7 +73,7 @@ def fresh_key():
 
 
 class Broker:
-    def __init__(self, pg, issuer, app="", extra="", peer_user=None, ring=None, env=None):
+    def __init__(self, pg, issuer, app="", provider="", extra="", peer_user=None, ring=None, env=None, auth=None):
         self.directory = tempfile.mkdtemp(prefix="bff-broker-")
         self.socket = os.path.join(self.directory, "broker.sock")
         self.log = os.path.join(self.directory, "log")
@@ -87,7 +88,8 @@ class Broker:
         self.secret("client-secret", CLIENT_SECRET)
         self.secret("pg-broker", "unused: the socket trusts")
         self.settings = {"conninfo": pg.conninfo(), "dir": self.directory, "socket": self.socket,
-                         "issuer": issuer, "app": app, "extra": extra,
+                         "issuer": issuer, "auth": auth or 'client_secret_file = "{dir}/client-secret"',
+                         "app": app, "provider": provider, "extra": extra,
                          "peer_user": os.getuid() if peer_user is None else peer_user}
         self.write_config()
 
@@ -100,7 +102,7 @@ class Broker:
     def write_config(self, **more):
         self.settings.update(more)
         with open(self.config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(**self.settings))
+            f.write(CONFIG.format(**{**self.settings, "auth": self.settings["auth"].format(**self.settings)}))
 
     def __enter__(self):
         return self.start()

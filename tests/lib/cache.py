@@ -3,9 +3,11 @@
     node()         path of a Node.js >= 22
     idp_modules()  node_modules with oidc-provider, as tests/lib/idp/package-lock.json has it
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
+    fetch()        all of them, as far as they can be had
 
 ${XDG_CACHE_HOME:-~/.cache}/bff holds them; a lock there lets one process build at a time. Each
-entry's name carries a digest of what it was made from, so a change here makes a new one.
+entry's name carries a digest of what it was made from, so a change here makes a new one. What takes
+its time is said on standard error.
 """
 import contextlib
 import fcntl
@@ -15,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -36,10 +39,19 @@ def directory():
     return path
 
 
+def _say(what):
+    print("  " + what, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def _locked():
-    with open(os.path.join(directory(), "lock"), "w", encoding="ascii") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    path = os.path.join(directory(), "lock")
+    with open(path, "w", encoding="ascii") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another run, which holds " + path)
+            fcntl.flock(f, fcntl.LOCK_EX)
         yield
 
 
@@ -52,11 +64,18 @@ def _digest(*paths):
 
 
 def _run(command, cwd, env=None):
-    ran = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
+    with subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})},
+                          start_new_session=True) as ran:
+        try:
+            said, _ = ran.communicate()
+        except BaseException:  # interrupted: nothing that it started goes on
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(ran.pid, signal.SIGKILL)
+            raise
     if ran.returncode != 0:
-        raise Missing("%s failed:\n%s" % (" ".join(command[:3]), ran.stdout[-4000:]))
-    return ran.stdout
+        raise Missing("%s failed:\n%s" % (" ".join(command[:3]), said[-4000:]))
+    return said
 
 
 def _made(name, make):
@@ -97,6 +116,7 @@ def node():
     def make(folder):
         with open(os.path.join(folder, "package.json"), "w", encoding="ascii") as f:
             json.dump({"name": "bff-node", "private": True}, f)
+        _say("fetching Node.js %s from npm, once" % NODE_VERSION)
         _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
               "%s@%s" % (package, NODE_VERSION)], folder)
 
@@ -111,6 +131,7 @@ def idp_modules():
     def make(folder):
         for f in files:
             shutil.copy(f, folder)
+        _say("fetching oidc-provider from npm, once")
         _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
 
     return os.path.join(_made("idp-" + _digest(*files), make), "node_modules")
@@ -118,15 +139,17 @@ def idp_modules():
 
 # ---- Traefik --------------------------------------------------------------------------------
 
-def _go():
+def go():
+    """Path of a Go that builds Traefik, or raises Missing."""
     found = shutil.which("go") or "/usr/local/go/bin/go"
     if not os.path.exists(found):
-        raise Missing("neither traefik nor go on PATH")
+        raise Missing("no traefik on PATH, and no Go >= 1.%d to build it with" % GO_MINOR)
     version = subprocess.run([found, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True,
                              check=False).stdout
     minor = re.match(r"go1\.(\d+)", version)
     if not minor or int(minor.group(1)) < GO_MINOR:
-        raise Missing("traefik not on PATH, and %s is older than go1.%d" % (version.strip(), GO_MINOR))
+        raise Missing("no traefik on PATH, and %s is older than the go1.%d that builds it"
+                      % (version.strip(), GO_MINOR))
     return found
 
 
@@ -137,11 +160,12 @@ def _lego_version(source):
 
 def _build_traefik(source, folder):
     """See tests/lib/traefik/README.md for what is replaced and why."""
-    go = _go()
+    program = go()
     work = os.path.join(folder, "src")
     shutil.copytree(source, work)
     env = {"GOFLAGS": "-p=1", "CGO_ENABLED": "0", "GOWORK": "off"}
-    got = _run([go, "mod", "download", "-json", "%s@%s" % (LEGO, _lego_version(source))], folder, env)
+    _say("building Traefik from its Go module, once; about ten minutes")
+    got = _run([program, "mod", "download", "-json", "%s@%s" % (LEGO, _lego_version(source))], folder, env)
     lego = os.path.join(work, "lego")
     shutil.copytree(json.loads(got)["Dir"], lego, copy_function=shutil.copyfile)
     for path, _, files in os.walk(lego):
@@ -150,8 +174,7 @@ def _build_traefik(source, folder):
             os.chmod(os.path.join(path, f), 0o644)
     shutil.copy(os.path.join(source, "dns", "dns.go"),
                 os.path.join(lego, "providers", "dns", "zz_gen_dns_providers.go"))
-    print("building traefik, once; this takes some minutes", file=sys.stderr, flush=True)
-    _run(["nice", go, "build", "-trimpath", "-ldflags=-s -w", "-o", os.path.join(folder, "traefik"),
+    _run(["nice", program, "build", "-trimpath", "-ldflags=-s -w", "-o", os.path.join(folder, "traefik"),
           "github.com/traefik/traefik/v3/cmd/traefik"], work, env)
     shutil.rmtree(work)
 
@@ -175,6 +198,12 @@ def traefik():
     source, name = _traefik_entry()
     made = _made(name, lambda folder: _build_traefik(source, folder))
     return os.path.join(made, "traefik")
+
+
+def fetch():
+    for get in (node, idp_modules, traefik):
+        with contextlib.suppress(Missing):  # whoever needs it says what is missing
+            get()
 
 
 if __name__ == "__main__":

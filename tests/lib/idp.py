@@ -5,6 +5,7 @@
         idp.stats()["refreshes"]       # what happened so far
         idp.knobs(access_token_ttl=5)  # faults and lifetimes, see idp.mjs
         idp.down(); idp.up()           # the listener; the provider's state stays
+        idp.sign(claims)               # a token that it could have issued
 
 Pushed authorization requests are taken, unless pushed_requests=False; conform_id_token_claims=True leaves name and
 e-mail to UserInfo. Users alice and bob, resources CRM and ORDERS. `login_hint=alice` in an authorization request logs
@@ -106,6 +107,17 @@ class Idp:
     def knobs(self, **values):
         return self._ask("/knobs", values)
 
+    def users(self, **claims):
+        """Replaces the claims of users; None: that user is gone."""
+        self._ask("/users", claims)
+
+    def sign(self, claims, key="rsa", header=None):
+        """A token of these claims by one of the provider's keys (rsa, ec, ed), or by "stranger"."""
+        alg = {"rsa": "RS256", "ec": "ES256", "ed": "EdDSA", "stranger": "RS256"}[key]
+        header = {"alg": alg, "kid": "rsa" if key == "stranger" else key, "typ": "logout+jwt", **(header or {})}
+        header = {k: v for k, v in header.items() if v is not None}
+        return self._ask("/sign", {"key": key, "header": header, "claims": claims})["token"]
+
     def down(self):
         self._ask("/down", {})
 
@@ -116,4 +128,4 @@ class Idp:
         """What no log may ever hold."""
         stats = self.stats()
         secrets = [c["client_secret"] for c in self.config["clients"]]
-        return secrets + stats["refresh_tokens"] + stats["codes"]
+        return secrets + stats["refresh_tokens"] + stats["codes"] + stats["logout_tokens"]

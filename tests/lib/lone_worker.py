@@ -139,8 +139,9 @@ class FakeBroker:
     HELLO, WELCOME, FAILURE = 1, 2, 3
     LOGIN_BEGIN, LOGIN_BEGUN, LOGIN_FINISH, LOGIN_FINISHED, LOGIN_PARK, LOGIN_PARKED = 10, 11, 12, 13, 14, 15
     TOKEN_GET, TOKEN, LOGOUT, LOGGED_OUT = 20, 21, 30, 31
+    BACKCHANNEL, BACKCHANNEL_DONE = 32, 33
     # s = str or secret, i = u32, q = u64
-    FIELDS = {1: "qss", 10: "sssssssssii", 12: "sssssssssss", 14: "ssssss", 20: "ssss", 30: "sssis"}
+    FIELDS = {1: "qss", 10: "sssssssssii", 12: "sssssssssss", 14: "ssssss", 20: "ssss", 30: "sssis", 32: "sss"}
 
     def __init__(self, path, script):
         self.path, self.script, self.seen = path, script, []
@@ -195,7 +196,7 @@ class FakeBroker:
     @classmethod
     def encode(cls, number, ident, fields):
         out = struct.pack("<HHI", number, 0, ident)
-        kinds = {2: "qs", 3: "iiss", 11: "ss", 13: "siss", 15: "i", 21: "sq", 31: "si"}[number]
+        kinds = {2: "qs", 3: "iiss", 11: "ss", 13: "siss", 15: "i", 21: "sq", 31: "siss", 33: "iis"}[number]
         for kind, value in zip(kinds, fields):
             if kind == "s":
                 out += struct.pack("<I", len(value)) + value

@@ -22,23 +22,25 @@ READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 45
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-_ports_given = set()
+_claims = []  # an abstract socket a port that was given, by whose name other runs on the machine see that it was
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 that is free and was not given before; below the range that the
-    system hands to outgoing connections."""
+    """A TCP port of 127.0.0.1 that is free and was not given before, to us or to another run: between the gift and
+    its use the other's listener would come first, and answer in our place. Below the range that the system hands
+    to outgoing connections."""
     while True:
         port = random.randrange(20000, 32000)
-        if port in _ports_given:
-            continue
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                claim.bind("\0bff-test-port-%d" % port)
                 s.bind(("127.0.0.1", port))
             except OSError:
+                claim.close()
                 continue
-        _ports_given.add(port)
+        _claims.append(claim)
         return port
 
 

@@ -16,6 +16,8 @@ import sys
 import time
 import xml.etree.ElementTree
 
+import cache
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 JOBS = str(os.cpu_count() or 1)
 PYTEST_LIMIT_S = 3600
@@ -121,6 +123,7 @@ def main(arguments):
     lint(tally)
     unit(tally)
     replay(tally)
+    cache.fetch()  # here, since pytest shows nothing of what it says
     pytest(tally, "tests/integration", *([] if quick else ["tests/e2e"]))
     line = "%d passed, %d failed" % (tally.passed, tally.failed)
     print(line + (", %d skipped" % tally.skipped if tally.skipped else ""), flush=True)

@@ -119,10 +119,12 @@ def _suffix(provider):
 
 class Stack:
     def __init__(self, edge="nginx", apps=None, algs=None, workers=2, access_token_ttl=300, idp_up=True,
-                 page=None, port=None, extra="", query_timeout="2s", provider="", idp=None, say=lambda what: None):
+                 page=None, port=None, extra="", query_timeout="2s", provider="", idp=None, backchannel=None,
+                 say=lambda what: None):
         self.kind, self.workers, self.page_folder, self.extra = edge, workers, page, extra
         self.query_timeout, self.say = query_timeout, say
         self.provider, self.idp_more = provider, idp or {}  # options of the provider section, and of Idp
+        self.backchannel = backchannel or {}  # provider -> "sid" or "sub": what its logout tokens name
         self.apps = apps or [App()]
         self.algs = algs or {"idp": "RS256"}
         self.port = port or free_port()
@@ -136,6 +138,7 @@ class Stack:
         self.config = os.path.join(self.directory, "bff.conf")
         self.client_secret = "s+ =&%" + secrets.token_urlsafe(24)
         self.pg = self.idp = self.broker = self.bffd = self.edge = None
+        self.second = []
         self.services = {}
         self.statuses = []
         self.canaries = []
@@ -204,8 +207,12 @@ class Stack:
             hosts = [h for a in self.apps if a.provider == name for h in a.login_hosts()]
             homes = [self.url("/", h) for a in self.apps if a.provider == name for h in a.all_hosts()]
             emitted = alg if isinstance(alg, str) else alg[1]
+            more = {}
+            if name in self.backchannel:
+                more = {"backchannel_logout_uri": self.url("/auth/backchannel-logout", hosts[0]),
+                        "backchannel_logout_session_required": self.backchannel[name] == "sid"}
             yield client("bff-" + name, self.client_secret,
-                         [self.url("/auth/callback", h) for h in hosts], homes, emitted)
+                         [self.url("/auth/callback", h) for h in hosts], homes, emitted, **more)
 
     def write_config(self, **changes):
         """Writes bff.conf; `changes` replace parts of it (see _CONFIG), for a reload."""
@@ -277,6 +284,17 @@ class Stack:
     def start_bffd(self):
         self.bffd = self._daemon("bffd", "bffd")
 
+    def second_host(self):
+        """Broker and bffd once more, on ports of their own: another machine on the same PostgreSQL."""
+        ports = {name: free_port() for name in self.ports}
+        first, self.config = self.config, os.path.join(self.directory, "second.conf")
+        try:
+            self.write_config(run=self._folder("run-second"), **ports)
+            self.second = [self._daemon("broker-second", "bff-broker"), self._daemon("bffd-second", "bffd")]
+        finally:
+            self.config = first
+        return ports
+
     # ---- down ---------------------------------------------------------------------------------
 
     def _end(self, attribute):
@@ -294,6 +312,9 @@ class Stack:
     def stop(self):
         if self.edge is not None:
             self.edge.stop()
+        for process in reversed(self.second):
+            self.statuses.append((process.name, process.stop()))
+        self.second = []
         self.stop_bffd()
         self.stop_broker()
         if self.idp is not None and self.idp.process is not None:
@@ -308,7 +329,7 @@ class Stack:
 
     def remove(self):
         for process in (self.edge and self.edge.process, self.bffd, self.broker,
-                        self.idp and self.idp.process):
+                        self.idp and self.idp.process, *self.second):
             if process:
                 process.kill()
         for service in self.services.values():
@@ -326,9 +347,10 @@ class Stack:
 
     def check(self):
         bad = ["%s ended with status %d" % s for s in self.statuses if s[1] != 0]
-        texts = {name: self.log(name) for name in ("bffd", "broker", "idp")}
+        ours = ("bffd", "broker", "bffd-second", "broker-second")
+        texts = {name: self.log(name) for name in (*ours, "idp")}
         texts["postgres"] = self.pg.log_text()
-        for name in ("bffd", "broker"):
+        for name in ours:
             found = SANITIZER.search(texts[name])
             if found:
                 bad.append("%s: %s" % (name, texts[name][found.start():][:4000]))
@@ -356,7 +378,7 @@ class Stack:
                 answer, b.history, self.tails(), self.idp.stats()["errors"]))
         return b
 
-    def verify(self, uri, b=None, method="GET", host=None, headers=()):
+    def verify(self, uri, b=None, method="GET", host=None, headers=(), port=None):
         """The edge's question, asked directly on a connection of its own."""
         url = self.url(uri, host)
         netloc = url.split("/")[2]
@@ -366,4 +388,4 @@ class Stack:
                 ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Site", "same-origin")]
         if b is not None and b.cookie_header(url):
             sent.append(("Cookie", b.cookie_header(url)))
-        return browser.raw(self.ports["verify"], "GET", "/auth/verify", sent + list(headers))
+        return browser.raw(port or self.ports["verify"], "GET", "/auth/verify", sent + list(headers))

@@ -9,13 +9,19 @@
 //
 // People log in by a button a user; a login_hint that names one of them skips the page, and
 // consent is always given. The control server answers GET /stats and takes POST /knobs (the members of
-// `knobs` below), /down and /up (the listener goes and comes, the state stays).
+// `knobs` below), /users (claims by user id, replaced; null: that user is gone), /down and /up (the listener
+// goes and comes, the state stays), and /sign, which answers with a token of {key, header, claims}: what this
+// provider could say, and did not.
+//
+// Beside what oidc-provider has, it takes token exchange (RFC 8693, an audience of the resources) and Entra's
+// on-behalf-of, for clients that list their grant types.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
+console.info = console.error; // stdout is read to its first line and then closed
 const [modules, configFile] = process.argv.slice(2);
 const config = JSON.parse(readFileSync(configFile, 'utf8'));
 const oidc = await import(pathToFileURL(`${modules}/oidc-provider/lib/index.js`));
@@ -26,13 +32,19 @@ const stats = {
   by_grant: {}, // "refresh_token" or "refresh_token RESOURCE" -> requests answered with 200
   refreshes: 0, // 200 to a refresh
   reuses: 0, // a consumed refresh token came again
+  consumed: 0, // refresh tokens that were spent
+  regrants: 0, // the same within knobs.grace_ms: honoured
   revocations: 0, // 200 from the revocation endpoint
+  end_sessions: [], // "GET" or "POST" of each end-session request, with " hint" where an ID token came along
   revoked: [], // the tokens they named
+  revocations_refused: 0, // by revoke_status
   authorizations: 0,
   pushed: {}, // request_uri -> the parameters of that pushed authorization request
   push_failures: 0, // answered so by push_fail_status
   userinfo: 0, // 200 from the UserInfo endpoint
   logouts: 0,
+  backchannel: [], // "ok CLIENT" or "CLIENT: why not" of each logout token that was sent
+  logout_tokens: [], // themselves
   errors: [], // what the wire does not say
   refresh_tokens: [], // every one issued: canaries that no log may hold
   codes: [],
@@ -46,6 +58,13 @@ const knobs = {
   push_fail_status: 0, // the endpoint for pushed requests answers so
   acr: '', // what a login is said to be, whatever was asked for; '' = what was asked for
   auth_age_s: 0, // a login is said to be so old
+  answer_latency_ms: 0, // after the token endpoint did it all (the refresh token is consumed)
+  grace_ms: 0, // a consumed refresh token still works for so long
+  refused_resources: [], // known at login, and no more
+  exchange_refused: false, // every subject token is
+  revoke_status: 0, // the revocation endpoint answers so, without doing anything
+  revoke_retry_after: 0,
+  revoke_count: 0, // so many times; -1 = until set back
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
 
@@ -76,8 +95,14 @@ class MapAdapter {
     if (this.model === 'AuthorizationCode' && !stats.codes.includes(id)) stats.codes.push(id);
   }
 
+  // Within the grace period a consumed refresh token is given out as if it were not: it rotates into a branch.
   async find(id) {
-    return store.get(this.key(id));
+    const payload = store.get(this.key(id));
+    if (this.model === 'RefreshToken' && payload?.consumed && Date.now() < payload.consumedMs + knobs.grace_ms) {
+      stats.regrants += 1;
+      return { ...payload, consumed: undefined };
+    }
+    return payload;
   }
 
   async findByUid(uid) {
@@ -89,7 +114,10 @@ class MapAdapter {
   }
 
   async consume(id) {
-    store.get(this.key(id)).consumed = Math.floor(Date.now() / 1000);
+    const payload = store.get(this.key(id));
+    if (this.model === 'RefreshToken') stats.consumed += 1;
+    payload.consumedMs ??= Date.now(); // the grace period is the first one's
+    payload.consumed = Math.floor(Date.now() / 1000);
   }
 
   async destroy(id) {
@@ -109,6 +137,38 @@ function signingKeys() {
     jwk('ec', generateKeyPairSync('ec', { namedCurve: 'P-256' })),
     jwk('ed', generateKeyPairSync('ed25519')),
   ];
+}
+
+const keys = signingKeys();
+
+// Made with one of the provider's keys, or with `stranger`, which is nobody's.
+const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+
+function signed({ key, header, claims }) {
+  const jwk = keys.find(({ kid }) => kid === key);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = `${part(header)}.${part(claims)}`;
+  const secret = key === 'stranger' ? stranger : createPrivateKey({ key: jwk, format: 'jwk' });
+  const made = sign(key === 'ed' ? null : 'sha256', Buffer.from(text), { key: secret, dsaEncoding: 'ieee-p1363' });
+  return `${text}.${made.toString('base64url')}`;
+}
+
+// A logout token's way to a client on loopback. The provider's own fetch refuses to talk to loopback, and names
+// below localhost resolve nowhere here. One form parameter more than the client knows, as conformance suites have it.
+function post(url, { method, headers, body }) {
+  const form = new URLSearchParams(body);
+  stats.logout_tokens.push(form.get('logout_token'));
+  form.set('unknown', 'parameter');
+  const { host, port: number, pathname } = new URL(url);
+  const to = { host: '127.0.0.1', port: number, path: pathname, method, headers: { ...headers, host } };
+  return new Promise((resolve, reject) => {
+    const req = httpRequest(to, (res) => {
+      res.resume();
+      res.on('end', () => resolve(new Response(null, { status: res.statusCode })));
+    });
+    req.on('error', reject);
+    req.end(form.toString());
+  });
 }
 
 function policy() {
@@ -146,7 +206,7 @@ function submitAtOnce(ctx, form) {
 }
 
 function resourceServer(resource) {
-  if (!config.resources.includes(resource)) throw new errors.InvalidTarget();
+  if (!config.resources.includes(resource) || knobs.refused_resources.includes(resource)) throw new errors.InvalidTarget();
   return {
     scope: 'read write',
     audience: resource,
@@ -155,6 +215,8 @@ function resourceServer(resource) {
     jwt: { sign: { alg: 'RS256' } },
   };
 }
+
+const cookies = { keys: [randomBytes(32).toString('base64url')] };
 
 function settings() {
   return {
@@ -167,8 +229,9 @@ function settings() {
       require_auth_time: true,
       ...client,
     })),
-    jwks: { keys: signingKeys() },
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    jwks: { keys },
+    fetch: post,
+    cookies,
     findAccount: async (ctx, id) => config.users[id] && {
       accountId: id,
       claims: async () => ({ ...config.users[id], sub: id }),
@@ -182,6 +245,8 @@ function settings() {
     acrValues: ['password', 'otp'],
     conformIdTokenClaims: config.conform_id_token_claims ?? false, // true: profile and email by UserInfo alone
     rotateRefreshToken: true,
+    // By POST an end-session request comes without cookies that are Lax. Not for a browser that wants None to be Secure.
+    ...(config.post_methods && { enableHttpPostMethods: true, cookies: { ...cookies, long: { sameSite: 'none' } } }),
     ttl: {
       AccessToken: () => knobs.access_token_ttl,
       AuthorizationCode: 60,
@@ -197,6 +262,8 @@ function settings() {
     interactions: { url: (ctx, it) => `/interaction/${it.uid}`, policy: policy() },
     features: {
       devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      backchannelLogout: { enabled: true },
       revocation: { enabled: true },
       pushedAuthorizationRequests: { enabled: config.pushed_requests ?? true },
       rpInitiatedLogout: { enabled: true, logoutSource: submitAtOnce },
@@ -232,6 +299,7 @@ async function tokenFaults(ctx, next) {
     return;
   }
   await next();
+  if (knobs.answer_latency_ms) await wait(knobs.answer_latency_ms);
   if (knobs.drop_count > 0) {
     knobs.drop_count -= 1;
     ctx.respond = false;
@@ -249,14 +317,27 @@ async function pushFaults(ctx, next) {
   ctx.body = { error: 'invalid_request' };
 }
 
+async function revocationFaults(ctx, next) {
+  if (ctx.path !== '/token/revocation' || !knobs.revoke_status || knobs.revoke_count === 0) {
+    await next();
+    return;
+  }
+  if (knobs.revoke_count > 0) knobs.revoke_count -= 1;
+  stats.revocations_refused += 1;
+  ctx.status = knobs.revoke_status;
+  if (knobs.revoke_retry_after) ctx.set('retry-after', String(knobs.revoke_retry_after));
+  ctx.body = { error: 'temporarily_unavailable' };
+}
+
 async function count(ctx, next) {
   await next();
   const params = ctx.oidc?.params ?? {};
   if (ctx.path === '/request' && ctx.status === 201) stats.pushed[ctx.body.request_uri] = { ...params };
   if (ctx.status !== 200) return;
   if (ctx.path === '/me') stats.userinfo += 1;
+  if (ctx.path === '/session/end') stats.end_sessions.push(ctx.method + (params.id_token_hint ? ' hint' : ''));
   if (ctx.path === '/token') {
-    const name = [params.grant_type, params.resource].filter(Boolean).join(' ');
+    const name = [params.grant_type, params.resource ?? params.audience].filter(Boolean).join(' ');
     stats.by_grant[name] = (stats.by_grant[name] ?? 0) + 1;
     if (params.grant_type === 'refresh_token') stats.refreshes += 1;
   } else if (ctx.path === '/token/revocation') {
@@ -331,8 +412,44 @@ async function interaction(provider, req, res) {
   });
 }
 
+// Both exchanges: an access token of the login for one of a resource, without a refresh token.
+async function exchange(provider, ctx, subjectToken, resource) {
+  const subject = subjectToken && await provider.AccessToken.find(subjectToken);
+  if (!subject || knobs.exchange_refused || subject.clientId !== ctx.oidc.client.clientId || !config.users[subject.accountId]) {
+    throw new errors.InvalidRequest('no such subject token');
+  }
+  const token = new provider.AccessToken({
+    accountId: subject.accountId,
+    client: ctx.oidc.client,
+    grantId: subject.grantId,
+    gty: 'exchange',
+    scope: 'read',
+    sessionUid: subject.sessionUid,
+  });
+  token.resourceServer = new provider.ResourceServer(resource, resourceServer(resource));
+  return { access_token: await token.save(), token_type: 'Bearer', expires_in: token.expiration, scope: 'read' };
+}
+
+function exchanges(provider) {
+  const tokenType = 'urn:ietf:params:oauth:token-type:access_token';
+  provider.registerGrantType('urn:ietf:params:oauth:grant-type:token-exchange', async (ctx) => {
+    const { params } = ctx.oidc;
+    if (params.subject_token_type !== tokenType) throw new errors.InvalidRequest('subject_token_type');
+    ctx.body = {
+      ...await exchange(provider, ctx, params.subject_token, params.audience),
+      issued_token_type: tokenType,
+    };
+  }, ['audience', 'scope', 'subject_token', 'subject_token_type', 'requested_token_type']);
+  provider.registerGrantType('urn:ietf:params:oauth:grant-type:jwt-bearer', async (ctx) => {
+    const { params } = ctx.oidc;
+    if (params.requested_token_use !== 'on_behalf_of') throw new errors.InvalidRequest('requested_token_use');
+    ctx.body = await exchange(provider, ctx, params.assertion, params.scope?.replace(/\/\.default$/, ''));
+  }, ['assertion', 'scope', 'requested_token_use']);
+}
+
 function openIdServer(issuer, handler) {
   const provider = new Provider(issuer, settings());
+  exchanges(provider);
   provider.on('grant.error', (ctx, error) => {
     const why = error.error_detail ?? error.message;
     stats.errors.push(why);
@@ -341,9 +458,12 @@ function openIdServer(issuer, handler) {
   provider.on('server_error', (ctx, error) => stats.errors.push(String(error.stack)));
   provider.on('authorization.success', () => { stats.authorizations += 1; });
   provider.on('end_session.success', () => { stats.logouts += 1; });
+  provider.on('backchannel.success', (ctx, client) => stats.backchannel.push(`ok ${client.clientId}`));
+  provider.on('backchannel.error', (ctx, error, client) => stats.backchannel.push(`${client.clientId}: ${error.message}`));
   provider.use(count);
   provider.use(tokenFaults);
   provider.use(pushFaults);
+  provider.use(revocationFaults);
   const callback = provider.callback();
   handler.current = (req, res) => {
     if (!req.url.startsWith('/interaction/')) {
@@ -369,18 +489,33 @@ const port = await listen(server, config.port ?? 0);
 const issuer = `http://127.0.0.1:${port}`;
 openIdServer(issuer, handler);
 
+async function membersOf(req) {
+  let body = '';
+  for await (const chunk of req) body += chunk;
+  return Object.entries(JSON.parse(body));
+}
+
 async function control(req) {
   switch (`${req.method} ${req.url}`) {
     case 'GET /stats':
       return stats;
+    case 'POST /users':
+      for (const [id, claims] of await membersOf(req)) {
+        if (claims) config.users[id] = claims;
+        else delete config.users[id];
+      }
+      return {};
     case 'POST /knobs': {
-      let body = '';
-      for await (const chunk of req) body += chunk;
-      for (const [name, value] of Object.entries(JSON.parse(body))) {
+      for (const [name, value] of await membersOf(req)) {
         if (!(name in knobs)) throw new Error(`no knob ${name}`);
         knobs[name] = value;
       }
       return knobs;
+    }
+    case 'POST /sign': {
+      let body = '';
+      for await (const chunk of req) body += chunk;
+      return { token: signed(JSON.parse(body)) };
     }
     case 'POST /down':
       if (server.listening) {

@@ -3,6 +3,7 @@
 #ifndef BFF_TEST_PROVIDER_FIXTURE_H
 #define BFF_TEST_PROVIDER_FIXTURE_H
 
+#include "broker/client_credential.h"
 #include "broker/http_client.h"
 #include "broker/provider.h"
 #include "common/clock.h"
@@ -20,6 +21,7 @@ static struct {
 	struct config_service service;
 	char issuer[64];
 	EVP_PKEY *key;
+	struct buf pem;	 /* of private keys, in place of the client secret */
 	struct buf text; /* scratch */
 } t;
 
@@ -162,6 +164,7 @@ static inline int set_up(void **state)
 					    .resource = SV("https://orders.example/")};
 	t.key = signer_key(ALG_ES256);
 	buf_init(&t.text, 1024 * 1024);
+	buf_init(&t.pem, 1024 * 1024);
 	serve_metadata(t.issuer, "");
 	serve_key(t.key, ",\"kid\":\"k1\"");
 	return http_client_new(t.base, &t.http) == ERR_OK ? 0 : -1;
@@ -169,11 +172,14 @@ static inline int set_up(void **state)
 
 static inline void start_provider(void)
 {
-	struct secret *secret = NULL;
+	struct client_credential *credential = NULL;
+	struct sv secret = t.pem.n > 0 ? buf_sv(&t.pem) : SV("s3cr+et &");
+	struct errmsg msg;
 
-	assert_int_equal(secret_new(SV("s3cr+et &"), &secret), ERR_OK);
-	assert_int_equal(provider_new(t.base, t.http, &t.config, &secret, &t.provider), ERR_OK);
-	assert_null(secret);
+	assert_int_equal(client_credential_new(&t.config, secret, SV_NONE, &credential, &msg),
+			 ERR_OK);
+	assert_int_equal(provider_new(t.base, t.http, &t.config, &credential, &t.provider), ERR_OK);
+	assert_null(credential);
 }
 
 static inline int set_up_ready(void **state)
@@ -194,6 +200,7 @@ static inline int tear_down(void **state)
 	event_base_free(t.base);
 	EVP_PKEY_free(t.key);
 	buf_done(&t.text);
+	buf_done(&t.pem);
 	clock_unset();
 	return 0;
 }

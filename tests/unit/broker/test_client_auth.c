@@ -1,6 +1,6 @@
 #include "broker/client_auth.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/broker/certificates.h"
 
 static void each_method_puts_the_secret_where_it_belongs(void **state)
 {
@@ -21,32 +21,100 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 	     SV_INIT("")},
 	    {CLIENT_SECRET_POST, SV_INIT("app"), SV_INIT(""), ERR_CONFIG, SV_INIT("x=y"),
 	     SV_INIT("")},
-	    {CLIENT_PRIVATE_KEY_JWT, SV_INIT("app"), SV_INIT("secret"), ERR_UNSUPPORTED,
-	     SV_INIT("x=y"), SV_INIT("")},
-	    {CLIENT_TLS, SV_INIT("app"), SV_INIT("secret"), ERR_UNSUPPORTED, SV_INIT("x=y"),
+	    {CLIENT_PRIVATE_KEY_JWT, SV_INIT("app"), SV_INIT(""), ERR_CONFIG, SV_INIT("x=y"),
+	     SV_INIT("")},
+	    {CLIENT_TLS, SV_INIT("app"), SV_INIT(""), ERR_CONFIG, SV_INIT("x=y"), SV_INIT("")},
+	    {CLIENT_TLS, SV_INIT("a:b"), SV_INIT("a PEM"), ERR_OK, SV_INIT("x=y&client_id=a%3Ab"),
 	     SV_INIT("")},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct config_provider p = {.client_auth = rows[i].method, .client_id = rows[i].id};
+		struct client_credential credential = {.secret = NULL};
+		const struct client_auth auth = {.provider = &p, .credential = &credential};
 		struct buf form, authorization;
 
+		if (rows[i].secret.n > 0)
+			assert_int_equal(secret_new(rows[i].secret, &credential.secret), ERR_OK);
 		buf_init(&form, 1000);
 		buf_init(&authorization, 1000);
 		buf_add(&form, SV("x=y"));
-		assert_int_equal(client_auth_apply(&p, rows[i].secret, &form, &authorization),
-				 rows[i].want);
+		assert_int_equal(client_auth_apply(&auth, &form, &authorization), rows[i].want);
 		assert_sv_equal(buf_sv(&form), rows[i].want_form);
 		assert_sv_equal(buf_sv(&authorization), rows[i].want_authorization);
 		buf_done(&form);
 		buf_done(&authorization);
+		secret_free(&credential.secret);
 	}
+}
+
+/* RFC 6749 3.1: a parameter once, in whatever form it stands already. */
+static void the_client_is_named_once(void **state)
+{
+	static const enum config_client_auth methods[] = {CLIENT_SECRET_POST, CLIENT_TLS};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		struct config_provider p = {.client_auth = methods[i], .client_id = SV("app")};
+		struct client_credential credential = {.secret = NULL};
+		const struct client_auth auth = {.provider = &p, .credential = &credential};
+		struct buf form, authorization;
+
+		assert_int_equal(secret_new(SV("s"), &credential.secret), ERR_OK);
+		buf_init(&form, 1000);
+		buf_init(&authorization, 1000);
+		buf_add(&form, SV("client_id=app&x=y"));
+		assert_int_equal(client_auth_apply(&auth, &form, &authorization), ERR_OK);
+		assert_sv_equal(buf_sv(&form), methods[i] == CLIENT_TLS
+						   ? SV("client_id=app&x=y")
+						   : SV("client_id=app&x=y&client_secret=s"));
+		buf_done(&form);
+		secret_free(&credential.secret);
+	}
+}
+
+/* RFC 7523 2.2. */
+static void an_assertion_stands_in_the_form(void **state)
+{
+	struct config_provider p = {.client_auth = CLIENT_PRIVATE_KEY_JWT,
+				    .client_id = SV("app"),
+				    .issuer = SV("https://i.example")};
+	struct client_credential *credential = NULL;
+	struct client_auth auth = {.provider = &p, .rsa = ALG_PS256, .now_s = 1700000000};
+	EVP_PKEY *key = signer_key(ALG_ES256);
+	struct buf pem, form, authorization;
+	struct jose_token token;
+	struct sv want = SV("x=y&client_id=app&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3A"
+			    "client-assertion-type%3Ajwt-bearer&client_assertion=");
+	struct errmsg msg;
+
+	(void)state;
+	buf_init(&pem, 10000);
+	buf_init(&form, 10000);
+	buf_init(&authorization, 1000);
+	put_key(&pem, key, NULL);
+	assert_int_equal(client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg),
+			 ERR_OK);
+	auth.credential = credential;
+	buf_add(&form, SV("x=y"));
+	assert_int_equal(client_auth_apply(&auth, &form, &authorization), ERR_OK);
+	assert_sv_equal(buf_sv(&authorization), SV(""));
+	assert_sv_equal(sv_cut(buf_sv(&form), 0, want.n), want);
+	assert_int_equal(jose_parse(sv_cut(buf_sv(&form), want.n, form.n), ALG_ES256, &token),
+			 JWT_NONE);
+	assert_int_equal(jose_verify(&token, key), ERR_OK);
+	client_credential_free(&credential);
+	EVP_PKEY_free(key);
+	buf_done(&pem);
+	buf_done(&form);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_client_is_named_once),
+	    cmocka_unit_test(an_assertion_stands_in_the_form),
 	    cmocka_unit_test(each_method_puts_the_secret_where_it_belongs),
 	};
 

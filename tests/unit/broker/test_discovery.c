@@ -60,6 +60,8 @@ static void documents_are_judged(void **state)
 	     "response_types_supported"},
 	    {"{" GOOD ",\"grant_types_supported\":[\"implicit\"]}", ERR_UNSUPPORTED,
 	     "grant_types_supported"},
+	    {"{" GOOD ",\"token_endpoint_auth_signing_alg_values_supported\":7}", ERR_SYNTAX,
+	     "token_endpoint_auth_signing_alg_values_supported"},
 	    {"{" GOOD ",\"require_pushed_authorization_requests\":1}", ERR_SYNTAX,
 	     "require_pushed_authorization_requests"},
 	    {"{" GOOD ",\"require_pushed_authorization_requests\":false}", ERR_OK, ""},
@@ -76,7 +78,7 @@ static void documents_are_judged(void **state)
 		struct discovery *d = NULL;
 		const char *detail = NULL;
 		enum err got = discovery_parse(sv_str(rows[i].body), SV("https://idp.example"),
-					       HTTP_ONLY_HTTPS, &d, &detail);
+					       HTTP_ONLY_HTTPS, DISCOVERY_PLAIN, &d, &detail);
 
 		if (got != rows[i].want || strcmp(detail, rows[i].want_detail) != 0)
 			fail_msg("%s: %s %s", rows[i].body, err_text(got), detail);
@@ -99,7 +101,7 @@ static void all_endpoints_are_read(void **state)
 		   "\"pushed_authorization_request_endpoint\":\"https://idp.example/par\","
 		   "\"require_pushed_authorization_requests\":true,"
 		   "\"authorization_response_iss_parameter_supported\":true}"),
-		SV("https://idp.example"), HTTP_ONLY_HTTPS, &d, &detail),
+		SV("https://idp.example"), HTTP_ONLY_HTTPS, DISCOVERY_PLAIN, &d, &detail),
 	    ERR_OK);
 	assert_sv_equal(d->metadata.issuer, SV("https://idp.example"));
 	assert_sv_equal(d->metadata.authorization_endpoint, SV("https://idp.example/authorize"));
@@ -117,6 +119,73 @@ static void all_endpoints_are_read(void **state)
 	discovery_free(&d);
 }
 
+#define ALIASES                                                                                    \
+	",\"mtls_endpoint_aliases\":{\"token_endpoint\":\"https://tls.example/token\","            \
+	"\"authorization_endpoint\":\"https://tls.example/no\",\"x\":1}"
+
+/* RFC 8705 5: where the client goes, not the browser. */
+static void aliases_are_for_mutual_tls(void **state)
+{
+	static const struct {
+		const char *body;
+		enum discovery_tls tls;
+		enum err want;
+		const char *want_token;
+	} rows[] = {
+	    {"{" GOOD ALIASES "}", DISCOVERY_PLAIN, ERR_OK, "https://idp.example/token"},
+	    {"{" GOOD ALIASES "}", DISCOVERY_MUTUAL_TLS, ERR_OK, "https://tls.example/token"},
+	    {"{" GOOD "}", DISCOVERY_MUTUAL_TLS, ERR_OK, "https://idp.example/token"},
+	    {"{" GOOD ",\"mtls_endpoint_aliases\":{}}", DISCOVERY_MUTUAL_TLS, ERR_OK,
+	     "https://idp.example/token"},
+	    {"{" GOOD ",\"mtls_endpoint_aliases\":[]}", DISCOVERY_MUTUAL_TLS, ERR_SYNTAX, ""},
+	    {"{" GOOD ",\"mtls_endpoint_aliases\":{\"token_endpoint\":\"http://tls.example/\"}}",
+	     DISCOVERY_MUTUAL_TLS, ERR_DENIED, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct discovery *d = NULL;
+		const char *detail;
+
+		assert_int_equal(discovery_parse(sv_str(rows[i].body), SV("https://idp.example"),
+						 HTTP_ONLY_HTTPS, rows[i].tls, &d, &detail),
+				 rows[i].want);
+		if (d == NULL)
+			continue;
+		assert_sv_equal(d->metadata.token_endpoint, sv_str(rows[i].want_token));
+		assert_sv_equal(d->metadata.authorization_endpoint,
+				SV("https://idp.example/authorize"));
+		discovery_free(&d);
+	}
+}
+
+#define ALGS ",\"token_endpoint_auth_signing_alg_values_supported\":"
+
+static void assertions_are_signed_as_it_takes_them(void **state)
+{
+	static const struct {
+		const char *body;
+		enum config_alg want;
+	} rows[] = {
+	    {"{" GOOD "}", ALG_PS256},
+	    {"{" GOOD ALGS "[\"RS256\",\"PS256\"]}", ALG_PS256},
+	    {"{" GOOD ALGS "[\"RS256\",\"ES256\"]}", ALG_RS256},
+	    {"{" GOOD ALGS "[\"ES256\"]}", ALG_PS256},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct discovery *d = NULL;
+		const char *detail;
+
+		assert_int_equal(discovery_parse(sv_str(rows[i].body), SV("https://idp.example"),
+						 HTTP_ONLY_HTTPS, DISCOVERY_PLAIN, &d, &detail),
+				 ERR_OK);
+		assert_int_equal(d->assertion_rsa, rows[i].want);
+		discovery_free(&d);
+	}
+}
+
 static void loopback_is_taken_only_when_told(void **state)
 {
 	struct sv body = SV("{\"issuer\":\"http://127.0.0.1:9\","
@@ -127,12 +196,12 @@ static void loopback_is_taken_only_when_told(void **state)
 	const char *detail;
 
 	(void)state;
-	assert_int_equal(
-	    discovery_parse(body, SV("http://127.0.0.1:9"), HTTP_ONLY_HTTPS, &d, &detail),
-	    ERR_DENIED);
-	assert_int_equal(
-	    discovery_parse(body, SV("http://127.0.0.1:9"), HTTP_LOOPBACK_TOO, &d, &detail),
-	    ERR_OK);
+	assert_int_equal(discovery_parse(body, SV("http://127.0.0.1:9"), HTTP_ONLY_HTTPS,
+					 DISCOVERY_PLAIN, &d, &detail),
+			 ERR_DENIED);
+	assert_int_equal(discovery_parse(body, SV("http://127.0.0.1:9"), HTTP_LOOPBACK_TOO,
+					 DISCOVERY_PLAIN, &d, &detail),
+			 ERR_OK);
 	discovery_free(&d);
 }
 
@@ -173,6 +242,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(documents_are_judged),
 	    cmocka_unit_test(all_endpoints_are_read),
+	    cmocka_unit_test(aliases_are_for_mutual_tls),
+	    cmocka_unit_test(assertions_are_signed_as_it_takes_them),
 	    cmocka_unit_test(loopback_is_taken_only_when_told),
 	    cmocka_unit_test(the_place_follows_from_the_issuer),
 	};

@@ -1,12 +1,7 @@
 #include "broker/http_easy.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "tests/unit/broker/http_fixture.h"
+#include "tests/unit/broker/tls_server.h"
 
 static void a_form_is_posted_with_authorization(void **state)
 {
@@ -112,66 +107,86 @@ static void proxies_of_the_environment_are_ignored(void **state)
 	assert_int_equal(g.status, 200);
 }
 
-/* A TLS server with a certificate of its own making, in a process group of its own; its port. */
-static unsigned tls_server(pid_t *pid)
+/* A POST to the TLS server under these authorities and with this certificate. */
+static void post_tls(const struct tls_server *s, const struct buf *ca, const struct buf *client,
+		     struct got *g)
 {
-	static const char script[] =
-	    "umask 077; d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && trap 'exit 0' TERM && cd "
-	    "\"$d\" && "
-	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c "
-	    "-days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null && "
-	    "openssl s_server -accept 127.0.0.1:0 -key k -cert c -www 2>/dev/null";
-	char sh[] = "sh", dash_c[] = "-c", text[sizeof script];
-	char *const argv[] = {sh, dash_c, text, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int out[2];
-	unsigned port = 0;
-	char line[256];
-	FILE *f;
-
-	memcpy(text, script, sizeof script);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-	assert_int_equal(posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ), 0);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	close(out[1]);
-	f = fdopen(out[0], "r");
-	while (port == 0 && fgets(line, sizeof line, f) != NULL)
-		(void)sscanf(line, "ACCEPT 127.0.0.1:%u", &port);
-	fclose(f);
-	return port;
-}
-
-static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **state)
-{
-	struct http_request r = {.policy = HTTP_ONLY_HTTPS, .fn = on_answer};
-	struct got g = {.allow = true};
+	struct http_request r = {.policy = HTTP_ONLY_HTTPS,
+				 .before_send = may_send,
+				 .before_arg = g,
+				 .fn = on_answer,
+				 .arg = g};
 	struct buf form;
 	char url[64];
-	int status;
-	pid_t pid;
 
-	(void)state;
-	snprintf(url, sizeof url, "https://localhost:%u/", tls_server(&pid));
+	*g = (struct got){.allow = true};
+	snprintf(url, sizeof url, "https://127.0.0.1:%u/", s->port);
 	buf_init(&form, 100);
 	buf_add(&form, SV("refresh_token=secret"));
 	r.url = sv_str(url);
 	r.form = &form;
-	r.arg = r.before_arg = &g;
-	r.before_send = may_send;
-	assert_int_equal(http_client_send(t.http, &r, &g.flight), ERR_OK);
-	loop_until(t.base, &g.done);
-	assert_int_equal(kill(-pid, SIGTERM), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(g.outcome, HTTP_NOT_SENT);
+	if (ca != NULL)
+		r.ca = buf_sv(ca);
+	if (client != NULL)
+		r.client = buf_sv(client);
+	assert_int_equal(http_client_send(t.http, &r, &g->flight), ERR_OK);
+	loop_until(t.base, &g->done);
+}
+
+static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **state)
+{
+	static const struct tls_row rows[] = {{"POST / ", "reached"}, {NULL, ""}};
+	EVP_PKEY *key = signer_key(ALG_ES256);
+	X509 *other = certificate_new("another authority", key, NULL, NULL);
+	struct tls_server s;
+	struct got g;
+	struct buf ca;
+
+	(void)state;
+	tls_server_bind(&s);
+	tls_server_run(&s, rows);
+	buf_init(&ca, 10000);
+	put_certificate(&ca, other);
+	for (int i = 0; i < 2; i++) {
+		post_tls(&s, i == 0 ? NULL : &ca, NULL, &g);
+		assert_int_equal(g.outcome, HTTP_NOT_SENT);
+		assert_string_equal(g.detail, "certificate");
+		assert_int_equal(g.asked, 0);
+	}
+	tls_server_stop(&s);
+	buf_done(&ca);
+	X509_free(other);
+	EVP_PKEY_free(key);
+}
+
+static void an_authority_of_the_providers_own_is_believed(void **state)
+{
+	static const struct tls_row rows[] = {{"POST / ", "client: %s"}, {NULL, ""}};
+	struct tls_server s;
+	struct buf ca, client;
+	struct got g;
+
+	(void)state;
+	tls_server_bind(&s);
+	tls_server_run(&s, rows);
+	buf_init(&ca, 10000);
+	buf_init(&client, 10000);
+	put_certificate(&ca, s.ca);
+	tls_client_pem(&s, "app", &client);
+	post_tls(&s, &ca, NULL, &g);
+	assert_int_equal(g.status, 200);
+	assert_string_equal(g.body, "client: none");
+	post_tls(&s, &ca, &client, &g);
+	assert_int_equal(g.status, 200);
+	assert_string_equal(g.body, "client: app");
+	/* and not on the connection of before */
+	post_tls(&s, &ca, NULL, &g);
+	assert_string_equal(g.body, "client: none");
+	post_tls(&s, NULL, NULL, &g);
 	assert_string_equal(g.detail, "certificate");
-	assert_int_equal(g.asked, 0);
+	tls_server_stop(&s);
+	buf_done(&ca);
+	buf_done(&client);
 }
 
 int main(void)
@@ -185,6 +200,7 @@ int main(void)
 	    WITH(foreign_addresses_are_refused),
 	    WITH(proxies_of_the_environment_are_ignored),
 	    WITH(a_certificate_of_nobody_is_refused_before_anything_is_sent),
+	    WITH(an_authority_of_the_providers_own_is_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,10 @@ static void every_claim_is_checked(void **state)
 	    {"{" GOOD ",\"sid\":{}}", JWT_SID},
 	    {"{" GOOD ",\"sid\":\"a\\r\\nb\"}", JWT_SID},
 	    {"{" GOOD ",\"email\":17}", JWT_NONE},
+	    /* a logout token */
+	    {"{" GOOD ",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}",
+	     JWT_EVENTS},
+	    {"{" GOOD ",\"events\":null}", JWT_EVENTS},
 	};
 
 	(void)state;
@@ -136,16 +140,16 @@ static void every_claim_is_checked(void **state)
 
 static void a_subject_has_a_limit(void **state)
 {
-	char payload[1024], sub[ID_TOKEN_SUB_MAX + 2];
+	char payload[1024], sub[JWT_SUB_MAX + 2];
 
 	(void)state;
-	for (size_t n = ID_TOKEN_SUB_MAX; n <= ID_TOKEN_SUB_MAX + 1; n++) {
+	for (size_t n = JWT_SUB_MAX; n <= JWT_SUB_MAX + 1; n++) {
 		memset(sub, 'a', n);
 		sub[n] = '\0';
 		snprintf(payload, sizeof payload, "{" ISS AUD EXP IAT NONCE ",\"sub\":\"%s\"}",
 			 sub);
 		assert_int_equal(judge(sv_str(payload), &rules),
-				 n == ID_TOKEN_SUB_MAX ? JWT_NONE : JWT_SUB);
+				 n == JWT_SUB_MAX ? JWT_NONE : JWT_SUB);
 	}
 }
 
@@ -244,11 +248,13 @@ static void what_is_not_kept_is_dropped(void **state)
 	assert_sv_equal(t.claims.acr, SV("c1"));
 	assert_sv_equal(t.claims.sid, SV("s-1"));
 	assert_int_equal(t.claims.auth_time_s, 5);
+	assert_true(t.claims.has_auth_time);
 	assert_int_equal(t.claims.iat_s, 1699999990);
 	id_token_done(&t);
 	assert_int_equal(id_token_check(SV("{" GOOD "}"), &rules, &t), JWT_NONE);
 	assert_sv_equal(t.claims.claims, SV("{}"));
-	assert_int_equal(t.claims.auth_time_s, 1699999990);
+	assert_int_equal(t.claims.auth_time_s, 1699999990); /* iat */
+	assert_false(t.claims.has_auth_time);
 	assert_int_equal(t.claims.email.n, 0);
 	id_token_done(&t);
 }
@@ -270,6 +276,24 @@ static void the_subject_claim_is_another(void **state)
 	id_token_done(&t);
 }
 
+static void the_subject_may_be_left_to_userinfo(void **state)
+{
+	struct id_token t = {.payload = NULL};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.subject_claim = SV("oid");
+	r.userinfo_follows = true;
+	assert_int_equal(id_token_check(SV("{" GOOD "}"), &r, &t), JWT_NONE);
+	assert_int_equal(t.claims.subject.n, 0);
+	id_token_done(&t);
+	assert_int_equal(id_token_check(SV("{" GOOD ",\"oid\":\"o-1\"}"), &r, &t), JWT_NONE);
+	assert_sv_equal(t.claims.subject, SV("o-1"));
+	id_token_done(&t);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":1}"), &r), JWT_SUBJECT_CLAIM);
+	assert_int_equal(judge(SV("{" GOOD ",\"oid\":\"\"}"), &r), JWT_SUBJECT_CLAIM);
+}
+
 static void claims_have_a_limit(void **state)
 {
 	static char payload[ID_TOKEN_CLAIMS_MAX + 1024], text[ID_TOKEN_CLAIMS_MAX + 1];
@@ -283,6 +307,67 @@ static void claims_have_a_limit(void **state)
 	assert_int_equal(judge(sv_str(payload), &rules), JWT_NONE);
 }
 
+/* Core 5.3.2: sub decides; what else it says of itself only where it is signed. */
+static void userinfo_is_about_the_same_person(void **state)
+{
+	static const struct {
+		const char *payload;
+		enum jwt_refusal want, want_signed;
+	} rows[] = {
+	    {"{\"sub\":\"alice\"}", JWT_NONE, JWT_NONE},
+	    {"{" GOOD "}", JWT_NONE, JWT_NONE},
+	    {"{\"sub\":\"bob\"}", JWT_SUB_CHANGED, JWT_SUB_CHANGED},
+	    {"{}", JWT_SUB, JWT_SUB},
+	    {"{\"sub\":\"\"}", JWT_SUB, JWT_SUB},
+	    {"{\"sub\":\"alice\",\"iss\":\"https://other.example\"}", JWT_NONE, JWT_ISS},
+	    {"{\"sub\":\"alice\",\"iss\":null}", JWT_NONE, JWT_ISS},
+	    {"{\"sub\":\"alice\",\"aud\":\"other\"}", JWT_NONE, JWT_AUD},
+	    {"{\"sub\":\"alice\",\"aud\":[\"app\",\"other\"]}", JWT_NONE, JWT_AUD_EXTRA},
+	    {"{\"sub\":\"alice\",\"exp\":1699999000}", JWT_NONE, JWT_EXPIRED},
+	    {"{\"sub\":\"alice\",\"exp\":\"soon\"}", JWT_NONE, JWT_EXP},
+	    {"{\"sub\":\"alice\",\"sub\":\"alice\"}", JWT_PAYLOAD, JWT_PAYLOAD},
+	};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.expect = (struct id_token_expect){.sub = SV("alice")};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct id_token t = {.payload = NULL};
+		enum jwt_refusal got = userinfo_check(sv_str(rows[i].payload), &r, &t), got_signed;
+
+		id_token_done(&t);
+		got_signed = userinfo_check_signed(sv_str(rows[i].payload), &r, &t);
+		id_token_done(&t);
+		if (got != rows[i].want || got_signed != rows[i].want_signed)
+			fail_msg("%s: %s %s", rows[i].payload, jwt_refusal_word(got),
+				 jwt_refusal_word(got_signed));
+	}
+}
+
+static void userinfo_keeps_what_is_kept(void **state)
+{
+	struct id_token t = {.payload = NULL};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.expect = (struct id_token_expect){.sub = SV("alice")};
+	r.subject_claim = SV("oid");
+	r.userinfo_follows = true;
+	assert_int_equal(
+	    userinfo_check(SV("{\"sub\":\"alice\",\"email\":\"a@b\",\"x\":1}"), &r, &t), JWT_NONE);
+	assert_sv_equal(t.claims.sub, SV("alice"));
+	assert_int_equal(t.claims.subject.n, 0); /* the ID token's */
+	assert_sv_equal(t.claims.email, SV("a@b"));
+	assert_sv_equal(t.claims.claims, SV("{\"email\":\"a@b\"}"));
+	id_token_done(&t);
+	assert_int_equal(userinfo_check(SV("{\"sub\":\"alice\",\"oid\":\"o-1\"}"), &r, &t),
+			 JWT_NONE);
+	assert_sv_equal(t.claims.subject, SV("o-1"));
+	id_token_done(&t);
+	assert_int_equal(userinfo_check(SV("{\"sub\":\"alice\",\"oid\":7}"), &r, &t),
+			 JWT_SUBJECT_CLAIM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,7 +378,10 @@ int main(void)
 	    cmocka_unit_test(a_refresh_keeps_the_subject),
 	    cmocka_unit_test(what_is_not_kept_is_dropped),
 	    cmocka_unit_test(the_subject_claim_is_another),
+	    cmocka_unit_test(the_subject_may_be_left_to_userinfo),
 	    cmocka_unit_test(claims_have_a_limit),
+	    cmocka_unit_test(userinfo_is_about_the_same_person),
+	    cmocka_unit_test(userinfo_keeps_what_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

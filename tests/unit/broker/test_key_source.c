@@ -57,7 +57,8 @@ static int set_up(void **state)
 	t.key = signer_key(ALG_ES256);
 	serve_keys();
 	return http_client_new(t.base, &t.http) == ERR_OK &&
-		       key_source_new(t.http, HTTP_LOOPBACK_TOO, SV("idp"), &t.ks) == ERR_OK
+		       key_source_new(t.http, HTTP_LOOPBACK_TOO, SV("idp"), SV_NONE, &t.ks) ==
+			   ERR_OK
 		   ? 0
 		   : -1;
 }
@@ -179,11 +180,20 @@ static void unknown_keys_have_a_bucket(void **state)
 {
 	(void)state;
 	for (int i = 0; i < KEYS_UNKNOWN_BURST; i++)
-		assert_true(key_source_allows_unknown(t.ks));
-	assert_false(key_source_allows_unknown(t.ks));
+		assert_true(key_source_allows_unknown(t.ks, KEYS_FOR_PROVIDER));
+	assert_false(key_source_allows_unknown(t.ks, KEYS_FOR_PROVIDER));
 	clock_set(5000000 + KEYS_UNKNOWN_EVERY_MS, 1700000000);
-	assert_true(key_source_allows_unknown(t.ks));
-	assert_false(key_source_allows_unknown(t.ks));
+	assert_true(key_source_allows_unknown(t.ks, KEYS_FOR_PROVIDER));
+	assert_false(key_source_allows_unknown(t.ks, KEYS_FOR_PROVIDER));
+}
+
+static void a_stranger_has_another(void **state)
+{
+	(void)state;
+	for (int i = 0; i < KEYS_UNKNOWN_BURST; i++)
+		assert_true(key_source_allows_unknown(t.ks, KEYS_FOR_STRANGER));
+	assert_false(key_source_allows_unknown(t.ks, KEYS_FOR_STRANGER));
+	assert_true(key_source_allows_unknown(t.ks, KEYS_FOR_PROVIDER));
 }
 
 #define WITH(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -197,6 +207,7 @@ int main(void)
 	    WITH(askers_share_a_fetch_and_may_leave),
 	    WITH(another_place_drops_the_keys_of_the_old),
 	    WITH(unknown_keys_have_a_bucket),
+	    WITH(a_stranger_has_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #include "broker/login_claims.h"
 
 #include "broker/id_token.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
 #define BOTH (CLAIMS_ID_TOKEN | CLAIMS_USERINFO)
 
@@ -116,6 +116,27 @@ static void more_than_a_session_may_hold_is_refused(void **state)
 	login_claims_done(&c);
 }
 
+static enum err attempt(void *arg)
+{
+	const struct id_token_claims from = of_id_token("{\"a\":1}"), *more = arg;
+	struct login_claims c = {0};
+	enum err e = login_claims_take(&c, &from);
+
+	if (e == ERR_OK)
+		e = login_claims_merge(&c, BOTH, more);
+	login_claims_done(&c);
+	return e;
+}
+
+static void without_memory(void **state)
+{
+	struct id_token_claims more = {
+	    .sub = SV("s-1"), .subject = SV("alice"), .claims = SV("{\"b\":2}")};
+
+	(void)state;
+	assert_true(torture(attempt, &more) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +144,7 @@ int main(void)
 	    cmocka_unit_test(merged),
 	    cmocka_unit_test(the_subject_may_come_from_either),
 	    cmocka_unit_test(more_than_a_session_may_hold_is_refused),
+	    cmocka_unit_test(without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,7 +226,8 @@ static void after_logout(void **state)
 	static const struct sv bye[] = {SV_INIT("https://www.example/bye"), SV_INIT("https://b")};
 	const struct config_app plain = {.name = SV("a")},
 				set = {.name = SV("b"), .after_logout = {bye, 2}};
-	struct logout_url u = {.endpoint = SV("https://idp.example/end"), .client_id = SV("bff")};
+	struct logout_url u = {
+	    .endpoint = SV("https://idp.example/end"), .client_id = SV("bff"), .state = SV("s-1")};
 	struct buf target, url;
 
 	(void)state;
@@ -239,12 +240,23 @@ static void after_logout(void **state)
 	assert_true(sv_eq(buf_sv(&target), bye[0]));
 	u.post_logout_redirect_uri = buf_sv(&target);
 	logout_url_compose(&url, &u);
-	assert_true(sv_eq(buf_sv(&url), SV("https://idp.example/end?client_id=bff&post_logout_"
-					   "redirect_uri=https%3A%2F%2Fwww.example%2Fbye")));
+	assert_sv_equal(buf_sv(&url),
+			SV("https://idp.example/end?client_id=bff&post_logout_redirect_"
+			   "uri=https%3A%2F%2Fwww.example%2Fbye&state=s-1"));
+	buf_clear(&url);
+	u.endpoint = SV("https://idp.example/end?tenant=1");
+	logout_url_compose(&url, &u);
+	assert_sv_equal(buf_sv(&url),
+			SV("https://idp.example/end?tenant=1&client_id=bff&post_logout_"
+			   "redirect_uri=https%3A%2F%2Fwww.example%2Fbye&state=s-1"));
 	buf_clear(&url);
 	u.id_token_hint = SV("a.b.c");
 	logout_url_compose(&url, &u);
-	assert_true(sv_ends(buf_sv(&url), SV("&id_token_hint=a.b.c")));
+	assert_true(sv_ends(buf_sv(&url), SV("&state=s-1&id_token_hint=a.b.c")));
+	buf_clear(&url);
+	logout_form_compose(&url, &u);
+	assert_sv_equal(buf_sv(&url), SV("client_id=bff&post_logout_redirect_uri=https%3A%2F%2Fwww."
+					 "example%2Fbye&state=s-1&id_token_hint=a.b.c"));
 	buf_done(&target);
 	buf_done(&url);
 }

@@ -1,3 +1,4 @@
+#include "broker/provider_call.h"
 #include "tests/unit/broker/provider_fixture.h"
 
 static void metadata_come_and_stay(void **state)
@@ -36,6 +37,50 @@ static void discovery_is_retried(void **state)
 	assert_null(provider_metadata(t.provider));
 	serve_metadata(t.issuer, "");
 	loop_for_metadata();
+}
+
+/* The hour has passed. */
+static void discover_again(unsigned hits)
+{
+	(void)event_del(t.provider->timer);
+	event_active(t.provider->timer, EV_TIMEOUT, 0);
+	loop_for_hits(DISCOVERY, hits);
+	while (t.provider->flight != NULL)
+		assert_int_equal(event_base_loop(t.base, EVLOOP_ONCE), 0);
+}
+
+/* Discovery that fails, in whatever way, takes nothing away; one that is good replaces. */
+static void the_last_good_metadata_are_kept(void **state)
+{
+	static const struct {
+		int status;
+		const char *body;
+	} bad[] = {{500, ""}, {404, "{}"}, {302, ""}, {200, "<html>"}, {200, "{}"}};
+	unsigned hits = 1;
+	struct seen s;
+	char extra[128];
+
+	(void)state;
+	loop_for_hits("GET /keys", 1);
+	server_on(&t.server, "POST /token", 200,
+		  "{\"access_token\":\"at\",\"token_type\":\"Bearer\"}");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		server_on(&t.server, DISCOVERY, bad[i].status, bad[i].body);
+		discover_again(++hits);
+		assert_non_null(provider_metadata(t.provider));
+		s = (struct seen){.allow = true};
+		assert_int_equal(
+		    provider_refresh(t.provider, SV("r"), NULL, may_send, on_token, &s), ERR_OK);
+		loop_until(t.base, &s.done);
+		assert_int_equal(s.outcome, TOKEN_OK);
+	}
+	serve_metadata("http://127.0.0.1:1", "");
+	discover_again(++hits);
+	assert_sv_equal(provider_metadata(t.provider)->issuer, sv_str(t.issuer));
+	snprintf(extra, sizeof extra, ",\"userinfo_endpoint\":\"%s/me\"", t.issuer);
+	serve_metadata(t.issuer, extra);
+	discover_again(++hits);
+	assert_true(sv_ends(provider_metadata(t.provider)->userinfo_endpoint, SV("/me")));
 }
 
 static void without_metadata_nothing_is_asked(void **state)
@@ -112,6 +157,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(metadata_come_and_stay, set_up_started, tear_down),
 	    cmocka_unit_test_setup_teardown(discovery_is_retried, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(without_metadata_nothing_is_asked, set_up_started,
+					    tear_down),
+	    cmocka_unit_test_setup_teardown(the_last_good_metadata_are_kept, set_up_ready,
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(keys_are_fetched_ahead, set_up_ready, tear_down),
 	    cmocka_unit_test_setup_teardown(traits_are_of_preset_and_options, set_up, tear_down),

@@ -1,3 +1,4 @@
+#include "tests/unit/broker/certificates.h"
 #include "tests/unit/broker/provider_fixture.h"
 
 static void code(struct seen *s)
@@ -108,17 +109,44 @@ static void other_grants_are_not_refreshed(void **state)
 	assert_int_equal(s.calls, 0);
 }
 
-static void other_client_authentication_is_unsupported(void **state)
+static int set_up_signing(void **state)
 {
-	struct seen s = {.allow = true};
+	if (set_up(state) != 0)
+		return -1;
+	t.config.client_auth = CLIENT_PRIVATE_KEY_JWT;
+	put_key(&t.pem, t.key, NULL);
+	start_provider();
+	loop_for_metadata();
+	return 0;
+}
+
+static struct sv sent_assertion(char out[4096])
+{
+	const char *at = strstr(t.server.last, "&client_assertion=");
+
+	assert_non_null(at);
+	snprintf(out, 4096, "%s", at + strlen("&client_assertion="));
+	return sv_str(out);
+}
+
+/* An assertion sent twice is a replay (RFC 7523 3). */
+static void every_attempt_has_an_assertion_of_its_own(void **state)
+{
+	char first[4096], second[4096];
+	struct jose_token token;
+	struct seen s;
 
 	(void)state;
-	t.config.client_auth = CLIENT_PRIVATE_KEY_JWT;
-	assert_int_equal(provider_code(t.provider, SV("c"), SV("u"), SV("v"), on_token, &s),
-			 ERR_UNSUPPORTED);
-	assert_int_equal(provider_revoke(t.provider, SV("r"), on_revoked, &s), ERR_OK);
-	loop_until(t.base, &s.done);
-	assert_int_equal(s.e, ERR_OK); /* there is no endpoint to authenticate to */
+	server_on(&t.server, "POST /token", 503, "");
+	refresh(&t.service, true, &s);
+	assert_int_equal(s.outcome, TOKEN_UNKNOWN);
+	assert_int_equal(jose_parse(sent_assertion(first), ALG_ES256, &token), JWT_NONE);
+	assert_int_equal(jose_verify(&token, t.key), ERR_OK);
+	assert_null(strstr(t.server.last, "\r\nAuthorization:"));
+	refresh(&t.service, true, &s);
+	assert_int_equal(jose_parse(sent_assertion(second), ALG_ES256, &token), JWT_NONE);
+	assert_int_equal(jose_verify(&token, t.key), ERR_OK);
+	assert_string_not_equal(first, second);
 }
 
 static void a_token_is_exchanged(void **state)
@@ -323,7 +351,8 @@ int main(void)
 	    READY(a_lost_answer_is_unknown),
 	    READY(a_provider_gone_is_not_sent),
 	    READY(other_grants_are_not_refreshed),
-	    READY(other_client_authentication_is_unsupported),
+	    cmocka_unit_test_setup_teardown(every_attempt_has_an_assertion_of_its_own,
+					    set_up_signing, tear_down),
 	    READY(a_token_is_exchanged),
 	    READY(the_client_asks_for_itself),
 	    READY(a_service_of_another_grant_is_not_asked_for),

@@ -16,6 +16,7 @@ static void ask(int status, const char *body, const char *retry_after, enum conf
 	token_reply_read(&h, preset, NULL, NOW, a);
 }
 
+#define GRANT_SUB(sub) "{\"error\":\"invalid_grant\",\"suberror\":\"" sub "\"}"
 #define ERROR(word) "{\"error\":\"" word "\",\"error_description\":\"some text\"}"
 
 /* research: A.3, each row. */
@@ -90,6 +91,16 @@ static void every_failure_has_its_meaning(void **state)
 	     "", PRESET_ENTRA, TOKEN_THROTTLED, "loop_guard"},
 	    {400, "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS50196\"}", "",
 	     PRESET_GENERIC, TOKEN_DEAD, "invalid_grant"},
+	    /* suberror is Entra's, and nobody else's */
+	    {400, GRANT_SUB("bad_token"), "", PRESET_ENTRA, TOKEN_DEAD, "invalid_grant"},
+	    {400, GRANT_SUB(""), "", PRESET_ENTRA, TOKEN_DEAD, "invalid_grant"},
+	    {400, GRANT_SUB("consent_required"), "", PRESET_ENTRA, TOKEN_INTERACTION,
+	     "consent_required"},
+	    {400, GRANT_SUB("basic_action"), "", PRESET_ENTRA, TOKEN_INTERACTION, "basic_action"},
+	    {400, GRANT_SUB("additional_action"), "", PRESET_ENTRA, TOKEN_INTERACTION,
+	     "additional_action"},
+	    {400, GRANT_SUB("message_only"), "", PRESET_ENTRA, TOKEN_INTERACTION, "message_only"},
+	    {400, GRANT_SUB("basic_action"), "", PRESET_GENERIC, TOKEN_DEAD, "invalid_grant"},
 	};
 
 	(void)state;

@@ -1,6 +1,6 @@
 #include "common/buf.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
 static void appends_until_the_limit_and_keeps_what_was_there(void **state)
 {
@@ -57,12 +57,38 @@ static void clearing_and_consuming_wipe(void **state)
 	buf_done(&b); /* again, and on an empty one */
 }
 
+/* Without memory the content is as it was before the append that failed. */
+static enum err attempt(void *arg)
+{
+	struct buf b;
+	enum err err;
+
+	(void)arg;
+	buf_init(&b, 100000);
+	for (int i = 0; i < 5000; i++)
+		buf_add(&b, SV("0123456789"));
+	buf_addf(&b, "%s", "0123456789");
+	err = buf_ok(&b) ? ERR_OK : ERR_NOMEM;
+	assert_int_equal(b.n % 10, 0);
+	for (size_t i = 0; i < b.n; i += 10)
+		assert_memory_equal(b.p + i, "0123456789", 10);
+	buf_done(&b);
+	return err;
+}
+
+static void without_memory_nothing_is_appended(void **state)
+{
+	(void)state;
+	assert_true(torture(attempt, NULL) >= 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(appends_until_the_limit_and_keeps_what_was_there),
 	    cmocka_unit_test(numbers_and_formats),
 	    cmocka_unit_test(clearing_and_consuming_wipe),
+	    cmocka_unit_test(without_memory_nothing_is_appended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,9 @@
 #include "common/config.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "tests/unit/common/config_text.h"
+#include "tests/unit/torture.h"
 
 static int set_environment(void **state)
 {
@@ -220,12 +215,7 @@ static void test_notes(void **state)
 	static const char *const wants[] = {
 	    "etc/bff.conf:16: session_cache: is not built yet",
 	    "etc/bff.conf:29: kind: metrics: /metrics is not built yet",
-	    "etc/bff.conf:36: client_auth: private_key_jwt is not built yet",
-	    "etc/bff.conf:56: revalidate: is not built yet",
 	    "etc/bff.conf:62: pages: is not built yet",
-	    "etc/bff.conf:78: prefetch: is not built yet",
-	    "etc/bff.conf:79: prefetch: is not built yet",
-	    "etc/bff.conf:81: grant: is not built yet",
 	    "etc/bff.conf:97: require: is not built yet",
 	    "etc/bff.conf:105: acr: is not built yet",
 	    "etc/bff.conf:106: max_age: is not built yet",
@@ -282,6 +272,29 @@ static void test_full_disk(void **state)
 	config_free(&c);
 }
 
+static enum err attempt_load(void *arg)
+{
+	struct config *c = NULL;
+	struct errmsg e = {""};
+	enum err err = config_load(arg, &c, &e);
+
+	assert_true((c != NULL) == (err == ERR_OK));
+	if (err != ERR_OK) {
+		assert_int_equal(err, ERR_CONFIG);
+		assert_string_equal(e.text, "tests/lib/minimal.conf:1: file: out of memory");
+	}
+	config_free(&c);
+	return err;
+}
+
+static void test_without_memory(void **state)
+{
+	char path[] = "tests/lib/minimal.conf";
+
+	(void)state;
+	assert_true(torture(attempt_load, path) > 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +309,7 @@ int main(void)
 	    cmocka_unit_test(test_missing_file),
 	    cmocka_unit_test(test_secret_paths),
 	    cmocka_unit_test(test_full_disk),
+	    cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, set_environment, NULL);

@@ -1,14 +1,8 @@
 #include "common/config_arena.h"
 
-#include <setjmp.h>
 #include <stdalign.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 
-#include <cmocka.h>
-
-#include "tests/unit/common/config_text.h"
+#include "tests/unit/torture.h"
 
 static void test_memory_is_zeroed_and_aligned(void **state)
 {
@@ -52,73 +46,29 @@ static void test_copies_end_in_nul(void **state)
 	config_arena_done(&a);
 }
 
-#ifndef __SANITIZE_ADDRESS__
-/*
- * Every allocation of ours fails in turn. Ours are told by their caller lying in this program:
- * libconfuse, which is a shared library, may abort or exit without memory.
- */
-extern char __executable_start, etext;
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-static long countdown = -1; /* allocations until one fails; -1: none does */
-
-static bool fails(const void *caller)
+static enum err attempt(void *arg)
 {
-	if ((const char *)caller < &__executable_start || (const char *)caller >= &etext)
-		return false;
-	if (countdown > 0)
-		countdown--;
-	else if (countdown == 0)
-		return true;
-	return false;
-}
+	struct config_arena a = {0};
+	enum err err = ERR_OK;
 
-void *malloc(size_t n)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(n);
-}
+	(void)arg;
+	for (size_t n = 1; err == ERR_OK && n < 40000; n = n * 3 + 1) {
+		struct sv got = SV("before");
 
-void *calloc(size_t n, size_t size)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(p, n);
-}
-
-void *reallocarray(void *p, size_t n, size_t size)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(p, n * size);
-}
-
-static void test_every_allocation_may_fail(void **state)
-{
-	enum err err = ERR_CONFIG;
-	long n = 0;
-
-	(void)state;
-	for (; err != ERR_OK; n++) {
-		struct config *c = NULL;
-		struct errmsg e = {""};
-
-		countdown = n;
-		err = config_load("tests/lib/minimal.conf", &c, &e);
-		countdown = -1;
-		if (err != ERR_OK) {
-			assert_int_equal(err, ERR_CONFIG);
-			assert_null(c);
-			assert_string_equal(e.text,
-					    "tests/lib/minimal.conf:1: file: out of memory");
-		}
-		config_free(&c);
-		assert_true(n < 100000);
+		err = config_alloc_array(&a, n, 3) == NULL ? ERR_NOMEM : ERR_OK;
+		if (err == ERR_OK)
+			err = config_copy(&a, SV("text"), &got);
+		assert_true(err != ERR_OK || sv_eq(got, SV("text")));
 	}
-	assert_true(n > 50);
+	config_arena_done(&a);
+	return err;
 }
-#endif
+
+static void test_without_memory(void **state)
+{
+	(void)state;
+	assert_true(torture(attempt, NULL) >= 3);
+}
 
 int main(void)
 {
@@ -126,9 +76,7 @@ int main(void)
 	    cmocka_unit_test(test_memory_is_zeroed_and_aligned),
 	    cmocka_unit_test(test_overflow_is_refused),
 	    cmocka_unit_test(test_copies_end_in_nul),
-#ifndef __SANITIZE_ADDRESS__
-	    cmocka_unit_test(test_every_allocation_may_fail),
-#endif
+	    cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("config_arena", tests, NULL, NULL);

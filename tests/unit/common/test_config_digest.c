@@ -1,12 +1,7 @@
 #include "common/config_digest.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "tests/unit/common/config_text.h"
+#include "tests/unit/torture.h"
 
 static void digest(const char *text, unsigned char out[CRYPT_SHA256_LEN])
 {
@@ -40,9 +35,31 @@ static void test_covers_what_is_brokered(void **state)
 	assert_memory_not_equal(got, want, sizeof want);
 }
 
+static enum err attempt(void *arg)
+{
+	unsigned char out[CRYPT_SHA256_LEN];
+
+	return config_digest(arg, out);
+}
+
+static void test_without_memory(void **state)
+{
+	static const char text[] = TEXT("2", "c", "/x");
+	struct config *c = NULL;
+	struct errmsg e = {""};
+	size_t path_n;
+
+	(void)state;
+	if (config_text_load(text, sizeof text - 1, &c, &e, &path_n) != ERR_OK)
+		fail_msg("%s", e.text);
+	assert_true(torture(attempt, c) >= 1);
+	config_free(&c);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_covers_what_is_brokered)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_covers_what_is_brokered),
+					   cmocka_unit_test(test_without_memory)};
 
 	return cmocka_run_group_tests_name("config_digest", tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
 /* One side of a pair under test, the other a plain descriptor. */
 struct side {
@@ -307,6 +307,34 @@ static void answers_from_a_callback_arrive(void **state)
 	}
 }
 
+/* A socket whose peer does not read yet, so that packets queue. */
+static enum err attempt(void *arg)
+{
+	static const struct ipc_socket_events events = {on_packet, on_close};
+	struct side *side = arg;
+	struct ipc_socket *s = NULL;
+	char packet[IPC_FRAME_MAX] = {0};
+	int fds[2];
+	enum err err;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	err = ipc_socket_new(side->base, &fds[0], &events, side, &s);
+	assert_int_equal(fds[0], -1); /* taken all the same */
+	assert_true((s != NULL) == (err == ERR_OK));
+	for (int i = 0; err == ERR_OK && i < 20; i++)
+		err = ipc_socket_send(s, sv_of(packet, sizeof packet));
+	ipc_socket_free(&s);
+	(void)event_base_loop(side->base, EVLOOP_NONBLOCK); /* freed at the end of the turn */
+	(void)close(fds[1]);
+	return err;
+}
+
+static void without_memory_there_is_none_or_a_packet_is_refused(void **state)
+{
+	assert_true(torture(attempt, *state) >= 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,7 +351,9 @@ int main(void)
 	    CASE(a_verdict_closes),
 	    CASE(the_owner_may_free_in_either_callback),
 	    CASE(answers_from_a_callback_arrive),
+	    CASE(without_memory_there_is_none_or_a_packet_is_refused),
 	};
 
+	torture_libevent();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
 static char path[64];
 
@@ -101,6 +101,25 @@ static void empty_missing_large_and_special_are_refused(void **state)
 	assert_null(s);
 }
 
+static enum err attempt(void *arg)
+{
+	struct secret *s = NULL;
+	struct errmsg e;
+	enum err err = secret_read_file(path, SECRET_FILE_STRICT, &s, &e);
+
+	(void)arg;
+	assert_true((s != NULL) == (err == ERR_OK));
+	secret_free(&s);
+	return err;
+}
+
+static void without_memory_there_is_none(void **state)
+{
+	(void)state;
+	fill("x", 1, 0600);
+	assert_int_equal(torture(attempt, NULL), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +127,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_others_may_read_is_refused, temp_file, temp_gone),
 	    cmocka_unit_test_setup_teardown(empty_missing_large_and_special_are_refused, temp_file,
 					    temp_gone),
+	    cmocka_unit_test_setup_teardown(without_memory_there_is_none, temp_file, temp_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

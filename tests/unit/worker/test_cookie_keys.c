@@ -1,6 +1,6 @@
 #include "worker/cookie_keys.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 #include "worker/cookie.h"
 
 #define KEY_1 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -77,12 +77,31 @@ static void limits_hold(void **state)
 	assert_non_null(strstr(e.text, "line 9: more than 8"));
 }
 
+static enum err attempt(void *arg)
+{
+	struct cookie_keys *k = NULL;
+	struct errmsg e;
+	enum err err = cookie_keys_parse(SV(KEY_1 "\n" KEY_2), &k, &e);
+
+	(void)arg;
+	assert_true((k != NULL) == (err == ERR_OK));
+	cookie_keys_free(&k);
+	return err;
+}
+
+static void without_memory_there_are_none(void **state)
+{
+	(void)state;
+	assert_true(torture(attempt, NULL) >= 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(keys_come_in_the_order_of_the_file),
 	    cmocka_unit_test(bad_files_are_refused_by_line),
 	    cmocka_unit_test(limits_hold),
+	    cmocka_unit_test(without_memory_there_are_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,12 +64,34 @@ static void urls_are_escaped(void **state)
 	buf_done(&b);
 }
 
+/* The nginx sample writes a login URL between quotes. */
+static void urls_need_no_escape_in_json(void **state)
+{
+	struct config_origin at = {.text = SV("https://a.example")};
+	struct config_app app = {.auth_path = SV("/auth")};
+	struct buf url, json;
+
+	(void)state;
+	for (int c = 0; c <= 255; c++) {
+		char byte = (char)c;
+
+		buf_init(&url, 1024);
+		buf_init(&json, 1024);
+		login_url(&app, &at, sv_of(&byte, 1), &url);
+		http_json_string(&json, buf_sv(&url));
+		assert_sv_equal(sv_cut(buf_sv(&json), 1, json.n - 1), buf_sv(&url));
+		buf_done(&url);
+		buf_done(&json);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(outages_are_unavailable),
 	    cmocka_unit_test(broker_errors_by_table),
 	    cmocka_unit_test(urls_are_escaped),
+	    cmocka_unit_test(urls_need_no_escape_in_json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

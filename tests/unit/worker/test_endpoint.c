@@ -11,6 +11,9 @@ static void paths_by_table(void **state)
 	    {"/auth/login", ENDPOINT_LOGIN, 0, 0},
 	    {"/auth/callback", ENDPOINT_CALLBACK, 0, 0},
 	    {"/auth/logout", ENDPOINT_LOGOUT, 0, 0},
+	    {"/auth/backchannel-logout", ENDPOINT_BACKCHANNEL, 0, 0},
+	    {"/auth/backchannel-logout/", 0, 0, 0},
+	    {"/api/auth/backchannel-logout", 0, 0, 0},
 	    {"/auth/session", ENDPOINT_SESSION, 0, 0},
 	    {"/api/auth/session", ENDPOINT_SESSION, 0, 0},
 	    {"/api/auth/logout", 0, 0, 0},
@@ -51,7 +54,7 @@ static void methods_by_table(void **state)
 	    {ENDPOINT_LOGOUT, true, false, true}, {ENDPOINT_SESSION, true, true, false},
 	    {ENDPOINT_HEALTH, true, true, false}, {ENDPOINT_VERIFY, true, true, true},
 	    {ENDPOINT_LIVEZ, true, true, false},  {ENDPOINT_READYZ, true, true, false},
-	    {ENDPOINT_NONE, false, false, false},
+	    {ENDPOINT_NONE, false, false, false}, {ENDPOINT_BACKCHANNEL, false, false, true},
 	};
 
 	(void)state;

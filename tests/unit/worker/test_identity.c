@@ -1,6 +1,6 @@
 #include "worker/identity.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
 static const struct sv roles[] = {SV_INIT("admin"), SV_INIT("viewer")};
 
@@ -288,6 +288,33 @@ static void a_full_buffer_is_an_error(void **state)
 	identity_table_free(&t);
 }
 
+/* A table, and what it writes: all of it or an error. */
+static enum err attempt(void *arg)
+{
+	const struct identity_values v = {
+	    .session = true, .claims = SV("{\"groups\":[\"a\"]}"), .subject = SV("alice")};
+	struct identity_table *t = NULL;
+	struct identity_note note;
+	struct buf b;
+	enum err err = identity_table_new(arg, &t);
+
+	assert_true((t != NULL) == (err == ERR_OK));
+	buf_init(&b, IDENTITY_BLOCK_MAX);
+	if (err == ERR_OK)
+		err = identity_write(t, &v, &b, &note);
+	buf_done(&b);
+	identity_table_free(&t);
+	return err;
+}
+
+static void without_memory_nobody_is_named(void **state)
+{
+	struct config c = config;
+
+	(void)state;
+	assert_true(torture(attempt, &c) >= 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +326,7 @@ int main(void)
 	    cmocka_unit_test(claims_that_are_no_object_are_refused),
 	    cmocka_unit_test(what_is_passed_through_has_no_control_character),
 	    cmocka_unit_test(a_full_buffer_is_an_error),
+	    cmocka_unit_test(without_memory_nobody_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

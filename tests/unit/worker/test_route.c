@@ -1,5 +1,6 @@
 #include "worker/route.h"
 
+#include "tests/unit/torture.h"
 #include "tests/unit/worker/fields.h"
 
 static const struct sv both_hosts[] = {SV_INIT("portal.example.com"), SV_INIT("desk.example.com")};
@@ -335,6 +336,29 @@ static void every_outcome_has_a_word(void **state)
 	assert_string_equal(route_outcome_word(ROUTE_ENCODED_SLASH), "encoded_slash");
 }
 
+static enum err attempt(void *arg)
+{
+	const struct config c = {
+	    .apps = apps, .napps = 3, .routes = routes, .nroutes = ARRAY_LEN(routes)};
+	struct route_table *t = NULL;
+	struct errmsg e;
+	enum err err = route_table_new(&c, &t, &e);
+
+	(void)arg;
+	assert_true((t != NULL) == (err == ERR_OK));
+	route_table_free(&t);
+	return err;
+}
+
+static void without_memory_there_is_none(void **state)
+{
+	struct route_table *t = table_of(routes, ARRAY_LEN(routes));
+
+	(void)state;
+	route_table_free(&t);
+	assert_true(torture(attempt, NULL) >= 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +368,7 @@ int main(void)
 	    cmocka_unit_test(an_empty_configuration_has_no_routes),
 	    cmocka_unit_test(a_thousand_routes_agree_with_the_plain_rule),
 	    cmocka_unit_test(every_outcome_has_a_word),
+	    cmocka_unit_test(without_memory_there_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,224 @@
+"""revalidate: leavers leave and changed groups change while a session is in use; an outage ends nothing."""
+import hashlib
+import json
+import os
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, login, token
+from idp import USERS, Idp, client
+from postgres import Postgres
+from wait import eventually
+
+EVERY_S = 2
+APP = 'revalidate = "%ds" idle_timeout = "1h" absolute_timeout = "2h"' % EVERY_S
+# Until the provider was asked: the app's interval, the worker's batch of touches, the broker's look into the queue.
+WITHIN_S = EVERY_S + 1 + 5
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as cluster:
+        cluster.migrate()
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def idp():
+    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
+        yield provider
+
+
+@pytest.fixture(autouse=True)
+def as_before(idp):
+    yield
+    idp.up()
+    idp.users(**USERS)
+    idp.knobs(latency_ms=0, fail_status=0, fail_count=0)
+
+
+def ready(broker):
+    broker.wait_log("event=sealing_key .*state=primary")
+    broker.wait_log("event=provider_keys")
+    return broker
+
+
+@pytest.fixture
+def broker(pg, idp):
+    with Broker(pg, idp.issuer, app=APP) as b:
+        yield ready(b)
+
+
+@pytest.fixture
+def worker(broker):
+    with broker.worker() as w:
+        yield w
+
+
+class Session:
+    """A session as a worker sees and uses it, with the worker's role and functions alone."""
+
+    def __init__(self, pg, worker, user="alice", **more):
+        self.pg = pg
+        self.done = login(worker, user, **more)
+        self.hash = hashlib.sha256(self.done.session).hexdigest()
+
+    def get(self):
+        state, claims, due = self.pg.psql("select state, claims, touch_due from bff_private.session_get('\\x%s')" % self.hash,
+                                          user="bff_web")[0]
+        return state, json.loads(claims or "{}"), due == "t"
+
+    def use(self):
+        """One request: what verify does with touch_due. True if it was due."""
+        due = self.get()[2]
+        if due:
+            self.pg.psql("select touched from bff_private.session_touch(array['\\x%s'::bytea])" % self.hash, user="bff_web")
+        return due
+
+    def used_until(self, condition, what, timeout_s=WITHIN_S + 20):
+        """A page that polls."""
+        return eventually(lambda: self.use() is None or condition(), timeout_s, what)
+
+    def groups(self):
+        return self.get()[1].get("groups")
+
+    def reason(self):
+        rows = self.pg.psql("select reason from bff_private.ended where id_hash = '\\x%s'" % self.hash)
+        return rows[0][0] if rows else None
+
+    def queued(self):
+        return self.pg.value("select count(*) from bff_private.revalidation where id_hash = '\\x%s'" % self.hash) == "1"
+
+
+def test_changed_groups_change(pg, worker, idp):
+    s = Session(pg, worker)
+    assert s.groups() == ["sales", "support"]
+    before = idp.stats()
+    idp.users(alice={**USERS["alice"], "groups": ["board"], "email": "adams@example.com", "name": "Alice Baker"})
+    started = time.monotonic()
+    s.used_until(lambda: s.groups() == ["board"], "new groups")
+    assert time.monotonic() - started < WITHIN_S + 5
+    assert pg.psql("select email, name from bff_private.session where id_hash = '\\x%s'" % s.hash) == \
+        [["adams@example.com", "Alice Baker"]]
+    assert not s.queued()
+    # A claim that is gone is gone, and it is asked again and again.
+    idp.users(alice={k: v for k, v in USERS["alice"].items() if k != "groups"})
+    s.used_until(lambda: s.groups() is None, "no groups")
+    assert s.reason() is None
+    assert idp.stats()["reuses"] == before["reuses"]
+    assert token(worker, s.done.session, "crm").name == "token"  # with the successor of the last check
+
+
+def test_leavers_leave(pg, worker, idp):
+    s, other = Session(pg, worker), Session(pg, worker, "bob")
+    idp.users(alice=None)
+    started = time.monotonic()
+    s.used_until(lambda: s.get()[0] != "live", "the end")
+    assert time.monotonic() - started < WITHIN_S + 5
+    assert s.reason() == "reauthenticate"
+    assert token(worker, s.done.session, "own").word == "no_session"
+    other.used_until(lambda: not other.queued(), "bob's turn")
+    assert other.get()[0] == "live"
+
+
+def test_what_is_not_used_is_not_asked_about(pg, worker, idp):
+    s, used = Session(pg, worker), Session(pg, worker, "bob")
+    before = idp.stats()["token_requests"]
+    generation = "select generation from bff_private.grants where session_hash = '\\x%s'"
+    used.used_until(lambda: pg.value(generation % used.hash) == "2", "bob's check")
+    assert pg.value(generation % s.hash) == "1" and not s.queued()
+    assert idp.stats()["token_requests"] >= before + 1
+
+
+def test_an_outage_of_the_provider_postpones(pg, broker, worker, idp):
+    s = Session(pg, worker)
+    idp.down()
+    s.used_until(s.queued, "its turn")
+    broker.wait_log("event=revalidation_put_off")
+    assert s.get()[0] == "live" and s.queued() and s.groups() == ["sales", "support"]
+    idp.users(alice={**USERS["alice"], "groups": ["board"]})
+    idp.up()
+    s.used_until(lambda: s.groups() == ["board"], "new groups", 60)
+    assert s.reason() is None
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_errors_of_the_provider_postpone(pg, broker, worker, idp, status):
+    s = Session(pg, worker)
+    idp.knobs(fail_status=status, fail_count=1)
+    s.used_until(s.queued, "its turn")
+    broker.wait_log("event=revalidation_put_off")
+    idp.users(alice={**USERS["alice"], "groups": ["board"]})
+    s.used_until(lambda: s.groups() == ["board"], "new groups", 60)
+    assert s.reason() is None
+
+
+def test_a_broker_that_dies_in_between(pg, idp):
+    with Broker(pg, idp.issuer, app=APP) as b:
+        with ready(b).worker() as w:
+            s = Session(pg, w)
+        idp.knobs(latency_ms=3000)
+        before = idp.stats()["token_requests"]
+        s.used_until(lambda: idp.stats()["token_requests"] > before, "the check")
+        b.kill()
+        idp.knobs(latency_ms=0)
+        idp.users(alice={**USERS["alice"], "groups": ["board"]})
+        assert s.queued()
+        # As if the leases of the dead had run out.
+        pg.psql("update bff_private.revalidation set lease_until = clock_timestamp();"
+                "update bff_private.grants set lease_until = clock_timestamp() where lease_until is not null")
+        b.start()
+        s.used_until(lambda: s.groups() == ["board"] or s.reason(), "an end", 60)
+        assert s.reason() in (None, "reauthenticate")  # had the provider consumed the token? a race
+
+
+def test_two_brokers_ask_once(pg, idp):
+    with Broker(pg, idp.issuer, app=APP) as one, Broker(pg, idp.issuer, app=APP) as two, ready(one).worker() as w:
+        ready(two)
+        sessions = [Session(pg, w, client="192.0.2.%d/32" % i) for i in range(10)]
+        before = idp.stats()
+        generations = "select distinct generation from bff_private.grants where session_hash in (%s)" % \
+            ",".join("'\\x%s'" % s.hash for s in sessions)
+        eventually(lambda: all(s.get()[2] for s in sessions), what="all due")
+        for s in sessions:
+            s.use()
+        eventually(lambda: pg.psql(generations) == [["2"]], what="all checked")
+        after = idp.stats()
+        assert after["token_requests"] - before["token_requests"] == len(sessions)
+        assert after["reuses"] == before["reuses"]
+
+
+def test_a_refresh_token_that_may_not_be_sent_any_more_ends_the_session(pg, worker, idp):
+    """Nobody can vouch for it then."""
+    s = Session(pg, worker)
+    pg.psql("update bff_private.grants set attempts = 2, first_attempt_at = now() where session_hash = '\\x%s'" % s.hash)
+    before = idp.stats()["token_requests"]
+    s.used_until(lambda: s.get()[0] != "live", "the end")
+    assert s.reason() == "reauthenticate"
+    assert idp.stats()["token_requests"] == before
+
+
+def test_userinfo_where_claims_come_from_it(pg, idp):
+    with Broker(pg, idp.issuer, app=APP, provider="claims_from = {userinfo}") as b, ready(b).worker() as w:
+        s = Session(pg, w)
+        assert s.groups() == ["sales", "support"]
+        idp.users(alice={**USERS["alice"], "groups": ["board"]})
+        s.used_until(lambda: s.groups() == ["board"], "new groups")
+        idp.users(alice=None)
+        s.used_until(lambda: s.get()[0] != "live", "the end")
+
+
+def test_turned_off_meanwhile(pg, idp):
+    with Broker(pg, idp.issuer, app=APP) as b:
+        with ready(b).worker() as w:
+            s = Session(pg, w)
+        b.stop()
+        b.write_config(app="")
+        b.start()
+        due = "select revalidate_at from bff_private.session_activity where id_hash = '\\x%s'" % s.hash
+        s.used_until(lambda: pg.value(due) is None, "never again")
+        assert s.get()[0] == "live" and not s.queued()

@@ -1,0 +1,124 @@
+#include "tests/unit/common/config_stage.h"
+#include "tests/unit/torture.h"
+
+#define PROVIDER "provider \"p\" { issuer = i client_id = c "
+#define APP "app \"a\" { provider = p origins = \"https://a.example\" "
+#define ROUTE "route \"r\" { app = a path = \"/\" "
+/* Line 1, and what a case adds comes on line 2. */
+#define REST                                                                                       \
+	"database { conninfo = d } broker { key_ring = \"/k\" } provider \"q\" { issuer = i "      \
+	"client_id = c }\n"
+
+static void by_table(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *want; /* of the only note; NULL: there is none */
+	} cases[] = {
+	    {"web { cookie_keys = \"/k\" }\n", NULL},
+	    /* The default is nobody's wish, what is written is. */
+	    {"web { cookie_keys = \"/k\"\nsession_cache = on }\n", "f:3: session_cache: is not"},
+	    {"web { cookie_keys = \"/k\" session_cache = off }\n", NULL},
+	    {PROVIDER "}\n", NULL},
+	    {"listen \"m\" { kind = metrics address = \"127.0.0.1:1\" }\n", "f:2: kind: metrics"},
+	    {"listen \"m\" { kind = public address = \"127.0.0.1:1\" }\n", NULL},
+	    {PROVIDER "}\n" APP "}\n", NULL},
+	    {PROVIDER "}\n" APP "pages = \"/p\" }\n", "f:3: pages: is not"},
+	    {PROVIDER "}\n" APP "}\n" ROUTE "}\n", NULL},
+	    {PROVIDER "}\n" APP "}\n" ROUTE "acr = {x} }\n", "f:4: acr: is not"},
+	    {PROVIDER "}\n" APP "}\n" ROUTE "max_age = 1s }\n", "f:4: max_age: is not"},
+	    {PROVIDER "}\n" APP "}\n" ROUTE "\nrequire \"x\" {\nclaim = c any = {v} } }\n",
+	     "f:6: require: is not"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char all[2048];
+		struct stage s;
+		const struct config_list *notes;
+
+		(void)snprintf(
+		    all, sizeof all, "%s%s%s", REST, cases[i].text,
+		    strncmp(cases[i].text, "web", 3) == 0 ? "" : "web { cookie_keys = \"/k\" }\n");
+		if (stage_build(&s, all) != ERR_OK || config_notes(&s.b) != ERR_OK)
+			fail_msg("case %zu: %s", i, s.e.text);
+		notes = &s.config.notes;
+		assert_int_equal(notes->n, cases[i].want == NULL ? 0 : 1);
+		if (notes->n == 1 &&
+		    strncmp(notes->v[0].p, cases[i].want, strlen(cases[i].want)) != 0)
+			fail_msg("case %zu: %s", i, notes->v[0].p);
+		stage_done(&s);
+	}
+}
+
+#define ROUTES 1000
+
+/* A route with two rules and one note, many times: each note at its own route's place. */
+static char *many(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	buf_add(&b, SV(REST "web { cookie_keys = \"/k\" } " PROVIDER "}\n" APP "}\n"));
+	for (unsigned i = 0; i < ROUTES; i++)
+		buf_addf(&b,
+			 "route \"r%u\" { app = a path = \"/%u\"\nrequire \"x\" {\nclaim = c any = "
+			 "{v} }\nrequire \"y\" { claim = c any = {v} } }\n",
+			 i, i);
+	buf_add_char(&b, '\0');
+	assert_true(buf_ok(&b));
+	return b.p;
+}
+
+static void each_at_its_place(void **state)
+{
+	char *all = many();
+	struct stage s;
+
+	(void)state;
+	assert_int_equal(stage_build(&s, all), ERR_OK);
+	assert_int_equal(config_notes(&s.b), ERR_OK);
+	assert_int_equal(s.config.notes.n, ROUTES);
+	for (unsigned i = 0; i < ROUTES; i++) {
+		char want[64];
+
+		(void)snprintf(want, sizeof want, "f:%u: require: ", 4 * i + 6);
+		assert_memory_equal(s.config.notes.v[i].p, want, strlen(want));
+	}
+	stage_done(&s);
+	free(all);
+}
+
+static enum err attempt(void *arg)
+{
+	unsigned at = torture_state.at;
+	struct stage s;
+	enum err err;
+
+	torture_state.at = 0;
+	assert_int_equal(stage_build(&s, arg), ERR_OK);
+	torture_state.at = at;
+	err = config_notes(&s.b);
+	stage_done(&s);
+	return err;
+}
+
+static void without_memory(void **state)
+{
+	char *all = many();
+
+	(void)state;
+	assert_true(torture(attempt, all) > 0);
+	free(all);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(by_table),
+	    cmocka_unit_test(each_at_its_place),
+	    cmocka_unit_test(without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

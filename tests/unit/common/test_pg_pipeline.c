@@ -1,0 +1,313 @@
+#include "tests/unit/common/pg_stand.h"
+
+struct asked {
+	unsigned calls;
+	enum err e;
+	bool rows;
+	unsigned order; /* when it was answered, from 1 */
+};
+
+static unsigned answered;
+
+static void on_answer(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct asked *a = arg;
+
+	a->calls++;
+	a->e = e;
+	a->rows = rows != NULL;
+	a->order = ++answered;
+	assert_true(a->rows == (e == ERR_OK));
+}
+
+static struct pg_conn *conn(void)
+{
+	return &pq.pg->conns[0];
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	answered = 0;
+	pq_open("host=h", 1, NULL);
+	pq_up(conn());
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pq_close();
+	return 0;
+}
+
+static void ask(struct asked *a)
+{
+	*a = (struct asked){0};
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, a, NULL), ERR_OK);
+	assert_int_equal(a->calls, 0); /* never from within */
+}
+
+/* What libpq gives for one statement that ended so. */
+static void answer(ExecStatusType status, const char *sqlstate, const char *severity)
+{
+	pq_result(status, sqlstate, severity);
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+}
+
+static void each_is_its_own_transaction_and_answered_in_order(void **state)
+{
+	struct asked a[3];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		ask(&a[i]);
+	assert_string_equal(pq.trace, "query=b sync query=b sync query=b sync ");
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	answer(PGRES_FATAL_ERROR, "23505", "ERROR");
+	answer(PGRES_COMMAND_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a[0].e, ERR_OK);
+	assert_int_equal(a[1].e, ERR_CONFLICT);
+	assert_int_equal(a[2].e, ERR_OK);
+	for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
+		assert_int_equal(a[i].calls, 1);
+		assert_int_equal(a[i].order, i + 1);
+	}
+	assert_int_equal(conn()->ncalls, 0);
+	assert_int_equal(conn()->state, PG_UP);
+}
+
+/* Rows are no answer before their transaction has ended: at its commit it may still fail. */
+static void an_answer_is_one_after_its_sync(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	ask(&a);
+	pq_result(PGRES_TUPLES_OK, NULL, NULL);
+	pq_null();
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 0);
+	pq_result(PGRES_FATAL_ERROR, "40001", "ERROR");
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.e, ERR_CONFLICT);
+}
+
+static void the_first_result_counts_where_nothing_fails(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	ask(&a);
+	pq_result(PGRES_TUPLES_OK, NULL, NULL);
+	pq_result(PGRES_COMMAND_OK, NULL, NULL);
+	pq_null();
+	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_OK);
+}
+
+static void errors_by_table(void **state)
+{
+	static const struct {
+		const char *sqlstate, *severity;
+		enum err want;
+		bool drops;
+	} cases[] = {
+	    {"23505", "ERROR", ERR_CONFLICT, false},	{"40P01", "ERROR", ERR_CONFLICT, false},
+	    {"42501", "ERROR", ERR_DENIED, false},	{"BF001", "ERROR", ERR_DENIED, false},
+	    {"BF002", "ERROR", ERR_PROTOCOL, false},	{"42703", "ERROR", ERR_PROTOCOL, false},
+	    {"57014", "ERROR", ERR_TIMEOUT, false},	{"55P03", "ERROR", ERR_TIMEOUT, false},
+	    {"53100", "ERROR", ERR_UNAVAILABLE, false}, /* another connection has no more of it */
+	    {"08006", "ERROR", ERR_UNAVAILABLE, true},	{"57P01", "FATAL", ERR_UNAVAILABLE, true},
+	    {"25006", "ERROR", ERR_UNAVAILABLE, true}, /* a primary that is none any more */
+	    {"26000", "ERROR", ERR_UNAVAILABLE, true}, /* prepared statements are gone ... */
+	    {"0A000", "ERROR", ERR_UNAVAILABLE, true}, /* ... or stale */
+	    {"XX000", "FATAL", ERR_UNAVAILABLE, true},	{"XX000", "PANIC", ERR_UNAVAILABLE, true},
+	    {"XX000", "ERROR", ERR_PROTOCOL, false},	{NULL, NULL, ERR_UNAVAILABLE, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct asked a, next;
+
+		ask(&a);
+		ask(&next);
+		answer(PGRES_FATAL_ERROR, cases[i].sqlstate, cases[i].severity);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(a.calls, 1);
+		assert_int_equal(a.e, cases[i].want);
+		assert_int_equal(conn()->state, cases[i].drops ? PG_DOWN : PG_UP);
+		assert_int_equal(next.calls, cases[i].drops ? 1 : 0);
+		if (cases[i].drops)
+			assert_int_equal(next.e, ERR_UNAVAILABLE);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* One timer, that of the first call, looked at when it fires. */
+static void deadlines(void **state)
+{
+	struct asked a, b;
+
+	(void)state;
+	ask(&a);
+	assert_int_equal(loop_asked_of(conn()->timer), PQ_TIMEOUT_MS);
+	pq_pass(400);
+	ask(&b);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	pq_pass(PQ_TIMEOUT_MS - 400);
+	pq_timer(conn()); /* early for the second */
+	assert_int_equal(b.calls, 0);
+	assert_int_equal(loop_asked_of(conn()->timer), 400);
+	ask(&a);
+	assert_int_equal(loop_asked_of(conn()->timer), 400);
+	pq_pass(399);
+	pq_timer(conn());
+	assert_int_equal(b.calls, 0);
+	pq_pass(1);
+	pq_timer(conn());
+	assert_int_equal(b.e, ERR_TIMEOUT);
+	assert_int_equal(a.e, ERR_UNAVAILABLE); /* it would have had time */
+	assert_int_equal(conn()->state, PG_DOWN);
+	assert_non_null(strstr(pq.events, "database_query_timeout\n"));
+}
+
+static void no_timer_without_calls(void **state)
+{
+	static struct asked a; /* canceled at the end */
+
+	(void)state;
+	ask(&a);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	pq_pass(PQ_TIMEOUT_MS);
+	pq_timer(conn());
+	assert_int_equal(conn()->state, PG_UP);
+	assert_false(conn()->timer_set);
+	ask(&a);
+	assert_true(conn()->timer_set);
+}
+
+static void what_does_not_fit_waits_for_the_socket(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	pq.flush = 1;
+	ask(&a);
+	loop_turn(pq.base);
+	assert_int_equal(conn()->io_want, EV_READ | EV_WRITE);
+	pq.flush = 0;
+	pq_io(conn(), EV_WRITE);
+	assert_int_equal(conn()->io_want, EV_READ);
+	pq.flush = -1;
+	pq_io(conn(), EV_WRITE);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+/* Nobody is called back from within pg_query(), not even those before. */
+static void a_send_that_fails_drops_from_the_loop(void **state)
+{
+	struct asked a, b = {0};
+
+	(void)state;
+	ask(&a);
+	pq.send_fails = true;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
+	assert_int_equal(a.calls, 0);
+	pq.send_fails = false;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
+	loop_turns(pq.base, 2);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	assert_int_equal(b.calls, 0);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+static void a_connection_that_ends(void **state)
+{
+	struct asked a;
+
+	ask(&a);
+	pq.consume_fails = true;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	teardown(state);
+	setup(state);
+	pq.status = CONNECTION_BAD; /* seen only after what came was read */
+	ask(&a);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_OK);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+/* Under TLS one read may leave bytes behind that the socket does not show. */
+static void tls_is_read_twice(void **state)
+{
+	(void)state;
+	pq.consumed = 0;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(pq.consumed, 1);
+	pq.ssl = true;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(pq.consumed, 3);
+}
+
+static void a_libpq_that_expects_nothing_is_left_alone(void **state)
+{
+	static struct asked a; /* canceled at the end */
+
+	(void)state;
+	ask(&a);
+	for (int i = 0; i < 50; i++)
+		pq_null();
+	pq_io(conn(), EV_READ);
+	assert_true(pq.taken < pq.nresults); /* no endless loop */
+	assert_int_equal(a.calls, 0);
+}
+
+static void a_canceled_call_has_its_answer_dropped(void **state)
+{
+	struct asked a = {0}, b;
+	struct pg_call *call = NULL;
+
+	(void)state;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &a, &call), ERR_OK);
+	pg_call_cancel(&call);
+	ask(&b);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.calls, 0);
+	assert_int_equal(b.calls, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	    CASE(each_is_its_own_transaction_and_answered_in_order),
+	    CASE(an_answer_is_one_after_its_sync),
+	    CASE(the_first_result_counts_where_nothing_fails),
+	    CASE(errors_by_table),
+	    CASE(deadlines),
+	    CASE(no_timer_without_calls),
+	    CASE(what_does_not_fit_waits_for_the_socket),
+	    CASE(a_send_that_fails_drops_from_the_loop),
+	    CASE(a_connection_that_ends),
+	    CASE(tls_is_read_twice),
+	    CASE(a_libpq_that_expects_nothing_is_left_alone),
+	    CASE(a_canceled_call_has_its_answer_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

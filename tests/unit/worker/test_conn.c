@@ -1,0 +1,361 @@
+#include "worker/conn.h"
+
+#include "tests/unit/torture.h"
+#include "tests/unit/worker/conn_fixture.h"
+
+#define GET "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+#define GET_LAST "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+/* ---- time ------------------------------------------------------------------------------- */
+
+static void the_first_byte_comes_soon(void **state)
+{
+	(void)state;
+	fixture_pass(FIXTURE_HEAD_MS - 1);
+	assert_int_equal(fx.closed, 0);
+	fixture_pass(1);
+	assert_int_equal(fx.closed, 1);
+	assert_false(client_reads());
+	assert_int_equal(fx.got_n, 0); /* nothing to be said to someone who said nothing */
+}
+
+static void a_head_has_its_time_from_first_byte_to_last(void **state)
+{
+	(void)state;
+	fixture_pass(FIXTURE_HEAD_MS - 1);
+	client_says("G");
+	for (int i = 0; i < 9; i++) { /* one byte now and then gains nothing */
+		fixture_pass(FIXTURE_HEAD_MS / 10);
+		client_says("E");
+	}
+	assert_true(client_reads());
+	fixture_pass(FIXTURE_HEAD_MS / 10);
+	assert_false(client_reads());
+	assert_int_equal(strncmp(fx.got, "HTTP/1.1 408 ", 13), 0);
+	assert_int_equal(fx.started, 0);
+}
+
+static void a_body_has_what_is_left_of_the_heads_time(void **state)
+{
+	(void)state;
+	fx.body_max = 100;
+	client_says("POST / HTTP/1.1\r\nHost: x\r\n");
+	fixture_pass(FIXTURE_HEAD_MS - 1);
+	client_says("Content-Length: 10\r\n\r\n12345");
+	fixture_pass(1);
+	assert_false(client_reads());
+	assert_int_equal(strncmp(fx.got, "HTTP/1.1 408 ", 13), 0);
+	assert_int_equal(fx.started, 0);
+}
+
+static void between_requests_it_may_idle(void **state)
+{
+	(void)state;
+	client_says(GET);
+	fixture_pass(FIXTURE_IDLE_MS - 1);
+	client_says(GET);
+	assert_got("<1><2>");
+	fixture_pass(FIXTURE_IDLE_MS - 1);
+	assert_true(client_reads());
+	fixture_pass(1);
+	assert_false(client_reads());
+	assert_got("<1><2>");
+}
+
+static void a_request_that_never_ends_is_ended(void **state)
+{
+	(void)state;
+	fx.waits = true;
+	client_says(GET);
+	fixture_pass(2 * TIMEOUT_BROKER_LOGIN_MS - 1);
+	assert_int_equal(fx.freed, 0);
+	fixture_pass(1);
+	assert_int_equal(fx.freed, 1);
+	assert_false(client_reads());
+}
+
+/* One timer, which is moved forward when it fires early, and back at once. */
+static void a_nearer_deadline_moves_the_timer(void **state)
+{
+	(void)state;
+	fixture_turn();
+	loop_hold();
+	fixture_turn();
+	client_says(GET);
+	loop_fire(fx.w.base);
+	assert_int_equal(loop_asked_ms(), FIXTURE_IDLE_MS);
+	client_says("G");
+	assert_int_equal(loop_asked_ms(), FIXTURE_HEAD_MS);
+	fx.now_ms += FIXTURE_HEAD_MS;
+	clock_set(fx.now_ms, 0);
+	loop_fire(fx.w.base);
+	assert_false(client_reads());
+}
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+#define LARGE (CONN_OUT_MAX - 100)
+
+static void a_large_answer_arrives_whole(void **state)
+{
+	(void)state;
+	fx.answer_n = LARGE;
+	client_says(GET);
+	assert_int_equal(fixture_conn()->state, CONN_WRITE);
+	client_reads_n(LARGE);
+	assert_int_equal(fx.got_n, LARGE);
+	for (size_t i = 0; i < LARGE; i++)
+		if (fx.got[i] != (char)('a' + i % 26))
+			fail_msg("byte %zu", i);
+	fx.answer_n = 0;
+	fx.got_n = 0;
+	client_says(GET);
+	assert_got("<2>");
+}
+
+static void a_client_that_does_not_read_is_left(void **state)
+{
+	(void)state;
+	fx.answer_n = LARGE;
+	client_says(GET GET);
+	fixture_pass(CONN_WRITE_MS - 1);
+	assert_int_equal(fx.closed, 0);
+	assert_int_equal(fx.started, 1); /* and the next waits for its turn */
+	fixture_pass(1);
+	assert_int_equal(fx.closed, 1);
+	assert_int_equal(fx.freed, 1);
+}
+
+static void a_client_that_goes_takes_its_request_along(void **state)
+{
+	(void)state;
+	fx.waits = true;
+	client_says(GET);
+	(void)close(fx.client);
+	fx.client = -1;
+	fixture_answer(); /* EPIPE, and no SIGPIPE */
+	assert_int_equal(fx.freed, 1);
+	assert_int_equal(fx.closed, 1);
+}
+
+static void half_closed_it_still_gets_its_answer(void **state)
+{
+	(void)state;
+	fx.waits = true;
+	client_says(GET);
+	assert_int_equal(shutdown(fx.client, SHUT_WR), 0);
+	fixture_turn();
+	assert_int_equal(fx.closed, 0);
+	fixture_answer();
+	fixture_turn();
+	assert_false(client_reads());
+	assert_string_equal(fx.got, "<1>");
+}
+
+static void half_a_request_and_the_end_is_the_end(void **state)
+{
+	(void)state;
+	client_says("GET / HTTP/1.1\r\nHo");
+	assert_int_equal(shutdown(fx.client, SHUT_WR), 0);
+	fixture_turn();
+	assert_int_equal(fx.closed, 1);
+	assert_int_equal(fx.started, 0);
+}
+
+/* ---- lingering -------------------------------------------------------------------------- */
+
+/* An answered connection whose client still sends. */
+static void linger(void)
+{
+	client_says("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n");
+	assert_int_equal(fx.started, 1);
+	assert_false(client_reads()); /* the answer, and the end of it ... */
+	assert_string_equal(fx.got, "<1>");
+	assert_int_equal(fx.closed, 0); /* ... but no reset while it sends */
+	assert_int_equal(fixture_conn()->state, CONN_LINGER);
+}
+
+static void what_is_not_read_is_dropped_until_the_client_ends(void **state)
+{
+	(void)state;
+	linger();
+	client_says("GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_int_equal(fx.started, 1);
+	(void)close(fx.client);
+	fx.client = -1;
+	fixture_turn();
+	assert_int_equal(fx.closed, 1);
+}
+
+static void it_is_dropped_for_so_long(void **state)
+{
+	(void)state;
+	linger();
+	fixture_pass(CONN_LINGER_MS - 1);
+	assert_int_equal(fx.closed, 0);
+	client_says("x"); /* which gains nothing */
+	fixture_pass(1);
+	assert_int_equal(fx.closed, 1);
+}
+
+static void it_is_dropped_up_to_so_much(void **state)
+{
+	static char bytes[CONN_LINGER_BYTES];
+
+	(void)state;
+	linger();
+	client_says_n(bytes, sizeof bytes);
+	loop_turns(fx.w.base, 200);
+	assert_int_equal(fx.closed, 0);
+	client_says_n(bytes, 1);
+	assert_int_equal(fx.closed, 1);
+}
+
+static void a_clean_end_needs_no_lingering(void **state)
+{
+	(void)state;
+	client_says(GET_LAST);
+	assert_false(client_reads());
+	assert_string_equal(fx.got, "<1>");
+	assert_int_equal(fx.closed, 1);
+}
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+static void an_idle_connection_holds_no_buffer(void **state)
+{
+	(void)state;
+	client_says(GET);
+	assert_int_equal(fixture_conn()->state, CONN_IDLE);
+	assert_null(fixture_conn()->in.p);
+	assert_null(fixture_conn()->out.p);
+	assert_null(fixture_conn()->fields);
+}
+
+/* While a request runs its bytes stand still, and the client is not read from. */
+static void what_comes_meanwhile_waits_in_the_socket(void **state)
+{
+	static char bytes[64 * 1024];
+	const char *at;
+	size_t n;
+
+	(void)state;
+	memset(bytes, 'x', sizeof bytes);
+	fx.waits = true;
+	client_says("GET /first HTTP/1.1\r\nHost: x\r\n\r\n");
+	at = fixture_conn()->in.p;
+	n = fixture_conn()->in.n;
+	(void)send(fx.client, bytes, sizeof bytes, MSG_NOSIGNAL);
+	fixture_turn();
+	assert_ptr_equal(fixture_conn()->in.p, at);
+	assert_int_equal(fixture_conn()->in.n, n);
+	fixture_answer();
+	assert_non_null(strstr(fx.log, "GET /first "));
+}
+
+static enum err attempt(void *arg)
+{
+	static const unsigned char peer[16];
+	struct conn *first = TAILQ_FIRST(&fx.w.conns.live);
+	int fds[2], fd;
+	enum err e;
+
+	(void)arg;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	fd = fds[0];
+	e = conn_new(&fx.w, &fx.listen, &fds[0], peer);
+	if (e != ERR_OK) {
+		assert_int_equal(fds[0], fd); /* still the caller's */
+		assert_int_equal(fx.w.conns.n, 1);
+		assert_null(TAILQ_NEXT(first, link));
+		(void)close(fd);
+	} else {
+		assert_int_equal(fx.w.conns.n, 2);
+		conn_close(TAILQ_NEXT(first, link));
+		conns_reap(&fx.w.conns);
+	}
+	(void)close(fds[1]);
+	return e;
+}
+
+static void without_memory_there_is_none(void **state)
+{
+	(void)state;
+	assert_true(torture(attempt, NULL) >= 4);
+}
+
+/* ---- the list --------------------------------------------------------------------------- */
+
+static void the_idle_are_those_that_sent_nothing(void **state)
+{
+	static const unsigned char peer[16];
+	int clients[3][2];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, clients[i]),
+		    0);
+		assert_int_equal(conn_new(&fx.w, &fx.listen, &clients[i][0], peer), ERR_OK);
+	}
+	assert_int_equal(fx.w.conns.n, 4);
+	fx.waits = true;
+	assert_int_equal(send(clients[0][1], GET, sizeof GET - 1, 0), sizeof GET - 1);
+	assert_int_equal(send(clients[1][1], "GE", 2, 0), 2);
+	fixture_turn();
+	conns_close_idle(&fx.w.conns);
+	assert_int_equal(fx.w.conns.n, 2);
+	assert_int_equal(fx.closed, 2);
+	conns_close_idle(&fx.w.conns);
+	assert_int_equal(fx.closed, 2);
+	conns_reap(&fx.w.conns);
+	assert_true(TAILQ_EMPTY(&fx.w.conns.dead));
+	conns_close_all(&fx.w.conns);
+	assert_int_equal(fx.freed, 1);
+	assert_int_equal(fx.closed, 4);
+	for (int i = 0; i < 3; i++)
+		(void)close(clients[i][1]);
+}
+
+/* A callback may close its connection: the memory goes at the end of the turn. */
+static void closing_twice_is_closing_once(void **state)
+{
+	struct conn *c = fixture_conn();
+
+	(void)state;
+	conn_close(c);
+	conn_close(c);
+	assert_int_equal(fx.closed, 1);
+	assert_int_equal(fx.w.conns.n, 0);
+	assert_ptr_equal(TAILQ_FIRST(&fx.w.conns.dead), c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+	    CASE(the_first_byte_comes_soon),
+	    CASE(a_head_has_its_time_from_first_byte_to_last),
+	    CASE(a_body_has_what_is_left_of_the_heads_time),
+	    CASE(between_requests_it_may_idle),
+	    CASE(a_request_that_never_ends_is_ended),
+	    CASE(a_nearer_deadline_moves_the_timer),
+	    CASE(a_large_answer_arrives_whole),
+	    CASE(a_client_that_does_not_read_is_left),
+	    CASE(a_client_that_goes_takes_its_request_along),
+	    CASE(half_closed_it_still_gets_its_answer),
+	    CASE(half_a_request_and_the_end_is_the_end),
+	    CASE(what_is_not_read_is_dropped_until_the_client_ends),
+	    CASE(it_is_dropped_for_so_long),
+	    CASE(it_is_dropped_up_to_so_much),
+	    CASE(a_clean_end_needs_no_lingering),
+	    CASE(an_idle_connection_holds_no_buffer),
+	    CASE(what_comes_meanwhile_waits_in_the_socket),
+	    CASE(without_memory_there_is_none),
+	    CASE(the_idle_are_those_that_sent_nothing),
+	    CASE(closing_twice_is_closing_once),
+	};
+
+	torture_libevent();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+#include "worker/handlers.h"
+
+#include "tests/unit/worker/stand_in.h"
+#include "worker/pages.h"
+
+#define A "a.example.com"
+#define BYE "https://a.example.com/bye"
+#define END "https://idp.example.com/end"
+
+static char fields[2048];
+
+/* Of somebody with a session; `more` are further header lines. */
+static void ask(const char *method, const char *target, const char *more, const char *body)
+{
+	(void)snprintf(fields, sizeof fields, "Cookie: %s\r\nContent-Length: %zu\r\n%s",
+		       stand_cookie("bff_session", 's'), strlen(body), more);
+	stand_browse(method, A, target, fields, body);
+}
+
+/* A POST as the page's script sends it. */
+static void ask_as_script(const char *target, const char *more)
+{
+	static char all[1024];
+
+	(void)snprintf(all, sizeof all, "X-CSRF-Token: %s\r\n%s", stand_csrf('s'), more);
+	ask("POST", target, all, "");
+}
+
+static void logged_out(struct sv redirect_url, struct sv action, struct sv form)
+{
+	struct ipc_message m = {.number = IPC_LOGGED_OUT};
+
+	m.u.logged_out = (struct ipc_logged_out){
+	    .redirect_url = redirect_url, .sessions = 1, .action = action, .form = form};
+	assert_int_equal(stand.state, REQUEST_WAITING);
+	stand_broker(ERR_OK, &m);
+	assert_int_equal(stand.done, 1);
+}
+
+static void assert_cookies_go(void)
+{
+	assert_has("\r\nSet-Cookie: bff_session=; ");
+	assert_has("\r\nSet-Cookie: bff_csrf=; ");
+	assert_has("\r\nCache-Control: no-store\r\n");
+}
+
+static void the_broker_ends_the_session_and_says_where_to_go(void **state)
+{
+	char secret[COOKIE_SECRET_LEN];
+
+	(void)state;
+	memset(secret, 's', sizeof secret);
+	ask_as_script("/auth/logout", "");
+	assert_int_equal(stand.broker.asked.number, IPC_LOGOUT);
+	assert_sv_equal(stand.broker.asked.u.logout.session, sv_of(secret, sizeof secret));
+	assert_sv_equal(stand.broker.asked.u.logout.app, SV("a"));
+	assert_sv_equal(stand.broker.asked.u.logout.origin, SV("https://" A));
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 0);
+	logged_out(SV(END "?x=1"), SV_NONE, SV_NONE);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " END "?x=1\r\n");
+	assert_has("\r\nReferrer-Policy: no-referrer\r\n");
+	assert_cookies_go();
+}
+
+static void a_script_gets_json(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "Accept: application/json\r\n");
+	logged_out(SV(END "?a=\"b\""), SV_NONE, SV_NONE);
+	assert_has("HTTP/1.1 200 ");
+	assert_has("\r\n\r\n{\"redirect_url\":\"" END "?a=\\\"b\\\"\"}");
+	assert_lacks("Location:");
+	assert_cookies_go();
+}
+
+/* RP-Initiated Logout 2, by POST. */
+static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
+{
+	const struct sv form =
+	    SV("client_id=bff&post_logout_redirect_uri=https%3A%2F%2Fa%2F&state=s&"
+	       "id_token_hint=a.b.c");
+
+	(void)state;
+	ask_as_script("/auth/logout", "Accept: text/html\r\n");
+	logged_out(SV(END "?x"), SV(END), form);
+	assert_has("HTTP/1.1 200 ");
+	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
+	assert_has("\r\nContent-Security-Policy: " PAGE_SEND_ON_CSP "\r\n");
+	assert_has("<form method=\"post\" action=\"" END "\">");
+	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
+	assert_lacks("Location:");
+	assert_cookies_go();
+	ask_as_script("/auth/logout", "Accept: application/json\r\n");
+	logged_out(SV(END "?x"), SV(END), form);
+	assert_has("{\"redirect_url\":\"" END "?x\"}");
+	assert_lacks("a.b.c");
+}
+
+static void everywhere_is_asked_for_in_query_or_form(void **state)
+{
+	char form[128];
+
+	(void)state;
+	ask_as_script("/auth/logout?everywhere=true", "");
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 1);
+	ask_as_script("/auth/logout?everywhere=yes", "");
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 0);
+	(void)snprintf(form, sizeof form, "everywhere=true&csrf=%s", stand_csrf('s'));
+	ask("POST", "/auth/logout", "", form);
+	assert_int_equal(stand.broker.asked.u.logout.everywhere, 1);
+	ask("POST", "/auth/logout?everywhere=true&everywhere=true", "", form);
+	assert_has("HTTP/1.1 400 ");
+	assert_int_equal(stand.broker.sent, 0);
+}
+
+/* Which requests may log somebody out (csrf.h says what the header lines mean). */
+static void it_takes_the_csrf_token(void **state)
+{
+	static const struct {
+		const char *method, *token, *more;
+		bool in_query, in_form, want;
+		const char *status;
+	} rows[] = {
+	    {"POST", "", "", false, false, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "", false, true, true, ""},
+	    {"POST", "x", "", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Origin: https://evil.example\r\n", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Sec-Fetch-Site: cross-site\r\n", false, true, false, "HTTP/1.1 403 "},
+	    {"POST", "s", "Origin: https://b.example.com\r\n", false, true, true, ""},
+	    {"GET", "s", "", true, false, true, ""},
+	    {"GET", "x", "", true, false, false, "HTTP/1.1 403 "},
+	    {"GET", "", "", false, false, false, "HTTP/1.1 200 "}, /* the button */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char target[256], form[256];
+		const char *token = rows[i].token[0] == '\0' ? "" : stand_csrf(rows[i].token[0]);
+
+		(void)snprintf(target, sizeof target, "/auth/logout%s%s",
+			       rows[i].in_query ? "?csrf=" : "", rows[i].in_query ? token : "");
+		(void)snprintf(form, sizeof form, "%s%s", rows[i].in_form ? "csrf=" : "",
+			       rows[i].in_form ? token : "");
+		ask(rows[i].method, target, rows[i].more, form);
+		assert_int_equal(stand.broker.sent, rows[i].want);
+		if (!rows[i].want) {
+			assert_has(rows[i].status);
+			assert_lacks("Set-Cookie: bff_session=;");
+		}
+	}
+	assert_has(stand_csrf('s')); /* in the button's form */
+}
+
+static void nobody_is_sent_to_the_page_after_logout(void **state)
+{
+	(void)state;
+	stand_browse("POST", A, "/auth/logout", "", "");
+	assert_int_equal(stand.broker.sent, 0);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=v1.1.x.y\r\n", "");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	stand_browse("POST", "c.example.org", "/auth/logout", "", "");
+	assert_has("\r\nLocation: https://c.example.org/\r\n"); /* none is configured */
+}
+
+static void of_two_sessions_neither_is_ended(void **state)
+{
+	char two[1024];
+
+	(void)state;
+	(void)snprintf(two, sizeof two, "Cookie: %s; %s\r\nX-CSRF-Token: %s\r\n",
+		       stand_cookie("bff_session", 's'), stand_cookie("bff_session", 't'),
+		       stand_csrf('s'));
+	stand_browse("POST", A, "/auth/logout", two, "");
+	assert_has("HTTP/1.1 401 ");
+	assert_int_equal(stand.broker.sent + stand.pg.queries, 0);
+}
+
+static void one_that_is_over_already_is_a_logout_too(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand_failure(IPC_ERROR_NO_SESSION, 0, SV_NONE);
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+}
+
+static void without_the_broker_the_session_ends_here(void **state)
+{
+	static const struct sv ended[] = {SV_INIT("t")};
+	unsigned char want[CRYPT_SHA256_LEN];
+
+	(void)state;
+	assert_int_equal(crypt_sha256(SV("ssssssssssssssssssssssssssssssss"), want), ERR_OK);
+	stand.broker.refuses = ERR_UNAVAILABLE;
+	ask_as_script("/auth/logout", "");
+	assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
+	assert_memory_equal(stand.pg.param, want, sizeof want);
+	assert_int_equal(stand.out.n, 0);
+	stand_rows(ERR_OK, ended, 1);
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+	ask_as_script("/auth/logout", "");
+	stand_rows(ERR_UNAVAILABLE, NULL, 0);
+	assert_has("HTTP/1.1 503 ");
+	assert_lacks("Set-Cookie");
+	stand.pg.refuses = ERR_UNAVAILABLE;
+	ask_as_script("/auth/logout", "");
+	assert_has("HTTP/1.1 503 ");
+	assert_lacks("Set-Cookie");
+	stand.pg.refuses = ERR_OK;
+	/* All the others' sessions it cannot end. */
+	ask_as_script("/auth/logout?everywhere=true", "");
+	assert_has("HTTP/1.1 503 ");
+	assert_lacks("Set-Cookie");
+	assert_int_equal(stand.pg.queries, 0);
+}
+
+/* It may say no as well as be away. */
+static void a_broker_that_cannot_is_one_that_is_away(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand_failure(IPC_ERROR_STORE, 0, SV_NONE);
+	assert_int_equal(stand.pg.stmt, WORKER_SQL_SESSION_END);
+	assert_int_equal(stand.pg.queries, 1);
+	ask_as_script("/auth/logout", "");
+	stand_broker(ERR_TIMEOUT, NULL);
+	assert_int_equal(stand.pg.queries, 1);
+}
+
+static void a_form_that_cannot_be_kept_is_left_out(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	stand.r->token.max = 16;
+	logged_out(SV(END "?x"), SV(END), SV("client_id=bff&id_token_hint=a.b.c"));
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_lacks("a.b.c");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
+	    CASE(the_broker_ends_the_session_and_says_where_to_go),
+	    CASE(a_script_gets_json),
+	    CASE(a_navigation_gets_the_form_and_a_script_does_not),
+	    CASE(everywhere_is_asked_for_in_query_or_form),
+	    CASE(it_takes_the_csrf_token),
+	    CASE(nobody_is_sent_to_the_page_after_logout),
+	    CASE(of_two_sessions_neither_is_ended),
+	    CASE(one_that_is_over_already_is_a_logout_too),
+	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(a_broker_that_cannot_is_one_that_is_away),
+	    CASE(a_form_that_cannot_be_kept_is_left_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,345 @@
+#include "worker/handlers.h"
+
+#include "tests/unit/worker/stand_in.h"
+
+#define A "a.example.com"
+#define COOKIE "Cookie: x=1; %s; y=2\r\n"
+
+/* A verify request with the cookie of the session "s", whose row is live, and further fields. */
+static void verify_live(const char *method, const char *uri, const char *more)
+{
+	char fields[1024];
+
+	(void)snprintf(fields, sizeof fields, COOKIE "%s", stand_cookie("bff_session", 's'), more);
+	stand_verify(method, A, uri, fields);
+	stand_live(SV("a"), SV("{\"name\":\"Alice\"}"), false);
+}
+
+static void a_live_session_with_a_token_is_let_through(void **state)
+{
+	struct ipc_message m = {.number = IPC_TOKEN};
+
+	(void)state;
+	verify_live("GET", "/api/x?q=1", "Authorization: Bearer of-the-client\r\n");
+	assert_int_equal(stand.broker.sent, 1);
+	assert_int_equal(stand.broker.answer, IPC_TOKEN);
+	assert_int_equal(stand.broker.timeout_ms, stand.config->web.token_wait_ms);
+	assert_int_equal(stand.broker.asked.number, IPC_TOKEN_GET);
+	assert_sv_equal(stand.broker.asked.u.token_get.app, SV("a"));
+	assert_sv_equal(stand.broker.asked.u.token_get.service, SV("s"));
+	assert_sv_equal(stand.broker.asked.u.token_get.session,
+			SV("ssssssssssssssssssssssssssssssss"));
+	assert_sv_equal(stand.broker.asked.u.token_get.correlation, request_correlation(stand.r));
+	assert_int_equal(stand.out.n, 0);
+	m.u.token = (struct ipc_token){.access_token = SV("service-token"), .expires_in_ms = 1};
+	stand_broker(ERR_OK, &m);
+	assert_answer(200);
+	assert_has("\r\nAuthorization: Bearer service-token\r\n");
+	assert_lacks("of-the-client");
+	assert_has("\r\nX-User-ID: alice\r\n");
+	assert_has("\r\nX-Session-ID: k3f9ref\r\n");
+	assert_has("\r\nX-Auth-Acr: gold\r\n");
+	assert_has("\r\nX-Auth-Time: 1699999990\r\n");
+	assert_has("\r\nCookie: x=1; y=2\r\n"); /* less ours */
+	assert_has("\r\nCache-Control: no-store\r\n");
+	assert_has("\r\nContent-Length: 0\r\n");
+	assert_lacks("Set-Cookie");
+	assert_int_equal(stand.touches, 0);
+}
+
+static void a_service_is_asked_for_only_with_a_session(void **state)
+{
+	(void)state;
+	verify_live("GET", "/plain/", "");
+	assert_answer(200);
+	assert_has("\r\nAuthorization: \r\n"); /* always there, and empty */
+	stand_verify("GET", A, "/optional/", "Authorization: Basic own\r\n");
+	assert_int_equal(stand.pg.queries, 0); /* no cookie, nothing to look up */
+	assert_answer(200);
+	assert_has("\r\nAuthorization: Basic own\r\n"); /* authorization = pass */
+	assert_has("\r\nX-User-ID: \r\n");
+	assert_has("\r\nX-Session-ID: \r\n");
+	stand_verify("GET", A, "/open/", "Authorization: Basic own\r\n");
+	assert_answer(200);
+	assert_lacks("Basic own");
+	stand_verify("GET", A, "/either/", "");
+	assert_answer(200);
+	assert_has("\r\nAuthorization: \r\n");
+	assert_int_equal(stand.broker.sent, 0);
+}
+
+static void own_authorization_never_beside_a_session_and_never_twice(void **state)
+{
+	(void)state;
+	verify_live("GET", "/optional/", "Authorization: Basic own\r\n");
+	assert_answer(200);
+	assert_has("\r\nX-User-ID: alice\r\n");
+	assert_lacks("Basic own");
+	stand_verify("GET", A, "/optional/",
+		     "Authorization: Basic one\r\nAuthorization: Basic two\r\n");
+	assert_answer(400);
+	assert_lacks("Basic");
+}
+
+/* An outage or a doubled cookie is no "nobody": refused even where a session is optional. */
+static void what_cannot_be_judged_is_refused_everywhere(void **state)
+{
+	static const char *const uris[] = {"/api/x", "/optional/"};
+	char two[512], one[256];
+
+	(void)state;
+	(void)snprintf(two, sizeof two, "Cookie: %s; %s\r\n", stand_cookie("bff_session", 's'),
+		       stand_cookie("bff_session", 't'));
+	(void)snprintf(one, sizeof one, "Cookie: %s\r\n", stand_cookie("bff_session", 's'));
+	for (size_t i = 0; i < ARRAY_LEN(uris); i++) {
+		stand_verify("GET", A, uris[i], two);
+		assert_answer(401);
+		assert_has("Max-Age=0");
+		stand_verify("GET", A, uris[i], one);
+		stand_rows(ERR_TIMEOUT, NULL, 0);
+		assert_answer(503);
+		assert_has("\r\nRetry-After: 2\r\n");
+		assert_lacks("Set-Cookie");
+		assert_lacks("login_url");
+		stand.pg.refuses = ERR_UNAVAILABLE;
+		stand_verify("GET", A, uris[i], one);
+		assert_answer(503);
+		stand.pg.refuses = ERR_OK;
+	}
+	stand_verify("GET", A, "/open/", two); /* session = none looks at none */
+	assert_answer(200);
+}
+
+static void dead_sessions_by_route(void **state)
+{
+	char one[256];
+
+	(void)state;
+	(void)snprintf(one, sizeof one, "Cookie: %s\r\n", stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/api/x", one);
+	stand_dead(SV("idle"));
+	assert_answer(401);
+	assert_has("\"error\":\"unauthenticated\"");
+	assert_int_equal(stand.broker.sent, 0);
+	stand_verify("GET", A, "/optional/", one);
+	stand_dead(SV("idle"));
+	assert_answer(200);
+	assert_has("\r\nX-User-ID: \r\n");
+	stand_verify("GET", A, "/api/x", one);
+	stand_live(SV("c"), SV("{}"), false); /* a session of another app */
+	assert_answer(401);
+	stand_verify(
+	    "GET", A, "/api/x",
+	    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n");
+	assert_answer(302);
+	assert_has("\r\nLocation: https://a.example.com/auth/login?return_to="
+		   "https%3A%2F%2Fa.example.com%2Fapi%2Fx\r\n");
+}
+
+static void csrf_is_asked_of_sessions_alone(void **state)
+{
+	char token[128];
+
+	(void)state;
+	(void)snprintf(token, sizeof token, "X-CSRF-Token: %s\r\n", stand_csrf('s'));
+	verify_live("POST", "/plain/", "");
+	assert_answer(403);
+	assert_has("\"error\":\"csrf\"");
+	verify_live("POST", "/plain/", token);
+	assert_answer(200);
+	(void)snprintf(token, sizeof token, "X-CSRF-Token: %s\r\n", stand_csrf('t'));
+	verify_live("POST", "/plain/", token); /* of another session */
+	assert_answer(403);
+	verify_live("POST", "/plain/", "Origin: https://evil.example\r\n");
+	assert_answer(403);
+	assert_has("\"error\":\"origin\"");
+	verify_live("POST", "/t/", ""); /* csrf = off: on to the token */
+	assert_int_equal(stand.broker.sent, 1);
+	stand_verify("POST", A, "/optional/", "");
+	assert_answer(200);
+}
+
+/* A page of anyone's can open a WebSocket: its Origin counts even where csrf = off. */
+static void websockets_are_judged_by_origin(void **state)
+{
+	(void)state;
+	verify_live("GET", "/t/", "Sec-WebSocket-Key: x\r\nOrigin: https://evil.example\r\n");
+	assert_answer(403);
+	assert_has("\"error\":\"origin\"");
+	verify_live("GET", "/t/", "Sec-WebSocket-Key: x\r\n");
+	assert_answer(403);
+	verify_live("GET", "/t/", "Sec-WebSocket-Key: x\r\nOrigin: https://a.example.com\r\n");
+	assert_int_equal(stand.broker.sent, 1);
+	stand_verify("GET", A, "/plain/", "Sec-WebSocket-Key: x\r\n"); /* no upgrade here */
+	assert_answer(403);
+	assert_int_equal(stand.pg.queries, 0);
+}
+
+#define PREFLIGHT "Origin: https://b.example.com\r\nAccess-Control-Request-Method: PUT\r\n"
+
+static void preflights_pass_only_where_the_route_says_so(void **state)
+{
+	char both[512];
+
+	(void)state;
+	(void)snprintf(both, sizeof both, PREFLIGHT "Cookie: %s\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_verify("OPTIONS", A, "/plain/", both); /* nobody looks at the cookie */
+	assert_answer(200);
+	assert_has("\r\nX-User-ID: \r\n");
+	assert_has("\r\nAuthorization: \r\n");
+	assert_int_equal(stand.pg.queries, 0);
+	stand_verify("OPTIONS", A, "/api/x", PREFLIGHT);
+	assert_answer(401);
+	stand_verify("OPTIONS", A, "/plain/", ""); /* no preflight: an OPTIONS like any other */
+	assert_answer(401);
+	stand_verify("OPTIONS", A, "/post/", PREFLIGHT); /* no route for it at all */
+	assert_answer(403);
+}
+
+static void no_route_no_entry(void **state)
+{
+	static const struct {
+		const char *method, *host, *uri, *more;
+		unsigned status;
+	} cases[] = {
+	    {"GET", "x.example.com", "/api/", "", 403},
+	    {"GET", A, "/nowhere", "", 403},
+	    {"GET", A, "/api", "", 403},
+	    {"GET", A, "/post/", "", 403},
+	    {"GET", A, "/api/a%2Fb", "", 403},
+	    {"GET", A, "/api/../t/", "", 400},
+	    {"TRACE", A, "/api/", "", 403},
+	    {"GET", A, "/api/", "X-Forwarded-Uri: /open/\r\n", 400},
+	    {"GET", A, "/api/", "X_User_ID: root\r\n", 400},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char want[16];
+
+		stand_verify(cases[i].method, cases[i].host, cases[i].uri, cases[i].more);
+		(void)snprintf(want, sizeof want, "HTTP/1.1 %u ", cases[i].status);
+		assert_has(want);
+		assert_lacks("Location");
+		assert_int_equal(stand.pg.queries + stand.broker.sent, 0);
+	}
+}
+
+static void what_is_not_built_is_refused(void **state)
+{
+	(void)state;
+	verify_live("GET", "/acr/", "");
+	assert_answer(403);
+	assert_has("\"error\":\"forbidden\"");
+}
+
+static void use_is_noted_when_it_is_due_and_the_session_may_pass(void **state)
+{
+	unsigned char want[CRYPT_SHA256_LEN];
+	char one[256];
+
+	(void)state;
+	(void)snprintf(one, sizeof one, "Cookie: %s\r\n", stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/plain/", one);
+	stand_live(SV("a"), SV("{}"), true);
+	assert_answer(200);
+	assert_int_equal(stand.touches, 1);
+	assert_int_equal(crypt_sha256(SV("ssssssssssssssssssssssssssssssss"), want), ERR_OK);
+	assert_memory_equal(stand.touched, want, sizeof want);
+	assert_int_equal(stand.pg.param_n, sizeof want);
+	assert_memory_equal(stand.pg.param, want, sizeof want);
+	stand_verify("GET", A, "/acr/", one);
+	stand_live(SV("a"), SV("{}"), true);
+	assert_int_equal(stand.touches, 0);
+}
+
+static void what_the_broker_says_by_table(void **state)
+{
+	static const struct {
+		enum err e;
+		enum ipc_error code;
+		uint32_t retry;
+		const char *status, *has;
+	} cases[] = {
+	    {ERR_OK, IPC_ERROR_UPSTREAM, 0, "HTTP/1.1 502 ", "upstream_auth_failed"},
+	    {ERR_OK, IPC_ERROR_REAUTHENTICATE, 0, "HTTP/1.1 401 ", "login_url"},
+	    {ERR_OK, IPC_ERROR_NO_SESSION, 0, "HTTP/1.1 401 ", "login_url"},
+	    {ERR_OK, IPC_ERROR_FORBIDDEN, 0, "HTTP/1.1 403 ", "forbidden"},
+	    {ERR_OK, IPC_ERROR_PROVIDER_DOWN, 7, "HTTP/1.1 503 ", "Retry-After: 7\r\n"},
+	    {ERR_OK, IPC_ERROR_STORE, 0, "HTTP/1.1 503 ", "Retry-After: 2\r\n"},
+	    {ERR_TIMEOUT, 0, 0, "HTTP/1.1 503 ", "Retry-After: 2\r\n"},
+	    {ERR_UNAVAILABLE, 0, 0, "HTTP/1.1 503 ", "Retry-After: 2\r\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		verify_live("GET", "/api/x", "");
+		if (cases[i].e == ERR_OK)
+			stand_failure(cases[i].code, cases[i].retry, SV_NONE);
+		else
+			stand_broker(cases[i].e, NULL);
+		assert_has(cases[i].status);
+		assert_has(cases[i].has);
+		assert_lacks("detail_word"); /* for the log */
+		assert_lacks("Set-Cookie");
+		assert_int_equal(stand.done, 1);
+	}
+	stand.broker.refuses = ERR_UNAVAILABLE; /* at once */
+	verify_live("GET", "/api/x", "");
+	assert_answer(503);
+}
+
+/* A token that would break the header, or an empty one, lets nobody through. */
+static void a_bad_token_is_no_token(void **state)
+{
+	struct ipc_message m = {.number = IPC_TOKEN};
+
+	(void)state;
+	verify_live("GET", "/api/x", "");
+	m.u.token.access_token = SV("a\r\nX-User-ID: root");
+	stand_broker(ERR_OK, &m);
+	assert_answer(503);
+	assert_lacks("root");
+	verify_live("GET", "/api/x", "");
+	m.u.token.access_token = SV_NONE;
+	stand_broker(ERR_OK, &m);
+	assert_lacks("HTTP/1.1 200");
+	assert_int_equal(stand.done, 1);
+}
+
+static void broken_claims_let_nobody_through(void **state)
+{
+	char one[256];
+
+	(void)state;
+	(void)snprintf(one, sizeof one, "Cookie: %s\r\n", stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/plain/", one);
+	stand_live(SV("a"), SV("[1"), false);
+	assert_answer(503);
+	assert_lacks("HTTP/1.1 200");
+	assert_lacks("X-User-ID");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
+	    CASE(a_live_session_with_a_token_is_let_through),
+	    CASE(a_service_is_asked_for_only_with_a_session),
+	    CASE(own_authorization_never_beside_a_session_and_never_twice),
+	    CASE(what_cannot_be_judged_is_refused_everywhere),
+	    CASE(dead_sessions_by_route),
+	    CASE(csrf_is_asked_of_sessions_alone),
+	    CASE(websockets_are_judged_by_origin),
+	    CASE(preflights_pass_only_where_the_route_says_so),
+	    CASE(no_route_no_entry),
+	    CASE(what_is_not_built_is_refused),
+	    CASE(use_is_noted_when_it_is_due_and_the_session_may_pass),
+	    CASE(what_the_broker_says_by_table),
+	    CASE(a_bad_token_is_no_token),
+	    CASE(broken_claims_let_nobody_through),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
