@@ -150,7 +150,7 @@ static void a_check_asks_whatever_stands_there(void **state)
 	stand_want("own"); /* a request does not wait for a check */
 	assert_int_equal(stand.pg.n, 2);
 	stand_reads(NULL, "good for long", 290000);
-	assert_asked(SQL_TOKEN_SESSION);
+	assert_asked(SQL_TOKEN_READ);
 	stand_reads(NULL, "good for long", 290000);
 	assert_answered("good for long");
 	stand_leases(true, 1, 0);
@@ -179,7 +179,7 @@ static void what_does_not_fit_is_turned_away(void **state)
 		a.ask.service = &many[i];
 		grant_table_ask(stand.broker.grants, &a.ask, &r);
 		if (i < GRANT_JOBS_MAX) {
-			assert_asked(SQL_TOKEN_SESSION);
+			assert_asked(SQL_TOKEN_READ);
 			stand.pg.n = 0; /* never answered */
 		}
 	}

@@ -58,7 +58,7 @@ static void leased_elsewhere(void **state)
 	for (int i = 0; i < 20; i++) {
 		stand_row_of(&r, "res", NULL, 0);
 		r.rows.v[0][8].number = 5000;
-		assert_asked(SQL_TOKEN_SESSION);
+		assert_asked(SQL_TOKEN_READ);
 		stand_rows(ERR_OK, &r.rows);
 		stand_row_done(&r);
 		assert_int_equal(loop_asked_ms(), LEASE_POLL_MS);
@@ -148,7 +148,7 @@ static void an_exchange_reads_the_logins_own_token_first(void **state)
 	stand_want("ex");
 	assert_sv_equal(stand_param(1), SV("ex"));
 	stand_reads("ex", NULL, 0);
-	assert_asked(SQL_TOKEN_SESSION);
+	assert_asked(SQL_TOKEN_READ);
 	assert_sv_equal(stand_param(1), TOKEN_SESSION_SERVICE);
 	stand_reads(NULL, "the login's", 2000); /* near its end, and good enough */
 	assert_called(CALL_EXCHANGE, SV("the login's"));

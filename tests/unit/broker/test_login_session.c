@@ -287,7 +287,7 @@ static void a_silent_login_may_not_change_who_it_is(void **state)
 				     [13] = sv_str(rows[i].issuer)};
 
 		to_session(&f);
-		assert_int_equal(stand.pg.stmt, SQL_TOKEN_SESSION);
+		assert_int_equal(stand.pg.stmt, SQL_TOKEN_READ);
 		assert_param(0, sv_of((const char *)hash, sizeof hash));
 		stand_rows(ERR_OK, row, ARRAY_LEN(row));
 		if (rows[i].refused) {

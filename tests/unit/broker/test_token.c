@@ -49,7 +49,7 @@ static void what_is_asked(void **state)
 	(void)state;
 	assert_int_equal(crypt_sha256(SESSION, hash), ERR_OK);
 	get("a", "res", SESSION);
-	assert_asked(SQL_TOKEN_SESSION);
+	assert_asked(SQL_TOKEN_READ);
 	assert_sv_equal(stand_param(0), sv_of((const char *)hash, sizeof hash));
 	assert_sv_equal(stand_param(1), SV("res"));
 	stand_reads("res", "at", 200000);
@@ -94,7 +94,7 @@ static void renewed_while_the_old_one_serves(void **state)
 	get("a", "res", SESSION);
 	stand_reads("res", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_asked(SQL_TOKEN_SESSION); /* the job's */
+	assert_asked(SQL_TOKEN_READ); /* the job's */
 	get("a", "res", SESSION);
 	assert_int_equal(stand.pg.n, 2);
 	stand_rows(ERR_TIMEOUT, NULL); /* the job ends */

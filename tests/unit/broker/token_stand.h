@@ -12,6 +12,7 @@
 
 #include "broker/grant_table.h"
 #include "broker/service_token.h"
+#include "broker/token_memory.h"
 #include "common/log.h"
 #include "tests/unit/broker/ring.h"
 #include "tests/unit/common/config_text.h"
@@ -65,12 +66,15 @@ static struct {
 	struct broker broker;
 	struct provider_traits traits;
 	int64_t now_ms;
+	struct pg_trip trip;
 	unsigned char random;
 	unsigned drained;
 	struct {
 		enum err refuses;
 		size_t n;
 		unsigned queries; /* in all */
+		unsigned lease_used;
+		int64_t age_ms; /* of what is answered */
 		struct {
 			unsigned stmt;
 			struct stand_text params[STAND_COLUMNS];
@@ -243,6 +247,23 @@ bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col);
 bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col)
 {
 	return r->v[row][col].number != 0;
+}
+
+/* Every answer comes over one connection, and was sent now unless the test says otherwise. */
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r);
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r)
+{
+	(void)r;
+	stand.trip.serial = 1;
+	stand.trip.sent_ms = stand.now_ms - stand.pg.age_ms;
+	return &stand.trip;
+}
+
+void __wrap_pg_lease_used(struct pg *p);
+void __wrap_pg_lease_used(struct pg *p)
+{
+	(void)p;
+	stand.pg.lease_used++;
 }
 
 /* The oldest query is this one; its parameters are then in *ret (may be NULL). */
@@ -455,7 +476,7 @@ static inline void stand_want(const char *service)
 	grant_table_ask(stand.broker.grants, &a.ask, &r);
 }
 
-/* A row of TOKEN_SESSION; `filed` of this service (NULL: nothing is). */
+/* A row of TOKEN_READ; `filed` of this service (NULL: nothing is). */
 struct stand_row {
 	struct pg_rows rows;
 	struct buf refresh, token;
@@ -486,6 +507,7 @@ static inline void stand_row_of(struct stand_row *r, const char *service, const 
 	v[6].text = buf_sv(&r->refresh);
 	v[12].text = SV("alice");
 	v[13].text = SV(STAND_ISSUER);
+	v[16].number = v[19].number = 3600000;
 	v[17].number = 1;
 	if (token == NULL)
 		return;
@@ -510,7 +532,7 @@ static inline void stand_reads(const char *service, const char *token, int64_t l
 {
 	struct stand_row r;
 
-	assert_asked(SQL_TOKEN_SESSION);
+	assert_asked(SQL_TOKEN_READ);
 	stand_row_of(&r, service, token, left_ms);
 	stand_rows(ERR_OK, &r.rows);
 	stand_row_done(&r);
@@ -571,6 +593,8 @@ static inline int stand_open(void **state)
 	loop_hold();
 	assert_int_equal(grant_table_new(&stand.broker, &stand.broker.grants), ERR_OK);
 	assert_int_equal(service_tokens_new(&stand.broker, &stand.broker.service_tokens), ERR_OK);
+	assert_int_equal(token_memory_new(&stand.broker, &stand.broker.tokens), ERR_OK);
+	assert_int_equal(edition_uses_make(stand.config, &stand.edition.uses), ERR_OK);
 	return 0;
 }
 
@@ -580,6 +604,8 @@ static inline int stand_close(void **state)
 	stand.broker.stopping = true;
 	grant_table_free(&stand.broker.grants);
 	service_tokens_free(&stand.broker.service_tokens);
+	token_memory_free(&stand.broker.tokens);
+	edition_uses_done(&stand.edition.uses);
 	assert_int_equal(stand.edition.refs, 0);
 	keyring_free(&stand.broker.ring);
 	event_base_free(stand.broker.base);
