@@ -156,10 +156,13 @@ static bool has(struct sv text, const char *what)
 
 static void the_session_ends_first_and_then_the_way_leads_to_the_provider(void **state)
 {
+	unsigned char fake_hash[CRYPT_SHA256_LEN];
+
 	(void)state;
 	ask("demo", IPC_SECRET_LEN, 0);
 	assert_int_equal(fake_asked[0].stmt, SQL_LOGOUT);
 	assert_sv_equal(fake_param(0, 1), SV("demo"));
+	memcpy(fake_hash, fake_param(0, 0).p, sizeof fake_hash);
 	assert_int_equal(t.answers, 0);
 	ended("a.b.c", 2);
 	assert_int_equal(logged_out()->sessions, 1);
@@ -169,6 +172,8 @@ static void the_session_ends_first_and_then_the_way_leads_to_the_provider(void *
 	assert_false(has(logged_out()->redirect_url, "id_token_hint"));
 	assert_int_equal(logged_out()->action.n + logged_out()->form.n, 0);
 	assert_int_equal(t.kicks, 1);
+	assert_memory_equal(ended_hash, fake_hash,
+			    sizeof ended_hash); /* gone from memory at once */
 }
 
 static void every_state_is_another(void **state)
