@@ -182,6 +182,15 @@ def test_one_id_for_two_keys_is_noticed(pg, idp):
             assert pg.value("select missing_on[1] from bff.keys where id = %d" % key_id(line)).endswith(two.socket)
 
 
+def test_a_parked_response_counts(pg):
+    pg.psql("insert into bff_private.seal_key (id, fingerprint) values (7, '\\x0102030405060708');"
+            "insert into bff_private.login (state_hash, binding_hash, app, provider, redirect_uri, return_to, parked, "
+            "expires_at) values (sha256('s'), sha256('b'), 'demo', 'idp', 'https://a/cb', '/', "
+            "'\\x01000000070102', now() + interval '1 min')")
+    assert pg.value("select logins from bff.keys where id = 7") == "1"
+    assert refused(pg, "retire_key(7, 'test')")[0] == "BF001"
+
+
 @pytest.mark.parametrize("key", [1, 255, 256, 65535, 16777216, 305419896, 4294967295])
 def test_the_id_in_a_sealed_value(pg, key):
     assert pg.value("select bff_private.sealed_key('\\x01%08x000102')" % key) == str(key)
