@@ -154,7 +154,9 @@ def test_each_service_gets_its_own_token(stack):
 
 
 def expire_tokens(stack):
-    stack.pg.psql("update bff_private.token set expires_at = now() - interval '1 second'")
+    stack.pg.psql("update bff_private.token set expires_at = now() - interval '1 second'; notify bff_revoked, 'flush'")
+    # What makes certain that the broker has heard is a round trip of its own, here that of a login that begins.
+    assert browser.Browser().get(stack.url("/auth/login")).status == 302
 
 
 def parallel(stack, b, uris):
