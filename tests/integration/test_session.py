@@ -311,7 +311,11 @@ def test_provider_down_in_mid_run_ends_no_session(stack):
     stack.idp.down()
     try:
         assert stack.verify("/api/crm/", b).status == 200  # the token at hand
-        expire_tokens(stack)
+    finally:
+        stack.idp.up()
+    expire_tokens(stack)
+    stack.idp.down()
+    try:
         got = stack.verify("/api/crm/", b)
         assert got.status == 503 and got.header("Retry-After"), got
         assert stack.verify("/private/", b).status == 200
