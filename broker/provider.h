@@ -63,6 +63,7 @@ enum token_outcome {
 	TOKEN_INTERACTION,   /* needs the browser: interaction_required, login_required, ... */
 	TOKEN_CLIENT_BROKEN, /* invalid_client and the like: our registration; drops no session */
 	TOKEN_THROTTLED,     /* 429, or 503 with Retry-After */
+	TOKEN_TOO_OFTEN,     /* throttled, but this grant alone: Entra's loop guard */
 };
 
 /* Views are valid during the callback only; they hold secrets. TOKEN_MISCONFIGURED with a refresh

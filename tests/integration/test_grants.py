@@ -55,7 +55,8 @@ def idp():
 def no_faults(idp):
     yield
     idp.users(**USERS)
-    idp.knobs(access_token_ttl=300, latency_ms=0, fail_status=0, fail_count=0, fail_retry_after=0, exchange_refused=False)
+    idp.knobs(access_token_ttl=300, latency_ms=0, fail_status=0, fail_count=0, fail_retry_after=0,
+              exchange_refused=False)
 
 
 def ready(broker):

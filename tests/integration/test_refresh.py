@@ -89,8 +89,8 @@ def ended(pg, session):
 def ask_until(worker, session, service="crm"):
     """Asks until the answer is not "later"; the leases and holdoffs in between are part of it."""
     got = []
-    eventually(lambda: got.append(token(worker, session, service)) or got[-1].get("word") not in ("provider_down", "store"),
-               60, "an end")
+    later = ("provider_down", "store")
+    eventually(lambda: got.append(token(worker, session, service)) or got[-1].get("word") not in later, 60, "an end")
     return got[-1]
 
 

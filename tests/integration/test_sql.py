@@ -1421,6 +1421,17 @@ def test_the_queue_forgets_sessions_that_are_over(pg):
     assert queue(pg) == [["\\x" + hex_hash(3)]]
 
 
+@pytest.mark.parametrize("late", ["due_at = now() - interval '11 min'", "tries = 8"])
+def test_the_doctor_sees_revalidations_that_do_not_come_about(pg, late):
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    checked = "select status from bff.doctor where subject = 'revalidations'"
+    assert pg.value(checked, user="mona") == "ok"
+    pg.psql("update bff_private.revalidation set " + late)
+    assert pg.value(checked, user="mona") == "warn"
+
+
 def test_touch_and_the_end_of_a_revalidation_do_not_lock_each_other_out(pg):
     revalidated(pg, 1)
     due(pg, 1)

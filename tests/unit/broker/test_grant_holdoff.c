@@ -26,6 +26,7 @@ static void who_is_held_off(void **state)
 	    {TOKEN_MISCONFIGURED, UP, 0, UP, HOLDOFF_SERVICE_MS - 1, HOLDOFF_SERVICE_MS * 5 / 4},
 	    {TOKEN_INTERACTION, IPC_ERROR_REAUTHENTICATE, 0, 0, REFUSAL_FIRST_MS - 1,
 	     REFUSAL_FIRST_MS * 5 / 4},
+	    {TOKEN_TOO_OFTEN, DOWN, 0, 0, REFUSAL_FIRST_MS - 1, REFUSAL_FIRST_MS * 5 / 4},
 	    {TOKEN_DEAD, 0, 0, 0, 0, 0},
 #undef DOWN
 #undef UP

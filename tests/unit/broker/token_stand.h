@@ -6,6 +6,8 @@
  * database stands in stand.pg, oldest first, and is answered by stand_rows(); calls of the provider
  * in stand.calls, by stand_reply() and stand_claims(); what requests got in stand.got. Timers are
  * held: loop_fire() lets the last one come. Nothing here opens a socket.
+ *
+ * Rule Zero: over 400 lines, because every test of a token being had wants all of its neighbours.
  */
 #ifndef BFF_TEST_TOKEN_STAND_H
 #define BFF_TEST_TOKEN_STAND_H
