@@ -266,6 +266,8 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 	if (rc == ERR_OK)
 		rc = rate_limit_new(&b->limits);
 	if (rc == ERR_OK)
+		rc = rate_limit_new(&b->responses);
+	if (rc == ERR_OK)
 		rc = grant_table_new(b, &b->grants);
 	if (rc == ERR_OK)
 		rc = service_tokens_new(b, &b->service_tokens);
@@ -362,6 +364,7 @@ void broker_free(struct broker **bp)
 	editions_done(&b->editions);
 	http_client_free(&b->http);
 	rate_limit_free(&b->limits);
+	rate_limit_free(&b->responses);
 	keyring_free(&b->ring);
 	free_event(&b->drain_timer);
 	free_event(&b->on_term);

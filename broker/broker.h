@@ -47,7 +47,8 @@ struct broker {
 	struct http_client *http;
 	struct keyring *ring;
 	struct editions editions;
-	struct rate_limit *limits;
+	struct rate_limit *limits;    /* of beginnings */
+	struct rate_limit *responses; /* of what comes back, so that it leaves beginnings alone */
 	struct grant_table *grants;
 	struct service_tokens *service_tokens;
 	struct token_memory *tokens;

@@ -24,6 +24,7 @@ bool exchange_judge(const struct token_reply *reply, enum exchange_subject subje
 	case TOKEN_UNKNOWN:
 	case TOKEN_INTERACTION:
 	case TOKEN_THROTTLED:
+	case TOKEN_TOO_OFTEN:
 		break;
 	}
 	*ret = lease_judge_reply(reply, false);

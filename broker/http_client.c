@@ -10,7 +10,7 @@ struct http_client {
 	CURLM *multi;
 	struct event *timer;
 	LIST_HEAD(, http_flight) flights;
-	size_t nflights;
+	size_t nflights, nlogins; /* in all; of HTTP_SHARE_LOGIN */
 	bool in_callback;
 };
 
@@ -20,6 +20,7 @@ static void flight_free(struct http_flight *f)
 
 	LIST_REMOVE(f, link);
 	c->nflights--;
+	c->nlogins -= f->share == HTTP_SHARE_LOGIN;
 	/* Fails only for a handle that was not added, or never made. */
 	(void)curl_multi_remove_handle(c->multi, f->easy);
 	http_easy_done(f);
@@ -135,7 +136,8 @@ static enum err check(const struct http_client *c, const struct http_request *r)
 {
 	enum err e = http_url_check(r->url, r->policy);
 
-	if (e == ERR_OK && c->nflights >= HTTP_FLIGHTS_MAX)
+	if (e == ERR_OK && (c->nflights >= HTTP_FLIGHTS_MAX ||
+			    (r->share == HTTP_SHARE_LOGIN && c->nlogins >= HTTP_LOGIN_FLIGHTS_MAX)))
 		e = ERR_LIMIT;
 	if (e == ERR_OK && r->form != NULL && (!buf_ok(r->form) || r->form->n == 0))
 		e = ERR_NOMEM;
@@ -165,7 +167,9 @@ enum err http_client_send(struct http_client *c, const struct http_request *r,
 		buf_init(r->form, f->form.max);
 	}
 	LIST_INSERT_HEAD(&c->flights, f, link);
+	f->share = r->share;
 	c->nflights++;
+	c->nlogins += f->share == HTTP_SHARE_LOGIN;
 	if (http_easy_init(f, r) != ERR_OK ||
 	    curl_multi_add_handle(c->multi, f->easy) != CURLM_OK) {
 		flight_free(f);

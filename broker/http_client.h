@@ -20,6 +20,7 @@
 #include "common/buf.h"
 
 #define HTTP_FLIGHTS_MAX 256
+#define HTTP_LOGIN_FLIGHTS_MAX 128 /* of them, those that strangers cause */
 #define HTTP_IDLE_CONNECTIONS 8
 #define HTTP_HEAD_MAX (64 * 1024)
 #define HTTP_BODY_MAX (256 * 1024)
@@ -45,6 +46,10 @@ struct http_response {
 };
 typedef void (*http_fn)(void *arg, const struct http_response *r);
 
+/* Anybody can cause the first steps of a login, as many as the rate of beginnings lets through; a
+ * provider that is slow must not let them take the room of people who are logged in. */
+enum http_share { HTTP_SHARE_ALL = 0, HTTP_SHARE_LOGIN };
+
 struct http_request {
 	struct sv url; /* copied */
 	enum http_policy policy;
@@ -58,6 +63,7 @@ struct http_request {
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */
 	void *before_arg;
 	unsigned deadline_ms; /* of all of it; 0: TIMEOUT_IDP_MS, and never more */
+	enum http_share share;
 	http_fn fn;
 	void *arg;
 };
@@ -67,8 +73,8 @@ WARN_UNUSED enum err http_client_new(struct event_base *base, struct http_client
 /* Drops flights without calling back. Not from within a callback. */
 void http_client_free(struct http_client **c);
 
-/* ERR_OK: fn will be called, unless *ret_flight is canceled. ERR_LIMIT: too many flights;
- * ERR_DENIED, ERR_SYNTAX: the URL; ERR_NOMEM. On failure `form` is wiped too. */
+/* ERR_OK: fn will be called, unless *ret_flight is canceled. ERR_LIMIT: too many flights (of the
+ * share); ERR_DENIED, ERR_SYNTAX: the URL; ERR_NOMEM. On failure `form` is wiped too. */
 WARN_UNUSED enum err http_client_send(struct http_client *c, const struct http_request *r,
 				      struct http_flight **ret_flight);
 

@@ -22,7 +22,8 @@ struct http_flight {
 	char retry_after[HTTP_RETRY_AFTER_MAX];
 	size_t retry_after_n;
 	bool https;
-	bool sent;	    /* the first byte may have left */
+	bool sent; /* the first byte may have left */
+	enum http_share share;
 	const char *detail; /* why we broke it off ourselves */
 	bool (*before_send)(void *arg);
 	void *before_arg;

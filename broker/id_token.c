@@ -87,7 +87,6 @@ static enum jwt_refusal check_time(struct json_object *o, const struct id_token_
 	if (why != JWT_NONE)
 		return why;
 	t->claims.iat_s = times.iat_s;
-	t->claims.auth_time_s = times.iat_s;
 	e = json_get_date(o, "auth_time", &t->claims.auth_time_s);
 	t->claims.has_auth_time = e == ERR_OK;
 	if (e != ERR_NOT_FOUND && (e != ERR_OK || t->claims.auth_time_s > r->now_s + JWT_SKEW_S))

@@ -62,6 +62,9 @@ struct lease_verdict lease_judge_reply(const struct token_reply *reply, bool rot
 	case TOKEN_THROTTLED:
 		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_PROVIDER_DOWN,
 					      LEASE_HOLDOFF_THROTTLE};
+	case TOKEN_TOO_OFTEN:
+		return (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_PROVIDER_DOWN,
+					      LEASE_HOLDOFF_GRANT};
 	}
 	/* No such outcome: treat the token as sent. */
 	return (struct lease_verdict){LEASE_UNKNOWN, IPC_ERROR_INTERNAL, LEASE_HOLDOFF_PROVIDER};

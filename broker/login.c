@@ -33,6 +33,16 @@ void login_note(struct broker *b, const struct login_note *n)
 		on_noted(NULL, rc, NULL);
 }
 
+bool login_allowed(struct request **r, struct rate_limit *l, struct sv who, const char *detail)
+{
+	struct request_failure why = {.detail = detail};
+
+	if (rate_limit_take(l, who, clock_boot_ms(), &why.retry_after_s))
+		return true;
+	request_fail(r, IPC_ERROR_LIMITED, why);
+	return false;
+}
+
 /* Lives from the message to its answer: the request may have to be pushed, then its row written. */
 struct begin {
 	struct request *request;
@@ -287,15 +297,10 @@ void login_begin(struct request **r, const struct ipc_login_begin *m)
 					 .provider = app == NULL ? SV_NONE : app->provider->name,
 					 .client = m->client};
 	struct begin *g;
-	uint32_t retry_s = 0;
 	enum err rc;
 
-	if (!rate_limit_take((*r)->broker->limits, m->client, clock_boot_ms(), &retry_s)) {
-		request_fail(
-		    r, IPC_ERROR_LIMITED,
-		    (struct request_failure){.retry_after_s = retry_s, .detail = "login_rate"});
+	if (!login_allowed(r, (*r)->broker->limits, m->client, "login_rate"))
 		return;
-	}
 	if (app == NULL || !login_origin_ok(app, m->origin) ||
 	    (m->binding.n != 0 && m->binding.n != IPC_SECRET_LEN)) {
 		fail_noted(r, &about, IPC_ERROR_FORBIDDEN, "app_origin_or_binding");

@@ -3,8 +3,10 @@
  *
  * login_begin() (login.c), login_park() (login_park.c: a response that came by POST) and
  * login_finish() (login_finish.c) are handlers of dispatch.h; the state between them lives in
- * PostgreSQL alone, so that any host can finish any login. Every finish, and a beginning that fails
- * for a reason other than its rate, leaves a row in bff.logins.
+ * PostgreSQL alone, so that any host can finish any login. Every finish, and a beginning that
+ * fails, leaves a row in bff.logins, unless it was one too many: what anybody can send is limited
+ * by address prefix and in all, beginnings and responses each for themselves, before anything is
+ * done.
  *
  * SECURITY: the row is used up before the code is exchanged; the issuer and the browser's binding
  * are checked before either; the session's secret is made here and stored nowhere.
@@ -23,5 +25,8 @@ struct login_note {
 };
 /* Best effort: without a database there is no row, but there is the log line. */
 void login_note(struct broker *b, const struct login_note *n);
+
+/* Takes one of who's from the limiter; false: there is none, and the request is answered. */
+bool login_allowed(struct request **r, struct rate_limit *l, struct sv who, const char *detail);
 
 #endif

@@ -6,7 +6,6 @@
 #include "broker/dispatch.h"
 #include "broker/login_park.h"
 #include "broker/login_url.h"
-#include "common/clock.h"
 #include "common/log.h"
 
 void finish_free(struct finish *f)
@@ -62,14 +61,10 @@ static void revoke_unused(struct finish *f)
 void finish_fail(struct finish *f, enum ipc_error code, const char *detail)
 {
 	struct request_failure why = {.return_to = buf_sv(&f->return_to), .detail = detail};
-	uint32_t retry_s = 0;
 
 	if (code == IPC_ERROR_PROVIDER_DOWN || code == IPC_ERROR_STORE)
 		why.retry_after_s = 1;
-	/* Anybody can make up a state: those are noted at the rate of beginnings. */
-	if (code != IPC_ERROR_BINDING ||
-	    rate_limit_take(f->request->broker->limits, f->client, clock_boot_ms(), &retry_s))
-		finish_note(f, ipc_error_word(code), detail);
+	finish_note(f, ipc_error_word(code), detail);
 	revoke_unused(f);
 	request_fail(&f->request, code, why);
 	finish_free(f);
@@ -220,6 +215,8 @@ void login_finish(struct request **r, const struct ipc_login_finish *m)
 	struct finish *f;
 	enum err rc;
 
+	if (!login_allowed(r, (*r)->broker->responses, m->client, "response_rate"))
+		return;
 	if (app == NULL || !login_origin_ok(app, m->origin) || m->binding.n != IPC_SECRET_LEN ||
 	    m->state.n == 0) {
 		request_fail(r, IPC_ERROR_BINDING, request_detail("app_origin_or_binding"));

@@ -1,6 +1,10 @@
 #include "broker/login_park.h"
 
+#include <assert.h>
+#include <stdio.h>
+
 #include "broker/dispatch.h"
+#include "broker/login.h"
 
 /* --- the sealed form: code NUL iss NUL error --- */
 
@@ -95,11 +99,23 @@ static enum err park(struct request *r, const struct config_app *app,
 	return rc;
 }
 
+/* Not in one bucket with the GET that follows: a login is one of each. */
+static bool allowed(struct request **r, struct sv client)
+{
+	char who[80];
+	int n = snprintf(who, sizeof who, "park " SV_FMT, SV_ARG(client));
+
+	assert(n > 0 && (size_t)n < sizeof who); /* ipc_decode() saw to it */
+	return login_allowed(r, (*r)->broker->responses, sv_of(who, (size_t)n), "response_rate");
+}
+
 void login_park(struct request **r, const struct ipc_login_park *m)
 {
 	const struct config_app *app = config_app((*r)->edition->config, m->app);
 	enum err rc;
 
+	if (!allowed(r, m->client))
+		return;
 	if (app == NULL || app->provider->response_mode != RESPONSE_FORM_POST || m->state.n == 0 ||
 	    (m->code.n == 0) == (m->error.n == 0)) {
 		request_fail(r, IPC_ERROR_BINDING, request_detail("app_or_response_mode"));

@@ -261,6 +261,7 @@ static enum ipc_error code_refusal(enum token_outcome outcome)
 	case TOKEN_NOT_SENT:
 	case TOKEN_UNKNOWN:
 	case TOKEN_THROTTLED:
+	case TOKEN_TOO_OFTEN:
 		return IPC_ERROR_PROVIDER_DOWN;
 	case TOKEN_DEAD:
 	case TOKEN_MISCONFIGURED:

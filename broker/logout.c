@@ -5,7 +5,6 @@
 #include "broker/login_url.h"
 #include "broker/revocation.h"
 #include "broker/token_memory.h"
-#include "broker/token_row.h"
 #include "common/b64.h"
 #include "common/log.h"
 

@@ -4,7 +4,8 @@
  * Owns discovery (OIDC Discovery 4, RFC 8414 3.3) with retry and jitter, the JWKS with a token
  * bucket for unknown keys, and client authentication. Needs no provider to be up at start. All
  * calls run on the broker's loop; every callback is called exactly once, from the loop, never from
- * within the call that asked; a call that does not return ERR_OK calls nothing back. SECURITY: what
+ * within the call that asked; a call that does not return ERR_OK calls nothing back. ERR_LIMIT: too
+ * many under way (http_client.h); of provider_code() and provider_push() sooner. SECURITY: what
  * strangers can make it parse is capped in size, and the signature is checked before the payload.
  */
 #ifndef BFF_PROVIDER_H
@@ -62,6 +63,7 @@ enum token_outcome {
 	TOKEN_INTERACTION,   /* needs the browser: interaction_required, login_required, ... */
 	TOKEN_CLIENT_BROKEN, /* invalid_client and the like: our registration; drops no session */
 	TOKEN_THROTTLED,     /* 429, or 503 with Retry-After */
+	TOKEN_TOO_OFTEN,     /* throttled, but this grant alone: Entra's loop guard */
 };
 
 /* Views are valid during the callback only; they hold secrets. TOKEN_MISCONFIGURED with a refresh
@@ -130,7 +132,8 @@ struct id_token_expect {
 /* Valid during the callback only. claims: the JSON object after keep_claims, serialised. */
 struct id_token_claims {
 	struct sv sub, subject, sid, email, acr;
-	int64_t auth_time_s; /* auth_time, else iat */
+	int64_t auth_time_s; /* 0: the provider does not say. Not iat: single sign-on makes new
+			      * tokens of old authentications */
 	bool has_auth_time;
 	int64_t iat_s;
 	struct sv claims;

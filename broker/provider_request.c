@@ -15,6 +15,7 @@ struct request {
 	struct http_flight *flight;
 	struct event *soon;		      /* a revocation with nothing to ask */
 	const struct config_service *service; /* refresh: outlives the call, as `config` does */
+	enum http_share share;
 	void (*canceled)(struct request *rq); /* calls back with ERR_CANCELED */
 	union {
 		provider_token_fn token;
@@ -131,6 +132,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 				 .policy = p->policy,
 				 .ca = buf_sv(&p->credential->ca),
 				 .form = form,
+				 .share = rq->share,
 				 .before_send = before_send,
 				 .before_arg = rq->arg,
 				 .fn = fn,
@@ -157,7 +159,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 }
 
 /* Posts to the token endpoint; on failure nothing is left behind. */
-static enum err post_token(struct provider *p, struct buf *form,
+static enum err post_token(struct provider *p, struct buf *form, enum http_share share,
 			   const struct config_service *service, bool (*before_send)(void *arg),
 			   provider_token_fn fn, void *arg)
 {
@@ -168,6 +170,7 @@ static enum err post_token(struct provider *p, struct buf *form,
 		buf_done(form);
 		return e;
 	}
+	rq->share = share;
 	rq->service = service;
 	rq->fn.token = fn;
 	e = post(rq, p->discovery->metadata.token_endpoint, form, before_send, on_token);
@@ -187,7 +190,7 @@ enum err provider_code(struct provider *p, struct sv code, struct sv redirect_ur
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
 	token_request_code(&form, code, redirect_uri, code_verifier);
-	return post_token(p, &form, NULL, NULL, fn, arg);
+	return post_token(p, &form, HTTP_SHARE_LOGIN, NULL, NULL, fn, arg);
 }
 
 /* The composer's error, or the form is posted and consumed. */
@@ -196,7 +199,7 @@ static enum err post_composed(struct provider *p, enum err e, struct buf *form,
 			      provider_token_fn fn, void *arg)
 {
 	if (e == ERR_OK)
-		return post_token(p, form, service, before_send, fn, arg);
+		return post_token(p, form, HTTP_SHARE_ALL, service, before_send, fn, arg);
 	buf_done(form);
 	return e;
 }
@@ -255,6 +258,7 @@ enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn
 		buf_done(form);
 		return e;
 	}
+	rq->share = HTTP_SHARE_LOGIN;
 	rq->fn.push = fn;
 	e = post(rq, url, form, NULL, on_pushed);
 	if (e != ERR_OK) {

@@ -149,7 +149,7 @@ static struct renewal *add(struct renewals *r, const unsigned char *hash, const 
 {
 	struct renewal *x, **heap, **p;
 
-	if (r->n >= r->max || grant_id.n > sizeof x->grant_id)
+	if (r->n >= r->max || grant_id.n == 0 || grant_id.n > sizeof x->grant_id)
 		return NULL;
 	if (r->n == r->cap) {
 		heap = reallocarray(r->heap, 2 * r->cap, sizeof(struct renewal *));

@@ -160,7 +160,7 @@ static void note_provider(struct service_token *s, const struct lease_verdict *v
 	if (v->holdoff == LEASE_HOLDOFF_THROTTLE)
 		holdoff_for(&s->edition->holdoffs, s->service->provider, v->answer, now,
 			    1000 * (int64_t)retry_after_s, random);
-	else if (v->answer == IPC_ERROR_PROVIDER_DOWN)
+	else if (v->answer == IPC_ERROR_PROVIDER_DOWN && v->holdoff == LEASE_HOLDOFF_PROVIDER)
 		holdoff_failed(&s->edition->holdoffs, s->service->provider, v->answer, now, random);
 	else
 		holdoff_clear(&s->edition->holdoffs, s->service->provider);

@@ -228,7 +228,7 @@ static void read_error(const struct http_response *h, const struct fields *f, en
 	/* The loop guard of Entra speaks of the requests, not of the token. */
 	if (r->outcome == TOKEN_DEAD && (dialect & ENTRA) != 0 && h->body.n > 0 &&
 	    memmem(h->body.p, h->body.n, "AADSTS50196", 11) != NULL)
-		fail(r, TOKEN_THROTTLED, "loop_guard");
+		fail(r, TOKEN_TOO_OFTEN, "loop_guard");
 	if (r->outcome == TOKEN_THROTTLED && r->retry_after_s == 0)
 		r->retry_after_s = SLOW_DOWN_S;
 }

@@ -55,7 +55,8 @@
 #define IPC_FIELDS_login_park(F)                                                                   \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(secret, state, 256)                                                                      \
-	F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256) F(str, correlation, IPC_NAME_MAX)
+	F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)                                 \
+	    F(str, client, 64) F(str, correlation, IPC_NAME_MAX)
 /* known: 1 = this app has such a state, be it used up or with a response already. */
 #define IPC_FIELDS_login_parked(F) F(u32, known, 0)
 /* session: the new secret; day: days since 1970-01-01 UTC for the cookie (creation). */

@@ -38,55 +38,6 @@ void pg_leave(struct pg *p)
 		destroy(p);
 }
 
-/* --- leases --- */
-
-static void renew_after(struct pg *p, int64_t ms)
-{
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-
-	p->renew_set = evtimer_add(p->renew, &tv) == 0; /* else: the next use tries again */
-}
-
-static void on_renew(evutil_socket_t fd, short what, void *arg)
-{
-	struct pg *p = arg;
-	int64_t now = clock_boot_ms();
-
-	(void)fd;
-	(void)what;
-	p->renew_set = false;
-	if (p->closed || !p->lease_used)
-		return; /* nobody asked: an idle pool stays idle, and its leases end */
-	p->lease_used = false;
-	for (size_t i = 0; i < p->nconns; i++)
-		if (p->conns[i].state == PG_UP && now - p->conns[i].trip.sent_ms >= PG_RENEW_MS / 2)
-			pg_pipeline_renew(&p->conns[i]);
-	renew_after(p, PG_RENEW_MS);
-}
-
-/* The first use after a pause renews at once, for the lease may be about to end. */
-void pg_lease_used(struct pg *p)
-{
-	p->lease_used = true;
-	if (!p->renew_set && p->listen != NULL && !p->closed)
-		renew_after(p, 0);
-}
-
-/* --- the pool --- */
-
-static enum err set_channel(struct pg *p, const struct pg_options *o)
-{
-	if (o->channel == NULL)
-		return ERR_OK;
-	assert(o->listener.notified != NULL && o->listener.renewed != NULL &&
-	       o->listener.disturbed != NULL);
-	p->listener = o->listener;
-	p->renew = evtimer_new(p->base, on_renew, p);
-	if (asprintf(&p->listen, "listen \"%s\"", o->channel) == -1)
-		p->listen = NULL;
-	return p->listen != NULL && p->renew != NULL ? ERR_OK : ERR_NOMEM;
-}
-
 static bool conn_init(struct pg *p, struct pg_conn *c, unsigned number)
 {
 	c->pg = p;
@@ -121,7 +72,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	if (o->password_file != NULL)
 		p->password_file = strdup(o->password_file);
 	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL) ||
-	    set_channel(p, o) != ERR_OK) {
+	    pg_lease_init(p, o) != ERR_OK) {
 		(void)errmsg_set(e, rc, "%s", err_text(rc));
 		goto fail;
 	}

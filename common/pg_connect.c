@@ -38,15 +38,6 @@ static bool legal(enum pg_conn_state from, enum pg_conn_state to)
 	return false;
 }
 
-void pg_conn_disturb(struct pg_conn *c)
-{
-	struct pg *p = c->pg;
-
-	c->trip.serial = ++p->serials;
-	if (p->listen != NULL && !p->closed)
-		p->listener.disturbed(p->listener.arg, c->trip.conn);
-}
-
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state)
 {
 	struct pg *p = c->pg;
@@ -57,7 +48,7 @@ void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state)
 		  K("to", state_name(state)));
 	p->nup -= c->state == PG_UP;
 	if (c->state == PG_UP || state == PG_UP)
-		pg_conn_disturb(c);
+		pg_lease_disturb(c);
 	c->state = state;
 	p->nup += c->state == PG_UP;
 	ready = p->nup > 0;
@@ -303,7 +294,7 @@ static void read_prepared(struct pg_conn *c, short what)
 		log_info("database_connected", K("host", pg_target_name(c->pg->target, c->target)),
 			 KI("backend", PQbackendPID(c->pq)));
 		pg_conn_set_state(c, PG_UP);
-		pg_pipeline_notify(c);
+		pg_lease_notify(c);
 		return;
 	}
 }

@@ -5,6 +5,7 @@
  *	pg_target.c	the conninfo taken apart, one set of parameters a host
  *	pg_connect.c	a connection's way up: connect, prepare, back off
  *	pg_pipeline.c	a connection that is up: send, read, deadlines
+ *	pg_lease.c	notifications, leases and what disturbs them
  *
  * Callbacks may call anything in pg.h, pg_close() too: whoever runs them does so between pg_enter()
  * and pg_leave() and looks at pg->closed afterwards; the last pg_leave() frees a closed pool.
@@ -106,8 +107,6 @@ PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password
 /* pg_connect.c */
 /* Sets the one state, and tells pg_on_ready() what follows from it. */
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
-/* What came over the connection so far is no longer to be relied on. */
-void pg_conn_disturb(struct pg_conn *c);
 void pg_conn_start(struct pg_conn *c);
 /* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
  * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
@@ -124,14 +123,22 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 /* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
 bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 		      const int *lengths, const int *formats);
-/* A round trip that asks nothing. */
-void pg_pipeline_renew(struct pg_conn *c);
-/* Tells the notifications that came; the pool may be closed, the connection broken afterwards. */
-void pg_pipeline_notify(struct pg_conn *c);
+/* For one that is sent by hand. now_ms: from before anything was sent. */
+bool pg_pipeline_sync(struct pg_conn *c);
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
 void pg_pipeline_flush(struct pg_conn *c);
 /* Ends one call: takes it off its connection, runs its callback, frees it. */
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
+
+/* pg_lease.c */
+WARN_UNUSED enum err pg_lease_init(struct pg *p, const struct pg_options *o);
+/* What came over the connection so far is no longer to be relied on. */
+void pg_lease_disturb(struct pg_conn *c);
+/* Tells the notifications that came; the pool may be closed, the connection broken afterwards. */
+void pg_lease_notify(struct pg_conn *c);
+/* Tells that this round trip completed; before its callback, which may file under the lease. */
+void pg_lease_tell(struct pg_conn *c, const struct pg_call *call);
 
 #endif

@@ -5,7 +5,7 @@
 #include "common/pg_internal.h"
 
 /* libpq before 17 flushes with each sync; there one call is one write. */
-static bool send_sync(struct pg_conn *c)
+bool pg_pipeline_sync(struct pg_conn *c)
 {
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
 	if (PQsendPipelineSync(c->pq) != 1)
@@ -24,8 +24,7 @@ static bool send_sync(struct pg_conn *c)
 #endif
 }
 
-/* now_ms: from before anything was sent. */
-static void enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms)
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms)
 {
 	c->trip.sent_ms = now_ms;
 	call->trip = c->trip;
@@ -46,45 +45,13 @@ bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const
 
 	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
 		1 ||
-	    !send_sync(c)) {
+	    !pg_pipeline_sync(c)) {
 		c->broken = true;
 		event_active(c->soon, 0, 0);
 		return false;
 	}
-	enqueue(c, call, now);
+	pg_pipeline_enqueue(c, call, now);
 	return true;
-}
-
-void pg_pipeline_renew(struct pg_conn *c)
-{
-	int64_t now = clock_boot_ms();
-	struct pg_call *call;
-
-	if (c->broken || c->ncalls >= PG_CALLS_MAX)
-		return;
-	call = calloc(1, sizeof *call);
-	if (call == NULL)
-		return; /* the lease ends, and with it the use of it */
-	call->stmt = PG_STMT_NONE;
-	if (!send_sync(c)) {
-		free(call);
-		c->broken = true;
-		event_active(c->soon, 0, 0);
-		return;
-	}
-	enqueue(c, call, now);
-}
-
-void pg_pipeline_notify(struct pg_conn *c)
-{
-	struct pg *p = c->pg;
-	PGnotify *n;
-
-	while (!p->closed && c->state == PG_UP && (n = PQnotifies(c->pq)) != NULL) {
-		if (p->listen != NULL)
-			p->listener.notified(p->listener.arg, sv_str(n->extra));
-		PQfreemem(n);
-	}
 }
 
 static const char *call_name(const struct pg *p, const struct pg_call *call)
@@ -173,15 +140,6 @@ static enum err judge_error(const PGresult *r, enum error_effect *ret)
 	return ERR_PROTOCOL;
 }
 
-/* The lease first: the call's answer may be filed under it. */
-static void tell_renewed(struct pg_conn *c, const struct pg_call *call)
-{
-	const struct pg *p = c->pg;
-
-	if (p->listen != NULL && !c->broken && call->trip.serial == c->trip.serial)
-		p->listener.renewed(p->listener.arg, &call->trip);
-}
-
 /* The first call's transaction is over. */
 static void first_done(struct pg_conn *c)
 {
@@ -192,7 +150,7 @@ static void first_done(struct pg_conn *c)
 	enum error_effect effect = ERROR_OF_STATEMENT;
 	enum err e = ERR_OK;
 
-	pg_pipeline_notify(c);
+	pg_lease_notify(c);
 	if (p->closed)
 		return;
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
@@ -203,8 +161,8 @@ static void first_done(struct pg_conn *c)
 	}
 	c->broken = c->broken || effect == ERROR_DROPS;
 	if (effect != ERROR_OF_STATEMENT)
-		pg_conn_disturb(c);
-	tell_renewed(c, call);
+		pg_lease_disturb(c);
+	pg_lease_tell(c, call);
 	if (p->closed)
 		return;
 	pg_call_end(c, call, e);
@@ -245,7 +203,7 @@ static void drain(struct pg_conn *c)
 			keep_result(TAILQ_FIRST(&c->calls), r);
 		}
 	}
-	pg_pipeline_notify(c);
+	pg_lease_notify(c);
 	if (!p->closed && c->state == PG_UP && PQstatus(c->pq) == CONNECTION_BAD)
 		pg_conn_drop(c, "database_connection_lost", NULL);
 }

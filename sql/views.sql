@@ -290,6 +290,13 @@ begin
 		when 'warn' then 'Once bff.keys shows that nothing is sealed under one: select bff.retire_key(id, reason).' end;
 	return next;
 
+	subject := 'revalidations';
+	select count(*) into n from revalidation q where q.due_at < now() - interval '10 min' or q.tries > 7;
+	status := case when n = 0 then 'ok' else 'warn' end;
+	detail := format('%s sessions in use that the provider was not asked about in time', n);
+	hint := case status when 'warn' then 'The provider is out of reach, or no broker runs: see the broker''s log.' end;
+	return next;
+
 	subject := 'schema';
 	select max(v.version), string_agg(v.version::text, ',' order by v.version) into n, names from schema_version v;
 	status := case when names = (select string_agg(i::text, ',' order by i) from generate_series(1, n) i) then 'ok' else 'fail' end;

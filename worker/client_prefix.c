@@ -28,10 +28,10 @@ struct sv client_prefix(struct sv address, char out[CLIENT_PREFIX_MAX])
 		return SV("unknown");
 	if (memcmp(a, mapped, sizeof mapped) == 0)
 		return write_v4(a + 12, out);
-	memset(a + 7, 0, sizeof a - 7);
+	memset(a + 6, 0, sizeof a - 6);
 	if (inet_ntop(AF_INET6, a, out, INET6_ADDRSTRLEN) == NULL)
 		return SV("unknown");
 	n = strlen(out);
-	memcpy(out + n, "/56", 3);
+	memcpy(out + n, "/48", 3);
 	return sv_of(out, n + 3);
 }

@@ -138,12 +138,14 @@ static void name_state(struct request *r, struct sv state)
 
 static enum err ask_park(struct request *r, const struct form_field *params)
 {
+	char prefix[CLIENT_PREFIX_MAX];
 	struct ipc_login_park m = {
 	    .app = r->app->name,
 	    .state = params[STATE].value,
 	    .code = params[CODE].value,
 	    .iss = params[ISS].value,
 	    .error = params[ERROR].value,
+	    .client = client_prefix(r->fw.client, prefix),
 	    .correlation = request_correlation(r),
 	};
 	uint32_t id = broker_next_id(r->w->broker);

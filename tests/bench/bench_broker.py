@@ -80,6 +80,10 @@ class Bench:
              str(TOKEN_BYTES), modulus()], stdout=subprocess.PIPE, text=True)
         self.provider.stdout.readline()
         self.broker = Broker(pg, self.issuer)
+        with open(self.broker.config, encoding="utf-8") as f:
+            text = f.read()
+        with open(self.broker.config, "w", encoding="utf-8") as f:  # the machine is full: late is not lost
+            f.write(text.replace("database {", "database { query_timeout = 10s", 1))
 
     def stats(self):
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.issuer + "/stats") as f:

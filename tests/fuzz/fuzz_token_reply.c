@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			 : data[0] >= 128 ? &service
 					  : NULL,
 			 1700000000, &a);
-	assert(a.reply.outcome >= TOKEN_OK && a.reply.outcome <= TOKEN_THROTTLED);
+	assert(a.reply.outcome >= TOKEN_OK && a.reply.outcome <= TOKEN_TOO_OFTEN);
 	assert(a.reply.detail != NULL);
 	assert((a.reply.outcome == TOKEN_OK) == (a.reply.access_token.n > 0));
 	assert(a.reply.expires_in_s >= 1 && a.reply.expires_in_s <= TOKEN_TTL_MAX_S);

@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import (BINDIR, CALLBACK, CLIENT_SECRET, ORIGIN, Broker, Browser, begin, claims, finish, login,
-                    random_secret, token)
+from broker import (BINDIR, CALLBACK, CLIENT_SECRET, ORIGIN, Broker, Browser, begin, claims, expire_tokens, finish,
+                    forget, login, random_secret, token)
 from idp import CRM, ORDERS, Idp, client
 from ipc import Gone, Worker, encode
 from postgres import Postgres
@@ -65,19 +65,6 @@ def until(condition, what):
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def forget(pg, *workers):
-    """Whatever the brokers keep in memory is gone. A round trip of theirs is what makes that certain: PostgreSQL
-    delivers a notification before it answers a statement that was sent after it."""
-    pg.psql("notify bff_revoked, 'flush'")
-    for w in workers:
-        assert w.ask("logout", session=random_secret(), app="demo", origin=ORIGIN).sessions == 0
-
-
-def expire_tokens(pg, *workers):
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
-    forget(pg, *workers)
 
 
 def many(workers, session, services, n=100):

@@ -6,7 +6,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, fresh_key, login, token  # noqa: E402
+from broker import (CALLBACK, CLIENT_SECRET, ORIGIN, Broker, expire_tokens, forget, fresh_key, login,  # noqa: E402
+                    token)
 from idp import Idp, client  # noqa: E402
 from postgres import Postgres, PsqlError  # noqa: E402
 from wait import eventually  # noqa: E402
@@ -65,8 +66,11 @@ def restart(broker, ring):
     broker.wait_log("event=sealing_key", count + len(ring.splitlines()))
 
 
-def expire(pg):
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
+def expire(pg, *brokers):
+    expire_tokens(pg)
+    for b in brokers:
+        with b.worker() as w:
+            forget(pg, w)
 
 
 def served(broker, session):
@@ -102,9 +106,9 @@ def test_rotation_logs_nobody_out(pg, idp):
         eventually(lambda: keys(pg)[key_id(old)][1:3] == (0, 0), what="everything re-sealed")
         assert keys(pg)[key_id(old)][0] == "decrypt-only"
         assert keys(pg)[key_id(new)][:3] == ("primary", 2, 1)
-        expire(pg)
+        expire(pg, one, two)
         served(one, session)
-        expire(pg)
+        expire(pg, two)
         served(two, session)
         with two.worker() as w:
             login(w, "bob")
@@ -117,7 +121,7 @@ def test_rotation_logs_nobody_out(pg, idp):
         verb(pg, "retire_key(%d, 'test')" % key_id(old))
         one.wait_log("event=sealing_key key=%d state=retired" % key_id(old))
         restart(one, new)
-        expire(pg)
+        expire(pg, one, two)
         served(one, session)
         assert pg.value("select count(*) from bff.ended") == "0"
         assert [row[0] for row in pg.psql("select action from bff.audit order by id")] == ["promote_key", "retire_key"]
@@ -180,6 +184,15 @@ def test_one_id_for_two_keys_is_noticed(pg, idp):
         with Broker(pg, idp.issuer, ring=other + "\n") as two:
             two.wait_log("event=sealing_key_differs key=%d" % key_id(line))
             assert pg.value("select missing_on[1] from bff.keys where id = %d" % key_id(line)).endswith(two.socket)
+
+
+def test_a_parked_response_counts(pg):
+    pg.psql("insert into bff_private.seal_key (id, fingerprint) values (7, '\\x0102030405060708');"
+            "insert into bff_private.login (state_hash, binding_hash, app, provider, redirect_uri, return_to, parked, "
+            "expires_at) values (sha256('s'), sha256('b'), 'demo', 'idp', 'https://a/cb', '/', "
+            "'\\x01000000070102', now() + interval '1 min')")
+    assert pg.value("select logins from bff.keys where id = 7") == "1"
+    assert refused(pg, "retire_key(7, 'test')")[0] == "BF001"
 
 
 @pytest.mark.parametrize("key", [1, 255, 256, 65535, 16777216, 305419896, 4294967295])

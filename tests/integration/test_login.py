@@ -6,6 +6,7 @@ import pytest
 
 import browser
 from stack import App, Stack
+from wait import eventually
 
 EVIL = [
     "http://evil.localhost/", "https://evil.localhost/", "//evil.localhost/", "///evil.localhost/",
@@ -207,6 +208,19 @@ def test_return_to_leads_nowhere_else(stack, wish):
         assert answer.location.startswith(stack.url("/")) and "evil" not in answer.location.split("?")[0], answer
     else:
         assert first.status in (400, 414, 431, 502), first
+
+
+def test_responses_are_limited(stack):
+    """They need neither session nor state: nothing is asked of the database for one too many."""
+    b = browser.Browser()
+    b.get(stack.url("/auth/login"))
+    noted = "select count(*) from bff_private.login_log where detail = 'unknown_state'"
+    before = int(stack.pg.value(noted))
+    answers = [b.get(stack.url("/auth/callback?state=made-up-%d&code=x" % i)) for i in range(200)]
+    assert {a.status for a in answers} == {400, 429}
+    refused = [a for a in answers if a.status == 429]
+    assert all(a.header("Retry-After") for a in refused)
+    eventually(lambda: int(stack.pg.value(noted)) == before + 200 - len(refused), what="a note each")
 
 
 def test_beginnings_are_limited(stack):

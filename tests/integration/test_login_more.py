@@ -412,10 +412,10 @@ ONE_HOST, TWO_HOST = "one.localhost", "two.localhost"
 
 @pytest.fixture(scope="module", name="two")
 def fixture_two():
-    """Two apps, each on its own origin with its own provider; s.second is that of the other app."""
+    """Two apps, each on its own origin with its own provider; s.other_idp is that of the other app."""
     s = Stack(edge=None, apps=[App("one", [ONE_HOST])], port=free_port())
     with Idp([client("bff-two", s.client_secret, [s.url("/auth/callback", TWO_HOST)])]) as second:
-        s.second = second
+        s.other_idp = second
         s.extra = SECOND.format(issuer=second.issuer, secrets=s.secrets, origin=s.origin(TWO_HOST))
         with s:
             yield s
@@ -423,7 +423,7 @@ def fixture_two():
 
 def test_each_app_has_its_own_provider(two):
     b = browser.Browser()
-    for host, idp, other in ((ONE_HOST, two.idp, two.second), (TWO_HOST, two.second, two.idp)):
+    for host, idp, other in ((ONE_HOST, two.idp, two.other_idp), (TWO_HOST, two.other_idp, two.idp)):
         before = other.stats()["token_requests"]
         first = b.get(two.url("/auth/login?login_hint=alice", host))
         assert first.location.startswith(idp.issuer + "/")
@@ -446,22 +446,22 @@ def test_a_response_of_one_provider_is_nothing_at_the_other(two, iss):
     own = b.open(two.url("/auth/login?login_hint=alice", TWO_HOST),
                  until=two.url("/auth/callback", TWO_HOST)).location
     fields = {k: v[0] for k, v in params(response).items()}
-    assert fields["iss"] == two.idp.issuer and params(own)["iss"] == [two.second.issuer]
+    assert fields["iss"] == two.idp.issuer and params(own)["iss"] == [two.other_idp.issuer]
     if iss == "of the other":
-        fields["iss"] = two.second.issuer
+        fields["iss"] = two.other_idp.issuer
     elif iss == "none":
         del fields["iss"]
-    before = [idp.stats()["token_requests"] for idp in (two.idp, two.second)]
+    before = [idp.stats()["token_requests"] for idp in (two.idp, two.other_idp)]
     # With the state of its own login, and with one of a login at the app that it is delivered to.
     for state in (fields["state"], params(own)["state"][0]):
         query = urllib.parse.urlencode({**fields, "state": state})
         got = b.get(two.url("/auth/callback?" + query, TWO_HOST))
         if iss == "of the other" and state != fields["state"]:
             # All that is left is the code, which the provider it is taken to does not know.
-            assert got.status == 400 and two.second.stats()["token_requests"] == before[1] + 1
+            assert got.status == 400 and two.other_idp.stats()["token_requests"] == before[1] + 1
             before[1] += 1
         else:
             assert got.status == 400
-    assert [idp.stats()["token_requests"] for idp in (two.idp, two.second)] == before
+    assert [idp.stats()["token_requests"] for idp in (two.idp, two.other_idp)] == before
     assert "bff_session" not in b.cookies(two.url("/", TWO_HOST))
     assert b.get(response).status == 303  # at its own app it is still good

@@ -68,15 +68,16 @@ class Session:
         self.hash = hashlib.sha256(self.done.session).hexdigest()
 
     def get(self):
-        state, claims, due = self.pg.psql("select state, claims, touch_due from bff_private.session_get('\\x%s')" % self.hash,
-                                          user="bff_web")[0]
+        sql = "select state, claims, touch_due from bff_private.session_get('\\x%s')" % self.hash
+        state, claims, due = self.pg.psql(sql, user="bff_web")[0]
         return state, json.loads(claims or "{}"), due == "t"
 
     def use(self):
         """One request: what verify does with touch_due. True if it was due."""
         due = self.get()[2]
         if due:
-            self.pg.psql("select touched from bff_private.session_touch(array['\\x%s'::bytea])" % self.hash, user="bff_web")
+            sql = "select touched from bff_private.session_touch(array['\\x%s'::bytea])" % self.hash
+            self.pg.psql(sql, user="bff_web")
         return due
 
     def used_until(self, condition, what, timeout_s=WITHIN_S + 20):
@@ -195,7 +196,8 @@ def test_two_brokers_ask_once(pg, idp):
 def test_a_refresh_token_that_may_not_be_sent_any_more_ends_the_session(pg, worker, idp):
     """Nobody can vouch for it then."""
     s = Session(pg, worker)
-    pg.psql("update bff_private.grants set attempts = 2, first_attempt_at = now() where session_hash = '\\x%s'" % s.hash)
+    pg.psql("update bff_private.grants set attempts = 2, first_attempt_at = now() "
+            "where session_hash = '\\x%s'" % s.hash)
     before = idp.stats()["token_requests"]
     s.used_until(lambda: s.get()[0] != "live", "the end")
     assert s.reason() == "reauthenticate"

@@ -69,8 +69,8 @@ def pg(kept):
         "delete from bff_private.session; delete from bff_private.session_activity;"
         "delete from bff_private.grants; delete from bff_private.token; delete from bff_private.login;"
         "delete from bff_private.ended; delete from bff_private.subject; delete from bff_private.audit;"
-        "delete from bff_private.login_log; delete from bff_private.revalidation;"
-        "delete from bff_private.logged_out; delete from bff_private.logout_token")
+        "delete from bff_private.login_log; delete from bff_private.logged_out; delete from bff_private.logout_token;"
+        "delete from bff_private.revalidation")
     return kept
 
 
@@ -1018,6 +1018,9 @@ def test_a_token_that_was_had_without_a_lease(pg):
     assert put(pg, 1, 2, refresh="'\\x77'") == "t"
     assert token(pg, 1)[1:4] == ["2", "live", "\\x11"]
     assert put(pg, 1, 2, session=2) == "f"
+    pg.psql("update bff_private.grants set ended_at = now()")
+    assert put(pg, 1, 2, token="'\\x88'") == "f" and token(pg, 1)[5] != "\\x88"
+    pg.psql("update bff_private.grants set ended_at = null")
     pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
     assert put(pg, 1, 2) == "f"
     assert pg.value("select count(*) from bff_private.token") == "0"
@@ -1416,6 +1419,17 @@ def test_the_queue_forgets_sessions_that_are_over(pg):
     pg.psql("update bff_private.session set absolute_expires_at = now() where id_hash = %s" % sql_hash(2))
     assert [r[4] for r in take_revalidations(pg)] == ["s3"]
     assert queue(pg) == [["\\x" + hex_hash(3)]]
+
+
+@pytest.mark.parametrize("late", ["due_at = now() - interval '11 min'", "tries = 8"])
+def test_the_doctor_sees_revalidations_that_do_not_come_about(pg, late):
+    revalidated(pg, 1)
+    due(pg, 1)
+    touch(pg, 1)
+    checked = "select status from bff.doctor where subject = 'revalidations'"
+    assert pg.value(checked, user="mona") == "ok"
+    pg.psql("update bff_private.revalidation set " + late)
+    assert pg.value(checked, user="mona") == "warn"
 
 
 def test_touch_and_the_end_of_a_revalidation_do_not_lock_each_other_out(pg):

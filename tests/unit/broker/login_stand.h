@@ -287,7 +287,10 @@ static inline int stand_open(void **state)
 	stand.broker.ring = ring_of(RING_ONE);
 	stand.meta.authorization_endpoint = SV("https://q.example/authorize");
 	buf_init(&stand.answer.packet, IPC_FRAME_MAX);
-	return rate_limit_new(&stand.broker.limits) == ERR_OK ? 0 : -1;
+	return rate_limit_new(&stand.broker.limits) == ERR_OK &&
+		       rate_limit_new(&stand.broker.responses) == ERR_OK
+		   ? 0
+		   : -1;
 }
 
 static inline int stand_close(void **state)
@@ -295,6 +298,7 @@ static inline int stand_close(void **state)
 	(void)state;
 	buf_done(&stand.answer.packet);
 	rate_limit_free(&stand.broker.limits);
+	rate_limit_free(&stand.broker.responses);
 	keyring_free(&stand.broker.ring);
 	config_free(&stand.config);
 	return 0;

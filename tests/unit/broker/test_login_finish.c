@@ -86,6 +86,44 @@ static void rows_that_are_not_taken(void **state)
 	assert_int_equal(stand.provider.codes, 0);
 }
 
+/* Anybody can send a response, made up or used: what that costs the database and its log is bounded
+ * as beginnings are. */
+static void responses_come_at_the_rate_of_beginnings(void **state)
+{
+	static const struct {
+		const char *state, *client; /* state NULL: no database */
+	} rows[] = {{"unknown", "192.0.2.0/24"},
+		    {"used", "198.51.100.0/24"},
+		    {"expired", "203.0.113.0/24"},
+		    {NULL, "192.0.3.0/24"}};
+	struct ipc_login_finish m = flow_message(&plain);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned notes = 0, limited = 0, sent = 10 * LOGIN_PREFIX_BURST;
+
+		stand_reset();
+		m.client = sv_str(rows[i].client);
+		stand.pg.refuses = rows[i].state == NULL ? ERR_UNAVAILABLE : ERR_OK;
+		for (unsigned k = 0; k < sent; k++) {
+			flow_send(&m);
+			if (stand.pg.fn != NULL)
+				STAND_ROWS(sv_str(rows[i].state), SV("q"),
+					   SV("https://a.example.com/auth/callback"),
+					   SV("https://a.example.com/x"), SV_NONE, SV("1"),
+					   SV_NONE);
+			assert_int_equal(stand.answer.n, 1);
+			limited += stand.answer.code == IPC_ERROR_LIMITED;
+			notes += stand.note.n;
+		}
+		assert_failed(IPC_ERROR_LIMITED, "response_rate");
+		assert_true(stand.answer.retry_after_s > 0);
+		assert_int_equal(notes, sent - limited);
+		assert_int_equal(stand.pg.queries, rows[i].state == NULL ? 0 : notes);
+		assert_in_range(notes, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
+	}
+}
+
 /* RFC 9207, OIDC Core 3.1.2.6, RFC 9700 4.4: judged before anything is asked of the provider. */
 static void responses_that_are_refused(void **state)
 {
@@ -246,6 +284,7 @@ int main(void)
 	    STAND(a_row_is_taken_before_the_code_is_exchanged),
 	    STAND(what_never_reaches_the_database),
 	    STAND(rows_that_are_not_taken),
+	    STAND(responses_come_at_the_rate_of_beginnings),
 	    STAND(responses_that_are_refused),
 	    STAND(rows_of_another_time_or_place),
 	    STAND(a_response_that_was_put_away_is_judged_like_any_other),

@@ -1,5 +1,6 @@
 #include "broker/login_park.h"
 
+#include "common/clock.h"
 #include "tests/unit/broker/login_stand.h"
 
 static const struct sv hash = SV_INIT("0123456789abcdef0123456789abcdef");
@@ -82,6 +83,7 @@ static struct ipc_login_park message(void)
 				       .state = SV("S"),
 				       .code = SV("the code"),
 				       .iss = SV("https://p.example"),
+				       .client = SV("192.0.2.0/24"),
 				       .correlation = SV("c-1")};
 }
 
@@ -137,6 +139,26 @@ static void what_is_not_put_away(void **state)
 	assert_int_equal(fake_queries, 0);
 }
 
+static void responses_by_post_come_at_the_rate_of_beginnings(void **state)
+{
+	const struct ipc_login_park m = message();
+	uint32_t retry_s = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10 * LOGIN_PREFIX_BURST; i++) {
+		park(&m);
+		if (stand.pg.fn != NULL)
+			STAND_ROWS(SV("f"));
+		assert_int_equal(stand.answer.n, 1);
+	}
+	assert_failed(IPC_ERROR_LIMITED, "response_rate");
+	assert_true(stand.answer.retry_after_s > 0);
+	assert_in_range(stand.pg.queries, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
+	/* The GET that follows counts by itself, and so does a beginning. */
+	assert_true(rate_limit_take(stand.broker.responses, m.client, clock_boot_ms(), &retry_s));
+	assert_true(rate_limit_take(stand.broker.limits, m.client, clock_boot_ms(), &retry_s));
+}
+
 static void without_a_database_or_a_key(void **state)
 {
 	struct ipc_login_park m = message();
@@ -167,6 +189,7 @@ int main(void)
 	    STAND(a_nul_in_a_response_is_refused),
 	    STAND(the_row_is_that_of_the_state_and_holds_no_plain_code),
 	    STAND(what_is_not_put_away),
+	    STAND(responses_by_post_come_at_the_rate_of_beginnings),
 	    STAND(without_a_database_or_a_key),
 	};
 

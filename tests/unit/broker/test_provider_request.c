@@ -109,6 +109,46 @@ static void other_grants_are_not_refreshed(void **state)
 	assert_int_equal(s.calls, 0);
 }
 
+/* Anybody can begin a login and bring a code, made up or not; with a slow provider such requests
+ * pile up, and people who are logged in still need their tokens. */
+static void logins_leave_room_for_refreshes(void **state)
+{
+	static struct seen s;
+	struct buf form;
+	enum err e = ERR_OK;
+
+	(void)state;
+	s = (struct seen){.allow = true};
+	for (unsigned i = 0; i <= HTTP_FLIGHTS_MAX && e == ERR_OK; i++)
+		e = provider_code(t.provider, SV("made up"), SV("https://a.example/cb"),
+				  SV("verifier"), on_token, &s);
+	assert_int_equal(e, ERR_LIMIT);
+	buf_init(&form, 1000);
+	buf_add(&form, SV("client_id=app"));
+	assert_int_equal(provider_push(t.provider, &form, on_pushed, &s), ERR_LIMIT);
+	/* Less one: the keys may be under way. */
+	for (unsigned i = 1; i < HTTP_FLIGHTS_MAX - HTTP_LOGIN_FLIGHTS_MAX; i++)
+		assert_int_equal(
+		    provider_refresh(t.provider, SV("rt"), &t.service, may_send, on_token, &s),
+		    ERR_OK);
+	assert_int_equal(s.calls, 0);
+}
+
+static int set_up_pushing(void **state)
+{
+	char extra[128];
+
+	if (set_up(state) != 0)
+		return -1;
+	snprintf(extra, sizeof extra, ",\"pushed_authorization_request_endpoint\":\"%s/par\"",
+		 t.issuer);
+	serve_metadata(t.issuer, extra);
+	start_provider();
+	loop_for_metadata();
+	loop_for_hits("GET /keys", 1);
+	return 0;
+}
+
 static int set_up_signing(void **state)
 {
 	if (set_up(state) != 0)
@@ -345,6 +385,8 @@ static void a_token_is_revoked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(logins_leave_room_for_refreshes, set_up_pushing,
+					    tear_down),
 	    READY(a_code_is_exchanged),
 	    READY(a_refresh_carries_its_resource),
 	    READY(a_refresh_without_the_lease_is_not_sent),

@@ -88,7 +88,7 @@ static void every_failure_has_its_meaning(void **state)
 	    {400,
 	     "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS50196: The server "
 	     "terminated an operation\"}",
-	     "", PRESET_ENTRA, TOKEN_THROTTLED, "loop_guard"},
+	     "", PRESET_ENTRA, TOKEN_TOO_OFTEN, "loop_guard"},
 	    {400, "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS50196\"}", "",
 	     PRESET_GENERIC, TOKEN_DEAD, "invalid_grant"},
 	    /* suberror is Entra's, and nobody else's */

@@ -15,6 +15,12 @@ static const struct config_service own = {
     .name = SV_INIT("own"), .provider = &idp, .grant = GRANT_SESSION};
 static const struct config_service idt = {
     .name = SV_INIT("idt"), .provider = &idp, .grant = GRANT_ID_TOKEN};
+static const struct config_service exchange = {
+    .name = SV_INIT("ex"), .provider = &idp, .grant = GRANT_EXCHANGE};
+static const struct config_service obo = {
+    .name = SV_INIT("obo"), .provider = &idp, .grant = GRANT_OBO};
+static const struct config_service robot = {
+    .name = SV_INIT("robot"), .provider = &idp, .grant = GRANT_CLIENT_CREDENTIALS};
 
 static struct token_row live_row(void)
 {
@@ -53,7 +59,25 @@ static void who_gets_what(void **state)
 	    {GOOD, false, &crm, 0, 0, TOKEN_REFUSE, IPC_ERROR_UPSTREAM},
 	    {GOOD, false, &own, 0, 0, TOKEN_REFUSE, IPC_ERROR_REAUTHENTICATE},
 	    {GOOD, false, &idt, 0, 0, TOKEN_REFUSE, IPC_ERROR_REAUTHENTICATE},
+	    /* An exchange needs no refresh token, only a grant that lives. */
+	    {GOOD, false, &exchange, 200000, 300000, TOKEN_ANSWER, 0},
+	    {GOOD, false, &exchange, 10000, 300000, TOKEN_ANSWER_AND_RENEW, 0},
+	    {GOOD, false, &exchange, 0, 0, TOKEN_REFRESH, 0},
+	    {GOOD, false, &obo, 0, 0, TOKEN_REFRESH, 0},
+	    /* A service's own token is nobody's, but asked for by a session. */
+	    {GOOD, true, &robot, 0, 0, TOKEN_OF_SERVICE, 0},
+	    {GOOD, false, &robot, 0, 0, TOKEN_OF_SERVICE, 0},
 #undef GOOD
+	    {"live", "demo", "idp", "https://idp.example", false, true, &robot, 0, 0,
+	     TOKEN_OF_SERVICE, 0},
+	    {"live", "demo", "idp", "https://idp.example", false, true, &exchange, 0, 0,
+	     TOKEN_REFUSE, IPC_ERROR_REAUTHENTICATE},
+	    {"logout", "demo", "idp", "https://idp.example", true, true, &robot, 0, 0, TOKEN_REFUSE,
+	     IPC_ERROR_NO_SESSION},
+	    {"live", "other", "idp", "https://idp.example", true, true, &robot, 0, 0, TOKEN_REFUSE,
+	     IPC_ERROR_NO_SESSION},
+	    {"live", "demo", "idp2", "https://idp.example", true, true, &robot, 0, 0, TOKEN_REFUSE,
+	     IPC_ERROR_REAUTHENTICATE},
 	    {"logout", "demo", "idp", "https://idp.example", true, true, &crm, 200000, 300000,
 	     TOKEN_REFUSE, IPC_ERROR_NO_SESSION},
 	    {"unknown", "", "", "", false, false, &crm, 0, 0, TOKEN_REFUSE, IPC_ERROR_NO_SESSION},
@@ -98,6 +122,22 @@ static void jitter_is_the_grants_and_at_most_a_quarter(void **state)
 	assert_int_equal(token_judge(&row, &ask, &held).next, TOKEN_ANSWER_AND_RENEW);
 	held.left_ms = 37500;
 	assert_int_equal(token_judge(&row, &ask, &held).next, TOKEN_ANSWER);
+}
+
+static void an_app_uses_what_its_routes_name(void **state)
+{
+	static const struct config_app apps[2];
+	static const struct config_route routes[] = {{.app = &apps[0]},
+						     {.app = &apps[0], .service = &crm},
+						     {.app = &apps[1], .service = &own}};
+	static const struct config c = {.routes = routes, .nroutes = ARRAY_LEN(routes)};
+
+	(void)state;
+	assert_true(token_app_uses(&c, &apps[0], &crm));
+	assert_false(token_app_uses(&c, &apps[0], &own));
+	assert_false(token_app_uses(&c, &apps[1], &crm));
+	assert_true(token_app_uses(&c, &apps[1], &own));
+	assert_false(token_app_uses(&c, &apps[0], &idt));
 }
 
 static void digests_tell_configurations_apart(void **state)
@@ -235,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_gets_what),
 	    cmocka_unit_test(jitter_is_the_grants_and_at_most_a_quarter),
+	    cmocka_unit_test(an_app_uses_what_its_routes_name),
 	    cmocka_unit_test(digests_tell_configurations_apart),
 	    cmocka_unit_test(access_tokens_open_for_their_service_alone),
 	    cmocka_unit_test(the_logins_token_needs_no_digest),

@@ -1,8 +1,8 @@
 /* pg against a real PostgreSQL.
  *
  * Rule Zero: over 400 lines, because every case needs the same server, and a second file would
- * start a second cluster. What a pool tells of leases is in pg_listen_cases.h. */
-#include "tests/unit/common/pg_listen_cases.h"
+ * start a second cluster. What a pool tells of leases is in test_pg_lease.c. */
+#include "tests/unit/common/pg_fixture.h"
 
 #define TIMEOUT_MS 400
 
@@ -427,13 +427,6 @@ int main(void)
 	    cmocka_unit_test(test_read_only_server_is_refused),
 	    cmocka_unit_test(test_password_file_is_read_each_time),
 	    cmocka_unit_test(test_hosts_are_tried_in_turn),
-	    cmocka_unit_test(test_notice_and_lease_come_before_the_answer),
-	    cmocka_unit_test(test_notice_comes_to_an_idle_connection),
-	    cmocka_unit_test(test_round_trip_is_a_barrier),
-	    cmocka_unit_test(test_a_lease_is_renewed_while_it_is_used),
-	    cmocka_unit_test(test_disturbances),
-	    cmocka_unit_test(test_closing_from_a_notice),
-	    cmocka_unit_test(test_without_a_channel_there_is_no_lease),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);

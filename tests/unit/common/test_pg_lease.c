@@ -1,8 +1,4 @@
-/* pg_listen_cases - what a pool that listens tells, and when: cases of test_pg.c, whose server they
- * use. */
-#ifndef BFF_TESTS_PG_LISTEN_CASES_H
-#define BFF_TESTS_PG_LISTEN_CASES_H
-
+/* pg_lease: what a pool that listens tells, and when. A real PostgreSQL. */
 #include "tests/unit/common/pg_fixture.h"
 
 #define CHANNEL "bff_test"
@@ -298,4 +294,17 @@ static void test_without_a_channel_there_is_no_lease(void **state)
 	close_pool(&f);
 }
 
-#endif
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_notice_and_lease_come_before_the_answer),
+	    cmocka_unit_test(test_notice_comes_to_an_idle_connection),
+	    cmocka_unit_test(test_round_trip_is_a_barrier),
+	    cmocka_unit_test(test_a_lease_is_renewed_while_it_is_used),
+	    cmocka_unit_test(test_disturbances),
+	    cmocka_unit_test(test_closing_from_a_notice),
+	    cmocka_unit_test(test_without_a_channel_there_is_no_lease),
+	};
+
+	return cmocka_run_group_tests(tests, start_server, stop_server);
+}

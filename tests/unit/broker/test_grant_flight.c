@@ -1,0 +1,261 @@
+#include "tests/unit/broker/token_stand.h"
+
+static void the_order_of_a_refresh(void **state)
+{
+	const struct token_reply reply = stand_success("at", "rt-2");
+
+	(void)state;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	/* The attempt is committed before anything leaves. */
+	assert_asked(SQL_REFRESH_LEASE);
+	assert_sv_equal(stand_param(0), SV(STAND_ID));
+	assert_int_equal(stand.calls.n, 0);
+	stand_leases(true, 1, 0);
+	assert_called(CALL_REFRESH, SV("rt-1"));
+	assert_ptr_equal(stand.calls.v[0].service, stand_service("res"));
+	assert_true(stand.calls.v[0].before(stand.calls.v[0].arg));
+	/* And the successor before anything is answered. */
+	stand_reply(ERR_OK, &reply);
+	assert_asked(SQL_GRANT_COMMIT);
+	assert_nothing_said();
+	stand_bool(true);
+	assert_nothing_said();
+	stand_reads("res", "at", 300000);
+	assert_answered("at");
+}
+
+static void the_logins_own_token_is_a_plain_refresh(void **state)
+{
+	(void)state;
+	stand_want("own");
+	stand_reads(NULL, NULL, 0);
+	stand_leases(true, 1, 0);
+	assert_called(CALL_REFRESH, SV("rt-1"));
+	assert_null(stand.calls.v[0].service);
+}
+
+static void what_becomes_of_the_lease(void **state)
+{
+	static const struct {
+		enum token_outcome outcome;
+		enum broker_statement want;
+		struct sv fate;
+		enum ipc_error answer;
+	} rows[] = {
+	    {TOKEN_NOT_SENT, SQL_REFRESH_RELEASE, SV_INIT("unused"), IPC_ERROR_PROVIDER_DOWN},
+	    {TOKEN_UNKNOWN, SQL_REFRESH_RELEASE, SV_INIT("unknown"), IPC_ERROR_PROVIDER_DOWN},
+	    {TOKEN_DEAD, SQL_GRANT_DEAD, SV_INIT(""), IPC_ERROR_REAUTHENTICATE},
+	    {TOKEN_MISCONFIGURED, SQL_REFRESH_RELEASE, SV_INIT("suspect"), IPC_ERROR_UPSTREAM},
+	    {TOKEN_INTERACTION, SQL_REFRESH_RELEASE, SV_INIT("unused"), IPC_ERROR_REAUTHENTICATE},
+	    {TOKEN_CLIENT_BROKEN, SQL_REFRESH_RELEASE, SV_INIT("unused"), IPC_ERROR_UPSTREAM},
+	    {TOKEN_THROTTLED, SQL_REFRESH_RELEASE, SV_INIT("unused"), IPC_ERROR_PROVIDER_DOWN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		stand.now_ms += 1000000; /* nothing is held off any more */
+		stand_to_provider("res");
+		stand_outcome(rows[i].outcome, "word");
+		assert_asked(rows[i].want);
+		if (rows[i].want == SQL_REFRESH_RELEASE)
+			assert_sv_equal(stand_param(4), rows[i].fate);
+		assert_nothing_said();
+		stand_bool(true);
+		assert_failed(rows[i].answer, "word");
+		assert_int_equal(grant_table_count(stand.broker.grants), 0);
+	}
+}
+
+/* invalid_grant is believed only when the row has not moved on. */
+static void dead_and_yet_somebody_committed(void **state)
+{
+	(void)state;
+	stand_to_provider("res");
+	stand_outcome(TOKEN_DEAD, "invalid_grant");
+	assert_asked(SQL_GRANT_DEAD);
+	stand_bool(false);
+	stand_reads("res", "the winner's", 200000);
+	assert_answered("the winner's");
+}
+
+static void dead_without_a_lease_is_asked_again_with_one(void **state)
+{
+	struct stand_ask a;
+
+	(void)state;
+	stand.traits.rotates = false;
+	stand_ask_for(&a, "res");
+	a.ask.kind = GRANT_JOB_PREFETCH;
+	grant_table_ask(stand.broker.grants, &a.ask, NULL);
+	stand_reads("res", NULL, 0);
+	stand_outcome(TOKEN_DEAD, "invalid_grant");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, 1, 0);
+	stand_outcome(TOKEN_DEAD, "invalid_grant");
+	assert_asked(SQL_GRANT_DEAD);
+}
+
+static void the_last_look_says_no(void **state)
+{
+	(void)state;
+	stand_to_provider("res");
+	stand.now_ms += TIMEOUT_LEASE_MS;
+	assert_false(stand.calls.v[0].before(stand.calls.v[0].arg));
+	stand_outcome(TOKEN_NOT_SENT, "before_send");
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(stand_param(4), SV("unused"));
+	stand_bool(false);
+	/* Nobody's fault: what stands there now? */
+	stand_reads("res", "the other host's", 200000);
+	assert_answered("the other host's");
+	stand_want("other");
+	stand_reads("other", NULL, 0);
+	assert_asked(SQL_REFRESH_LEASE); /* the provider is not held off */
+}
+
+static void not_leased(void **state)
+{
+	(void)state;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(false, 1, 0);
+	assert_int_equal(stand.calls.n, 0);
+	assert_int_equal(loop_asked_ms(), LEASE_POLL_MS);
+	loop_fire(stand.broker.base);
+	stand_reads("res", "the other host's", 200000);
+	assert_answered("the other host's");
+}
+
+static void sent_often_enough(void **state)
+{
+	(void)state;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 1000);
+	assert_int_equal(stand.calls.n, 0);
+	/* The lease goes back, uncounted; the session stays. */
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(stand_param(4), SV("unused"));
+	stand_bool(true);
+	assert_failed(IPC_ERROR_REAUTHENTICATE, "attempts_used_up");
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	assert_failed(IPC_ERROR_REAUTHENTICATE,
+		      "held_off"); /* nor is the database asked again and again */
+}
+
+static void within_the_grace_period(void **state)
+{
+	(void)state;
+	stand.traits.grace_ms = 30000;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 28000);
+	assert_called(CALL_REFRESH, SV("rt-1"));
+	assert_true(stand.calls.v[0].before(stand.calls.v[0].arg));
+	stand.now_ms += 1000;
+	assert_false(stand.calls.v[0].before(stand.calls.v[0].arg));
+}
+
+static void a_last_attempt_lets_others_probe(void **state)
+{
+	(void)state;
+	stand_to_provider("res");
+	stand_outcome(TOKEN_UNKNOWN, "timeout");
+	stand_bool(true);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "timeout");
+	stand.now_ms += HOLDOFF_FIRST_MS;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX, 1000);
+	assert_int_equal(stand.calls.n, 0);
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(stand_param(4), SV("unused"));
+	stand_bool(true);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
+	stand.now_ms += HOLDOFF_SPARE_MS;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX, 1000);
+	assert_called(CALL_REFRESH, SV("rt-1"));
+}
+
+static void a_lease_of_unknown_fate_is_given_back(void **state)
+{
+	(void)state;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_rows(ERR_TIMEOUT, NULL);
+	assert_int_equal(stand.calls.n, 0);
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(stand_param(4), SV("unused"));
+	/* Nobody waits for that; it is tried until the lease is over by itself. */
+	stand_rows(ERR_UNAVAILABLE, NULL);
+	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
+	loop_fire(stand.broker.base);
+	assert_asked(SQL_REFRESH_RELEASE);
+	stand.now_ms += TIMEOUT_LEASE_MS;
+	stand_rows(ERR_UNAVAILABLE, NULL);
+	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(grant_table_count(stand.broker.grants), 0);
+}
+
+static void a_key_that_is_missing_ends_nothing(void **state)
+{
+	struct stand_row r;
+
+	(void)state;
+	stand_want("res");
+	stand_row_of(&r, "res", NULL, 0);
+	r.rows.v[0][17].number = 2; /* not what it was sealed under */
+	stand_rows(ERR_OK, &r.rows);
+	stand_row_done(&r);
+	assert_failed(IPC_ERROR_INTERNAL, "key_ring");
+	assert_int_equal(stand.pg.n + stand.calls.n, 0);
+}
+
+static void without_metadata_nothing_was_sent(void **state)
+{
+	(void)state;
+	stand.calls.refuses = ERR_UNAVAILABLE;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, 1, 0);
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(stand_param(4), SV("unused"));
+	stand_bool(true);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "no_metadata");
+}
+
+static void a_cancel_is_the_end_of_the_process(void **state)
+{
+	(void)state;
+	stand_to_provider("res");
+	stand.broker.stopping = true;
+	stand_reply(ERR_CANCELED, NULL);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "stopping");
+	assert_int_equal(stand.pg.n, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    STAND(the_order_of_a_refresh),
+	    STAND(the_logins_own_token_is_a_plain_refresh),
+	    STAND(what_becomes_of_the_lease),
+	    STAND(dead_and_yet_somebody_committed),
+	    STAND(dead_without_a_lease_is_asked_again_with_one),
+	    STAND(the_last_look_says_no),
+	    STAND(not_leased),
+	    STAND(sent_often_enough),
+	    STAND(within_the_grace_period),
+	    STAND(a_last_attempt_lets_others_probe),
+	    STAND(a_lease_of_unknown_fate_is_given_back),
+	    STAND(a_key_that_is_missing_ends_nothing),
+	    STAND(without_metadata_nothing_was_sent),
+	    STAND(a_cancel_is_the_end_of_the_process),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
