@@ -104,22 +104,22 @@ static void responses_come_at_the_rate_of_beginnings(void **state)
 
 		stand_reset();
 		m.client = sv_str(rows[i].client);
-		stand.pg.refuses = rows[i].state == NULL ? ERR_UNAVAILABLE : ERR_OK;
+		fake_refuse = rows[i].state == NULL ? ERR_UNAVAILABLE : ERR_OK;
 		for (unsigned k = 0; k < sent; k++) {
 			flow_send(&m);
-			if (stand.pg.fn != NULL)
+			if (fake_nasked > 0)
 				STAND_ROWS(sv_str(rows[i].state), SV("q"),
 					   SV("https://a.example.com/auth/callback"),
 					   SV("https://a.example.com/x"), SV_NONE, SV("1"),
 					   SV_NONE);
 			assert_int_equal(stand.answer.n, 1);
 			limited += stand.answer.code == IPC_ERROR_LIMITED;
-			notes += stand.note.n;
+			notes += fake_nnotes;
 		}
 		assert_failed(IPC_ERROR_LIMITED, "response_rate");
 		assert_true(stand.answer.retry_after_s > 0);
 		assert_int_equal(notes, sent - limited);
-		assert_int_equal(stand.pg.queries, rows[i].state == NULL ? 0 : notes);
+		assert_int_equal(fake_queries, rows[i].state == NULL ? 0 : notes);
 		assert_in_range(notes, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
 	}
 }
