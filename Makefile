@@ -193,7 +193,13 @@ lint: all test-deps
 
 # Figures, each next to the thing it is compared with in the same run; not part of make test.
 BENCH ?= verify
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libbroker.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
+
 bench: all
+	@$(MAKE) --no-print-directory $(BENCH_PROGRAMS)
 	@command -v wrk >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get install -y -qq wrk; }
 	@tests/bench/bench_$(BENCH).py
 

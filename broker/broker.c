@@ -18,8 +18,9 @@
 #include "broker/revocation.h"
 #include "broker/service_token.h"
 #include "broker/sweep.h"
+#include "broker/token_memory.h"
 #include "common/clock.h"
-#include "common/ipc_socket.h"
+#include "common/ipc_listen.h"
 #include "common/log.h"
 
 #define ACCEPTS_PER_TURN 64
@@ -216,11 +217,13 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 	char path[PATH_MAX];
 	struct pg_options o = {.conninfo = c->database.conninfo.p,
 			       .user = "bff_broker",
+			       .password_file_mode = c->broker.secret_files,
 			       .application_name = "bff-broker",
 			       .statements = broker_statements,
 			       .nstatements = SQL_COUNT,
 			       .connections = c->database.connections,
-			       .query_timeout_ms = c->database.query_timeout_ms};
+			       .query_timeout_ms = c->database.query_timeout_ms,
+			       .channel = SESSION_CACHE_CHANNEL};
 	enum err rc;
 
 	if (c->database.broker_password_file.n > 0) {
@@ -231,6 +234,7 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 					  c->path.p);
 		o.password_file = path;
 	}
+	o.listener = token_memory_listener(b->tokens);
 	rc = pg_open(b->base, &o, &b->pg, e);
 	if (rc == ERR_OK)
 		pg_on_ready(b->pg, on_database, b);
@@ -267,6 +271,8 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 		rc = grant_table_new(b, &b->grants);
 	if (rc == ERR_OK)
 		rc = service_tokens_new(b, &b->service_tokens);
+	if (rc == ERR_OK)
+		rc = token_memory_new(b, &b->tokens);
 	if (rc == ERR_OK)
 		rc = revocation_new(b, &b->revocation);
 	if (rc == ERR_OK)
@@ -354,6 +360,7 @@ void broker_free(struct broker **bp)
 	sweep_free(&b->sweep);
 	reseal_free(&b->reseal);
 	key_watch_free(&b->keys);
+	token_memory_free(&b->tokens);
 	editions_done(&b->editions);
 	http_client_free(&b->http);
 	rate_limit_free(&b->limits);
@@ -371,4 +378,7 @@ void broker_free(struct broker **bp)
 void broker_run(struct broker *b)
 {
 	(void)event_base_dispatch(b->base);
+	log_info("token_requests", KU("from_memory", b->counts.from_memory),
+		 KU("read", b->counts.read), KU("waited", b->counts.waited),
+		 KU("renewed_ahead", b->counts.ahead));
 }

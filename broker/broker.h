@@ -31,6 +31,15 @@ struct revalidation;
 struct revocation;
 struct service_tokens;
 struct sweep;
+struct token_memory;
+
+/* Token requests since the start. */
+struct broker_counts {
+	uint64_t from_memory; /* answered without the database */
+	uint64_t read;	      /* judged by the row */
+	uint64_t waited;      /* of those: for a provider */
+	uint64_t ahead;	      /* renewals that nobody waited for */
+};
 
 struct broker {
 	struct event_base *base;
@@ -42,6 +51,7 @@ struct broker {
 	struct rate_limit *responses; /* of what comes back, so that it leaves beginnings alone */
 	struct grant_table *grants;
 	struct service_tokens *service_tokens;
+	struct token_memory *tokens;
 	struct revalidation *revalidation;
 	struct revocation *revocation;
 	struct sweep *sweep;
@@ -53,6 +63,7 @@ struct broker {
 	size_t npeers;
 	size_t nbackchannels;  /* logout tokens under judgement */
 	uint64_t peer_serials; /* names connections in the log */
+	struct broker_counts counts;
 	struct event *listeners[BROKER_LISTENERS_MAX];
 	size_t nlisteners;
 	struct event *on_term, *on_int, *drain_timer;

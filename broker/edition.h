@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "broker/edition_use.h"
 #include "broker/holdoff.h"
 #include "broker/provider.h"
 #include "common/crypt.h"
@@ -32,6 +33,7 @@ struct edition {
 	struct provider **providers; /* of config->providers, in order */
 	struct edition **lenders;    /* whose providers[i] it is; NULL: our own */
 	struct holdoffs holdoffs;
+	struct edition_uses uses;
 };
 
 struct editions {

@@ -4,7 +4,7 @@
  * Exists from the first asker until nothing is under way. A job is one token being had for whoever
  * waits for it; askers of the same service join it. A job's way:
  *
- *	READING    TOKEN_SESSION: what stands there now? A good token answers the waiters
+ *	READING    TOKEN_READ: what stands there now? A good token answers the waiters
  *	QUEUED     another job has the refresh token: read again when it is done
  *	PAUSED     another host has it: look again after LEASE_POLL_MS
  *	LEASING    REFRESH_LEASE: compare and swap, the attempt counted, before the request leaves
@@ -98,7 +98,8 @@ struct grant_job {
 	grant_checked_fn checked;
 	void *checked_arg;
 	unsigned rounds;
-	bool stored; /* this job filed what it now reads: answered even if short-lived */
+	uint64_t tick; /* of the reading under way: token_memory_tick() */
+	bool stored;   /* this job filed what it now reads: answered even if short-lived */
 	int64_t begun_ms;
 	struct event *timer; /* PAUSED, and retries of STORING and RELEASING: then later() */
 	void (*later)(struct grant_job *j);

@@ -1,5 +1,6 @@
 /* grant_read - what stands there now, and what a job does about it; see grant.h. */
 #include "broker/grant.h"
+#include "broker/token_memory.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -83,6 +84,27 @@ static void go_on(struct grant_job *j, const struct token_row *row, const struct
 		grant_job_answer(j, view, held->left_ms);
 }
 
+static struct session_read read_of(const struct grant_job *j, const struct pg_rows *rows)
+{
+	return (struct session_read){.hash = j->hash, .trip = pg_rows_trip(rows), .tick = j->tick};
+}
+
+static void keep(const struct grant_job *j, const struct pg_rows *rows, const struct token_row *row,
+		 const struct token_held *held, struct sv token)
+{
+	const struct edition_use *use =
+	    edition_uses_find(&j->edition->uses, sv_of(j->app, j->app_len), j->service->name);
+	const struct token_read t = {.read = read_of(j, rows),
+				     .row = row,
+				     .held = held,
+				     .token = token,
+				     .by = j->waiters.first == NULL ? RENEWAL_BY_US
+								    : RENEWAL_BY_REQUEST};
+
+	if (use != NULL)
+		token_memory_file(j->grant->broker->tokens, use, &t);
+}
+
 static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct grant_job *j = arg;
@@ -90,8 +112,10 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	const struct token_ask ask = {.app = sv_of(j->app, j->app_len),
 				      .service = wants,
 				      .config_digest = grant_job_digest(j)};
+	struct session_read read;
 	struct token_row row;
 	struct token_held held;
+	struct token_verdict v;
 	struct secret *token = NULL;
 	enum err opened = ERR_OK;
 
@@ -101,11 +125,23 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 		grant_job_fail(j, IPC_ERROR_STORE, err_text(e), 1);
 		return;
 	}
+	/* The session may have ended since: it is judged as it is when the job goes on. */
+	read = read_of(j, rows);
+	if (!token_memory_believes(j->grant->broker->tokens, &read)) {
+		if (++j->rounds > GRANT_ROUNDS_MAX)
+			grant_job_fail(j, IPC_ERROR_STORE, "named_again_and_again", 1);
+		else
+			grant_read(j);
+		return;
+	}
 	token_open(j->grant->broker->ring, &row, &ask, clock_wall_s(), &token, &held, &opened);
 	if (opened != ERR_OK)
 		log_error("token_not_opened", KS("service", wants->name),
 			  K("why", err_text(opened)), K("then", "fetching another"));
-	go_on(j, &row, token, &held, token_judge(&row, &ask, &held));
+	v = token_judge(&row, &ask, &held);
+	if (!j->subject && (v.next == TOKEN_ANSWER || v.next == TOKEN_ANSWER_AND_RENEW))
+		keep(j, rows, &row, &held, token_view(wants, token));
+	go_on(j, &row, token, &held, v);
 	secret_free(&token);
 }
 
@@ -116,7 +152,8 @@ void grant_read(struct grant_job *j)
 	enum err rc;
 
 	grant_job_set_state(j, GRANT_READING);
-	rc = pg_query(j->grant->broker->pg, SQL_TOKEN_SESSION, params, on_row, j, NULL);
+	j->tick = token_memory_tick(j->grant->broker->tokens);
+	rc = pg_query(j->grant->broker->pg, SQL_TOKEN_READ, params, on_row, j, NULL);
 	if (rc != ERR_OK)
 		grant_job_fail(j, IPC_ERROR_STORE, err_text(rc), 1);
 }

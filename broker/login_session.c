@@ -169,8 +169,8 @@ static void check_user(struct finish *f)
 	const struct pg_param params[] = {PG_BYTES(f->old_hash, sizeof f->old_hash),
 					  PG_SV(service)};
 
-	finish_failed(f, pg_query(f->request->broker->pg, SQL_TOKEN_SESSION, params, on_old_session,
-				  f, NULL));
+	finish_failed(
+	    f, pg_query(f->request->broker->pg, SQL_TOKEN_READ, params, on_old_session, f, NULL));
 }
 
 /* --- who it is --- */

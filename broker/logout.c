@@ -4,7 +4,7 @@
 #include "broker/dispatch.h"
 #include "broker/login_url.h"
 #include "broker/revocation.h"
-#include "broker/token_row.h"
+#include "broker/token_memory.h"
 #include "common/b64.h"
 #include "common/log.h"
 
@@ -13,6 +13,7 @@
 struct logout_call {
 	struct request *request;
 	const struct config_app *app;
+	unsigned char hash[CRYPT_SHA256_LEN];
 	struct buf target;
 };
 
@@ -103,6 +104,7 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 		 K("correlation", c->request->correlation));
 	if (m.sessions > 0)
 		revocation_kick(c->request->broker->revocation);
+	token_memory_end(c->request->broker->tokens, c->hash); /* the others: by notification */
 	buf_init(&packet, IPC_FRAME_MAX);
 	rc = ipc_encode_logged_out(&packet, c->request->id, &m);
 	request_answer(&c->request, rc, &packet);
@@ -114,7 +116,6 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 void logout(struct request **r, const struct ipc_logout *m)
 {
 	const struct config_app *app = config_app((*r)->edition->config, m->app);
-	unsigned char hash[CRYPT_SHA256_LEN];
 	struct logout_call *c;
 	enum err rc;
 
@@ -132,10 +133,10 @@ void logout(struct request **r, const struct ipc_logout *m)
 	c->app = app;
 	buf_init(&c->target, IPC_URL_MAX);
 	logout_target(&c->target, app, m->origin);
-	rc = crypt_sha256(m->session, hash);
+	rc = crypt_sha256(m->session, c->hash);
 	if (rc == ERR_OK) {
-		const struct pg_param params[] = {PG_BYTES(hash, sizeof hash), PG_SV(app->name),
-						  sql_bool(m->everywhere != 0)};
+		const struct pg_param params[] = {PG_BYTES(c->hash, sizeof c->hash),
+						  PG_SV(app->name), sql_bool(m->everywhere != 0)};
 
 		rc = pg_query(c->request->broker->pg, SQL_LOGOUT, params, on_ended, c, NULL);
 	}

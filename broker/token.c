@@ -1,146 +1,181 @@
-/* token - TOKEN_GET: the session is judged by the row, then a token is answered or fetched. */
+/* token - TOKEN_GET that memory does not answer: the session is judged by its row, then a token is
+ * answered or fetched. */
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
 #include "broker/grant_table.h"
 #include "broker/service_token.h"
+#include "broker/token_memory.h"
 #include "common/clock.h"
 #include "common/log.h"
 
+#define READS_MAX 4 /* of a row that a notification named meanwhile */
+
 struct token_call {
 	struct request *request;
-	const struct config_service *service;
-	char app[CONFIG_NAME_MAX + 1];
-	size_t app_len;
-	unsigned char hash[CRYPT_SHA256_LEN], digest[CRYPT_SHA256_LEN];
+	const struct edition_use *use; /* of the request's edition */
+	unsigned reads;
+	uint64_t tick; /* of the reading under way */
+	unsigned char hash[CRYPT_SHA256_LEN];
 };
 
-/* A renewal ahead of time does not insist. */
-static void renew(struct broker *b, const struct grant_ask *ask)
-{
-	uint32_t left_s = 0;
+static void read_row(struct token_call *c);
 
-	if (b->draining || grant_table_busy(b->grants, ask) ||
-	    grant_held(b->grants, ask, &left_s) != IPC_ERROR_NONE)
-		return;
-	grant_table_ask(b->grants, ask, NULL);
+static struct session_read read_of(const struct token_call *c, const struct pg_rows *rows)
+{
+	return (struct session_read){.hash = c->hash, .trip = pg_rows_trip(rows), .tick = c->tick};
 }
 
-static void judge(struct token_call *c, const struct token_row *row)
+static void keep(const struct token_call *c, const struct pg_rows *rows,
+		 const struct token_row *row, const struct token_held *held, struct sv token)
+{
+	const struct token_read t = {.read = read_of(c, rows),
+				     .row = row,
+				     .held = held,
+				     .token = token,
+				     .by = RENEWAL_BY_REQUEST};
+
+	token_memory_file(c->request->broker->tokens, c->use, &t);
+}
+
+static void act(struct token_call *c, const struct token_row *row, struct token_verdict v,
+		struct sv token, int64_t left_ms)
 {
 	struct broker *b = c->request->broker;
-	struct edition *ed = c->request->edition;
-	const struct token_ask ask = {.app = sv_of(c->app, c->app_len),
-				      .service = c->service,
-				      .config_digest =
-					  sv_of((const char *)c->digest, sizeof c->digest)};
+	const struct edition_use *u = c->use;
 	const struct grant_ask wants = {.grant_id = row->grant_id,
-					.app = ask.app,
+					.app = u->app->name,
 					.hash = c->hash,
-					.digest = c->digest,
-					.edition = ed,
-					.service = c->service,
+					.digest = u->digest,
+					.edition = c->request->edition,
+					.service = u->service,
 					.kind = GRANT_JOB_TOKEN};
-	struct secret *token = NULL;
-	struct token_held held;
-	struct token_verdict v;
-	enum err opened = ERR_OK;
 
-	token_open(b->ring, row, &ask, clock_wall_s(), &token, &held, &opened);
-	if (opened != ERR_OK)
-		log_error("token_not_opened", KS("service", c->service->name),
-			  K("why", err_text(opened)), K("then", "fetching another"));
-	v = token_judge(row, &ask, &held);
 	switch (v.next) {
 	case TOKEN_ANSWER_AND_RENEW:
-		renew(b, &wants); /* first this: the answer gives up the edition's reference */
-		waiters_answer_one(&c->request, token_view(c->service, token), held.left_ms);
+		token_memory_renew(b, &wants); /* first: the answer gives up the edition */
+		waiters_answer_one(&c->request, token, left_ms);
 		break;
 	case TOKEN_ANSWER:
-		waiters_answer_one(&c->request, token_view(c->service, token), held.left_ms);
+		waiters_answer_one(&c->request, token, left_ms);
 		break;
 	case TOKEN_REFRESH:
+		b->counts.waited++;
 		grant_table_ask(b->grants, &wants, &c->request);
 		break;
 	case TOKEN_OF_SERVICE:
-		service_token_ask(b->service_tokens, ed, c->service, c->digest, &c->request);
+		service_token_ask(b->service_tokens, wants.edition, u->service, u->digest,
+				  &c->request);
 		break;
 	case TOKEN_REFUSE:
 		request_fail(&c->request, v.refusal, request_detail(v.detail));
 		break;
 	}
-	secret_free(&token);
+}
+
+static void judge(struct token_call *c, const struct pg_rows *rows, const struct token_row *row)
+{
+	const struct token_ask ask = {
+	    .app = c->use->app->name,
+	    .service = c->use->service,
+	    .config_digest = sv_of((const char *)c->use->digest, sizeof c->use->digest)};
+	struct secret *opened = NULL;
+	struct sv token = SV_NONE;
+	struct token_held held;
+	struct token_verdict v;
+	enum err failure = ERR_OK;
+
+	token_open(c->request->broker->ring, row, &ask, clock_wall_s(), &opened, &held, &failure);
+	if (failure != ERR_OK)
+		log_error("token_not_opened", KS("service", c->use->service->name),
+			  K("why", err_text(failure)), K("then", "fetching another"));
+	v = token_judge(row, &ask, &held);
+	if (opened != NULL)
+		token = token_view(c->use->service, opened);
+	if (v.next != TOKEN_REFUSE)
+		keep(c, rows, row, &held, token);
+	act(c, row, v, token, held.left_ms);
+	secret_free(&opened);
 }
 
 static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct token_call *c = arg;
+	struct session_read read;
 	struct token_row row;
 
 	if (e == ERR_OK)
 		e = token_row_read(rows, &row);
+	if (e == ERR_OK)
+		read = read_of(c, rows);
+	if (e == ERR_OK && !token_memory_believes(c->request->broker->tokens, &read)) {
+		if (++c->reads < READS_MAX) {
+			read_row(c);
+			return;
+		}
+		e = ERR_CONFLICT;
+	}
 	if (e != ERR_OK)
 		request_fail_store(&c->request, e);
 	else
-		judge(c, &row);
+		judge(c, rows, &row);
 	free(c);
 }
 
-/* Refusals that need no row. */
-static enum ipc_error refuse_early(const struct request *r, const struct ipc_token_get *m,
-				   const struct config_service **ret, const char **ret_detail)
+static void read_row(struct token_call *c)
 {
-	const struct config *c = r->edition->config;
-	const struct config_app *app = config_app(c, m->app);
-	const struct config_service *s = config_service(c, m->service);
-
-	*ret_detail = "unknown_app_or_service";
-	if (app == NULL || s == NULL)
-		return IPC_ERROR_FORBIDDEN;
-	*ret_detail = "service_of_another_provider";
-	if (s->provider != app->provider)
-		return IPC_ERROR_FORBIDDEN;
-	*ret_detail = "service_of_no_route";
-	if (!token_app_uses(c, app, s))
-		return IPC_ERROR_FORBIDDEN;
-	*ret_detail = "session_secret";
-	if (m->session.n != IPC_SECRET_LEN)
-		return IPC_ERROR_NO_SESSION;
-	*ret = s;
-	return IPC_ERROR_NONE;
-}
-
-void token_get(struct request **r, const struct ipc_token_get *m)
-{
-	struct token_call *c = NULL;
-	const struct config_service *s = NULL;
-	const char *detail = NULL;
-	enum ipc_error refusal = refuse_early(*r, m, &s, &detail);
-	struct broker *b = (*r)->broker;
-	struct sv filed_as;
+	struct sv filed_as = token_filed_as(c->use->service);
+	const struct pg_param params[] = {PG_BYTES(c->hash, sizeof c->hash), PG_SV(filed_as)};
 	enum err rc;
 
-	if (refusal != IPC_ERROR_NONE) {
-		request_fail(r, refusal, request_detail(detail));
-		return;
-	}
-	c = calloc(1, sizeof *c);
-	if (c == NULL || crypt_sha256(m->session, c->hash) != ERR_OK ||
-	    token_config_digest(s, c->digest) != ERR_OK) {
-		free(c);
-		request_fail(r, IPC_ERROR_INTERNAL, request_detail("memory"));
-		return;
-	}
-	c->service = s;
-	c->app_len = m->app.n; /* a name of the configuration: within CONFIG_NAME_MAX */
-	memcpy(c->app, m->app.p, m->app.n);
-	c->request = *r;
-	*r = NULL;
-	filed_as = token_filed_as(s);
-	const struct pg_param params[] = {PG_BYTES(c->hash, sizeof c->hash), PG_SV(filed_as)};
-	rc = pg_query(b->pg, SQL_TOKEN_SESSION, params, on_row, c, NULL);
+	c->tick = token_memory_tick(c->request->broker->tokens);
+	rc = pg_query(c->request->broker->pg, SQL_TOKEN_READ, params, on_row, c, NULL);
 	if (rc != ERR_OK) {
 		request_fail_store(&c->request, rc);
 		free(c);
 	}
+}
+
+/* Why edition_uses_find() found nothing, for the log. */
+static const char *why_not(const struct config *c, const struct ipc_token_get *m)
+{
+	const struct config_app *app = config_app(c, m->app);
+	const struct config_service *s = config_service(c, m->service);
+
+	if (app == NULL || s == NULL)
+		return "unknown_app_or_service";
+	return s->provider != app->provider ? "service_of_another_provider" : "service_of_no_route";
+}
+
+void token_get(struct request **r, const struct ipc_token_get *m)
+{
+	const struct edition_use *use = edition_uses_find(&(*r)->edition->uses, m->app, m->service);
+	struct broker *b = (*r)->broker;
+	struct token_call *c;
+
+	if (use == NULL) {
+		request_fail(r, IPC_ERROR_FORBIDDEN,
+			     request_detail(why_not((*r)->edition->config, m)));
+		return;
+	}
+	if (m->session.n != IPC_SECRET_LEN) {
+		request_fail(r, IPC_ERROR_NO_SESSION, request_detail("session_secret"));
+		return;
+	}
+	c = calloc(1, sizeof *c);
+	if (c == NULL || crypt_sha256(m->session, c->hash) != ERR_OK) {
+		free(c);
+		request_fail(r, IPC_ERROR_INTERNAL, request_detail("memory"));
+		return;
+	}
+	if (token_memory_allows(b->tokens, c->hash, use)) {
+		service_token_ask(b->service_tokens, (*r)->edition, use->service, use->digest, r);
+		free(c);
+		return;
+	}
+	b->counts.read++;
+	c->use = use;
+	c->request = *r;
+	*r = NULL;
+	read_row(c);
 }

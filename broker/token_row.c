@@ -29,8 +29,10 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .issuer = pg_rows_sv(rows, 0, 13),
 	    .id_token_sealed = pg_rows_sv(rows, 0, 14),
 	    .token_config = pg_rows_sv(rows, 0, 15),
+	    .absolute_left_ms = pg_rows_i64(rows, 0, 16),
 	    .refresh_generation = pg_rows_i64(rows, 0, 17),
 	    .id_token_generation = pg_rows_i64(rows, 0, 18),
+	    .idle_left_ms = pg_rows_i64(rows, 0, 19),
 	};
 	return ERR_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * token_row - what TOKEN_SESSION said, and what to do about it
+ * token_row - what TOKEN_READ said, and what to do about it
  *
  * The judgement is pure: a session that is not this app's and live gets nothing, a token is
  * answered while it is good, renewed ahead of its end, and refreshed when there is none. An
@@ -33,6 +33,7 @@ struct token_row {
 	struct sv token_sealed, token_config;
 	int64_t token_left_ms, token_generation;
 	int64_t refresh_generation, id_token_generation; /* that they were sealed under */
+	int64_t idle_left_ms, absolute_left_ms;		 /* of the session */
 };
 /* ERR_NOT_FOUND: not exactly one row. */
 WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);

@@ -7,6 +7,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <stdlib.h>
 
 enum err crypt_random(void *out, size_t n)
 {
@@ -20,6 +21,47 @@ enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 	unsigned len = 0;
 
 	if (EVP_Digest(in.p, in.n, out, &len, EVP_sha256(), NULL) != 1 || len != CRYPT_SHA256_LEN)
+		return ERR_CRYPTO;
+	return ERR_OK;
+}
+
+/* The context is no more than that; the type keeps OpenSSL out of the header. */
+struct crypt_hasher {
+	EVP_MD_CTX *ctx;
+};
+
+enum err crypt_hasher_new(struct crypt_hasher **ret)
+{
+	struct crypt_hasher *h = calloc(1, sizeof *h);
+
+	if (h == NULL)
+		return ERR_NOMEM;
+	h->ctx = EVP_MD_CTX_new();
+	if (h->ctx == NULL || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
+		crypt_hasher_free(&h);
+		return ERR_CRYPTO;
+	}
+	*ret = h;
+	return ERR_OK;
+}
+
+void crypt_hasher_free(struct crypt_hasher **h)
+{
+	if (*h == NULL)
+		return;
+	EVP_MD_CTX_free((*h)->ctx);
+	free(*h);
+	*h = NULL;
+}
+
+enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
+			     unsigned char out[CRYPT_SHA256_LEN])
+{
+	unsigned len = 0;
+
+	if (EVP_DigestInit_ex(h->ctx, NULL, NULL) != 1 ||
+	    EVP_DigestUpdate(h->ctx, in.p, in.n) != 1 ||
+	    EVP_DigestFinal_ex(h->ctx, out, &len) != 1 || len != CRYPT_SHA256_LEN)
 		return ERR_CRYPTO;
 	return ERR_OK;
 }

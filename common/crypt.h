@@ -15,6 +15,13 @@ WARN_UNUSED enum err crypt_random(void *out, size_t n);
 
 WARN_UNUSED enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN]);
 
+/* For many of them: keeps what SHA-256 needs, so that none allocates. */
+struct crypt_hasher;
+WARN_UNUSED enum err crypt_hasher_new(struct crypt_hasher **ret);
+void crypt_hasher_free(struct crypt_hasher **h);
+WARN_UNUSED enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
+					 unsigned char out[CRYPT_SHA256_LEN]);
+
 /* HMAC-SHA-256 (RFC 2104). */
 WARN_UNUSED enum err crypt_hmac_sha256(struct sv key, struct sv in,
 				       unsigned char out[CRYPT_SHA256_LEN]);

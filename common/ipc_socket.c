@@ -1,54 +1,131 @@
 #include "common/ipc_socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define PACKETS_PER_TURN 32 /* then the loop's other events have their turn */
-#define BACKLOG 128
+#define PACKETS_PER_TURN 64 /* then the loop's other events have their turn */
+#define PACKETS_PER_CALL 64 /* of sendmmsg() */
+#define FLUSH_EARLY (256 * 1024)
+#define KERNEL_BUFFER (1024 * 1024) /* the kernel counts a small packet as about a KiB */
+#define CHUNK_BYTES (IPC_FRAME_MAX + 32 * 1024)
 
-struct packet {
-	struct packet *next;
-	size_t n;
-	char bytes[];
+/* Packets to be sent, one after the other, each behind its length. */
+struct chunk {
+	struct chunk *next;
+	size_t from, to; /* not sent yet */
+	char bytes[CHUNK_BYTES];
 };
+
+static_assert(IPC_FRAME_MAX + sizeof(uint32_t) <= CHUNK_BYTES, "a packet fits a chunk");
 
 struct ipc_socket {
 	struct ipc_socket_events events;
 	void *arg;
 	int fd;
 	struct event *read_ev, *write_ev;
-	struct event *close_ev; /* made active by hand: on_close from the loop */
-	struct packet *first, **last;
+	struct event *flush_ev; /* made active by hand: the end of this turn of the loop */
+	struct event *close_ev; /* likewise: on_close from the loop */
+	struct chunk *first, *last, *spare;
 	size_t queued; /* bytes */
-	enum err why;  /* of the close under way */
-	bool closed;   /* nothing more is sent or received */
+	bool waits;    /* for the kernel to take more: write_ev is pending */
+	bool flush_set;
+	enum err why; /* of the close under way */
+	bool closed;  /* nothing more is sent or received */
 	bool in_callback;
 	bool freed; /* by the owner, in a callback: memory goes when that returns */
 	char in[IPC_FRAME_MAX];
 };
 
-static void packet_free(struct packet *p)
+/* --- sending --- */
+
+/* Up to PACKETS_PER_CALL packets of one chunk. */
+static unsigned gather(const struct chunk *k, struct mmsghdr *m, struct iovec *v)
 {
-	explicit_bzero(p->bytes, p->n);
-	free(p);
+	unsigned n = 0;
+	uint32_t len;
+
+	for (size_t at = k->from; at < k->to && n < PACKETS_PER_CALL; at += sizeof len + len, n++) {
+		memcpy(&len, k->bytes + at, sizeof len);
+		/* sendmmsg() reads only, but struct iovec is also that of readv(). */
+		v[n] = (struct iovec){.iov_base = (void *)(uintptr_t)(k->bytes + at + sizeof len),
+				      .iov_len = len};
+		m[n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &v[n], .msg_iovlen = 1}};
+	}
+	return n;
 }
+
+/* The kernel has the first n packets of the first chunk. */
+static void sent(struct ipc_socket *s, unsigned n)
+{
+	struct chunk *k = s->first;
+	uint32_t len;
+
+	for (; n > 0; n--) {
+		memcpy(&len, k->bytes + k->from, sizeof len);
+		explicit_bzero(k->bytes + k->from, sizeof len + len);
+		k->from += sizeof len + len;
+		s->queued -= len;
+	}
+	if (k->from < k->to)
+		return;
+	s->first = k->next;
+	if (s->spare == NULL)
+		s->spare = k;
+	else
+		free(k);
+}
+
+static enum err set_waits(struct ipc_socket *s, bool waits)
+{
+	if (waits == s->waits)
+		return ERR_OK;
+	s->waits = waits;
+	if (!waits)
+		return event_del(s->write_ev) == 0 ? ERR_OK : ERR_IO;
+	return event_add(s->write_ev, NULL) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+/* Sends what the kernel takes; the rest goes when there is room. ERR_UNAVAILABLE: the peer is gone.
+ */
+static enum err flush(struct ipc_socket *s)
+{
+	while (s->first != NULL) {
+		struct mmsghdr m[PACKETS_PER_CALL];
+		struct iovec v[PACKETS_PER_CALL];
+		unsigned n = gather(s->first, m, v);
+		int got = sendmmsg(s->fd, m, n, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR);
+
+		if (got > 0)
+			sent(s, (unsigned)got); /* a packet goes whole or not at all */
+		else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+			return set_waits(s, true);
+		else if (errno != EINTR)
+			return errno == EPIPE || errno == ECONNRESET ? ERR_UNAVAILABLE : ERR_IO;
+	}
+	return set_waits(s, false);
+}
+
+/* --- the object --- */
 
 static void destroy(struct ipc_socket *s)
 {
-	struct packet *next;
+	struct chunk *next;
 
-	for (struct packet *p = s->first; p != NULL; p = next) {
-		next = p->next;
-		packet_free(p);
+	for (struct chunk *k = s->first; k != NULL; k = next) {
+		next = k->next;
+		explicit_bzero(k->bytes, k->to);
+		free(k);
 	}
+	free(s->spare);
 	if (s->read_ev != NULL)
 		event_free(s->read_ev);
 	if (s->write_ev != NULL)
 		event_free(s->write_ev);
+	if (s->flush_ev != NULL)
+		event_free(s->flush_ev);
 	if (s->close_ev != NULL)
 		event_free(s->close_ev);
 	if (s->fd != -1)
@@ -64,6 +141,8 @@ void ipc_socket_free(struct ipc_socket **ps)
 	*ps = NULL;
 	if (s == NULL)
 		return;
+	if (!s->closed)
+		(void)flush(s); /* what the kernel takes at once still arrives */
 	s->closed = s->freed = true;
 	if (!s->in_callback)
 		destroy(s);
@@ -75,6 +154,7 @@ static void close_now(struct ipc_socket *s, enum err why)
 	s->closed = true;
 	(void)event_del(s->read_ev);
 	(void)event_del(s->write_ev);
+	(void)event_del(s->flush_ev);
 	(void)event_del(s->close_ev);
 	s->in_callback = true;
 	s->events.on_close(s->arg, why);
@@ -89,6 +169,7 @@ static void close_later(struct ipc_socket *s, enum err why)
 	s->why = why;
 	(void)event_del(s->read_ev);
 	(void)event_del(s->write_ev);
+	(void)event_del(s->flush_ev);
 	event_active(s->close_ev, EV_TIMEOUT, 1);
 }
 
@@ -148,82 +229,73 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* ERR_UNAVAILABLE: the peer is gone; ERR_CONFLICT: the kernel's buffer is full. */
-static enum err send_one(int fd, struct sv packet)
-{
-	ssize_t n;
-
-	do
-		n = send(fd, packet.p, packet.n, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR);
-	while (n == -1 && errno == EINTR);
-	if (n >= 0)
-		return ERR_OK; /* a packet goes whole or not at all */
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
-		return ERR_CONFLICT;
-	return errno == EPIPE || errno == ECONNRESET ? ERR_UNAVAILABLE : ERR_IO;
-}
-
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipc_socket *s = arg;
+	enum err e = flush(s);
 
+	(void)fd;
 	(void)what;
-	while (s->first != NULL) {
-		struct packet *p = s->first;
-		enum err e = send_one(fd, sv_of(p->bytes, p->n));
+	s->flush_set = false;
+	if (e != ERR_OK)
+		close_now(s, e);
+}
 
-		if (e == ERR_CONFLICT)
-			return;
-		if (e != ERR_OK) {
-			close_now(s, e);
-			return;
-		}
-		s->first = p->next;
-		if (s->first == NULL)
-			s->last = &s->first;
-		s->queued -= p->n;
-		packet_free(p);
-	}
-	(void)event_del(s->write_ev);
+static enum err add_chunk(struct ipc_socket *s)
+{
+	struct chunk *k = s->spare != NULL ? s->spare : malloc(sizeof *k);
+
+	if (k == NULL)
+		return ERR_NOMEM;
+	s->spare = NULL;
+	k->next = NULL;
+	k->from = k->to = 0;
+	if (s->first == NULL)
+		s->first = k;
+	else
+		s->last->next = k;
+	s->last = k;
+	return ERR_OK;
 }
 
 static enum err enqueue(struct ipc_socket *s, struct sv packet)
 {
-	struct packet *p;
+	uint32_t n = (uint32_t)packet.n;
+	struct chunk *k;
 
 	if (packet.n > IPC_QUEUE_MAX - s->queued)
 		return ERR_LIMIT;
-	p = malloc(sizeof *p + packet.n);
-	if (p == NULL)
+	if ((s->first == NULL || CHUNK_BYTES - s->last->to < sizeof n + packet.n) &&
+	    add_chunk(s) != ERR_OK)
 		return ERR_NOMEM;
-	p->next = NULL;
-	p->n = packet.n;
-	memcpy(p->bytes, packet.p, packet.n);
-	if (event_add(s->write_ev, NULL) == -1) {
-		packet_free(p);
-		return ERR_NOMEM;
-	}
-	*s->last = p;
-	s->last = &p->next;
-	s->queued += p->n;
+	k = s->last;
+	memcpy(k->bytes + k->to, &n, sizeof n);
+	memcpy(k->bytes + k->to + sizeof n, packet.p, packet.n);
+	k->to += sizeof n + packet.n;
+	s->queued += packet.n;
 	return ERR_OK;
 }
 
 enum err ipc_socket_send(struct ipc_socket *s, struct sv packet)
 {
-	enum err e = ERR_CONFLICT;
+	enum err e;
 
 	if (s->closed)
 		return ERR_UNAVAILABLE;
 	if (packet.n == 0 || packet.n > IPC_FRAME_MAX)
 		return ERR_LIMIT;
-	if (s->first == NULL)
-		e = send_one(s->fd, packet);
-	if (e == ERR_CONFLICT)
-		return enqueue(s, packet);
-	if (e != ERR_OK)
+	e = enqueue(s, packet);
+	if (e != ERR_OK || s->waits)
+		return e;
+	if (s->queued >= FLUSH_EARLY && (e = flush(s)) != ERR_OK) {
 		close_later(s, e);
-	return e == ERR_OK ? ERR_OK : ERR_UNAVAILABLE;
+		return ERR_UNAVAILABLE;
+	}
+	if (!s->waits && !s->flush_set) {
+		s->flush_set = true;
+		event_active(s->flush_ev, EV_WRITE, 1);
+	}
+	return ERR_OK;
 }
 
 enum err ipc_socket_new(struct event_base *base, int *fd, const struct ipc_socket_events *events,
@@ -239,112 +311,18 @@ enum err ipc_socket_new(struct event_base *base, int *fd, const struct ipc_socke
 	s->events = *events;
 	s->arg = arg;
 	s->fd = *fd;
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &(int){KERNEL_BUFFER},
+			 sizeof(int)); /* less than this is slower, no more */
 	*fd = -1;
-	s->last = &s->first;
 	s->read_ev = event_new(base, s->fd, EV_READ | EV_PERSIST, on_readable, s);
 	s->write_ev = event_new(base, s->fd, EV_WRITE | EV_PERSIST, on_writable, s);
+	s->flush_ev = event_new(base, -1, 0, on_writable, s);
 	s->close_ev = event_new(base, -1, 0, on_close_event, s);
-	if (s->read_ev == NULL || s->write_ev == NULL || s->close_ev == NULL ||
-	    event_add(s->read_ev, NULL) == -1) {
+	if (s->read_ev == NULL || s->write_ev == NULL || s->flush_ev == NULL ||
+	    s->close_ev == NULL || event_add(s->read_ev, NULL) == -1) {
 		destroy(s);
 		return ERR_NOMEM;
 	}
 	*ret = s;
-	return ERR_OK;
-}
-
-static enum err address_of(const char *path, struct sockaddr_un *a, socklen_t *len)
-{
-	size_t n = strlen(path);
-
-	if (n == 0 || n >= sizeof a->sun_path)
-		return ERR_LIMIT;
-	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(a->sun_path, path, n);
-	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
-	return ERR_OK;
-}
-
-enum err ipc_connect(const char *path, int *ret_fd)
-{
-	struct sockaddr_un a;
-	socklen_t len;
-	int fd;
-
-	if (address_of(path, &a, &len) != ERR_OK)
-		return ERR_LIMIT;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return ERR_IO;
-	if (connect(fd, (const struct sockaddr *)&a, len) == -1) {
-		(void)close(fd);
-		return ERR_UNAVAILABLE; /* also a full backlog (EAGAIN): come again later */
-	}
-	*ret_fd = fd;
-	return ERR_OK;
-}
-
-/* Takes away a socket that nobody listens on; anything else of that name stays. */
-static enum err remove_stale(const char *path, struct errmsg *e)
-{
-	struct stat st;
-	enum err got;
-	int fd;
-
-	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? ERR_OK
-				       : errmsg_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return errmsg_set(e, ERR_EXISTS, "%s: is there and no socket", path);
-	got = ipc_connect(path, &fd);
-	if (got == ERR_OK) {
-		(void)close(fd);
-		return errmsg_set(e, ERR_EXISTS, "%s: another process listens on it", path);
-	}
-	if (errno != ECONNREFUSED)
-		return errmsg_set(e, ERR_EXISTS, "%s: in use (%s)", path, strerror(errno));
-	if (unlink(path) == -1)
-		return errmsg_set(e, ERR_IO, "%s: cannot remove the stale socket: %s", path,
-				  strerror(errno));
-	return ERR_OK;
-}
-
-enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
-{
-	struct sockaddr_un a;
-	socklen_t len;
-	mode_t before;
-	enum err got;
-	int fd, rc;
-
-	if (address_of(path, &a, &len) != ERR_OK)
-		return errmsg_set(e, ERR_LIMIT, "%s: a socket's path has 1 to %zu bytes", path,
-				  sizeof a.sun_path - 1);
-	got = remove_stale(path, e);
-	if (got != ERR_OK)
-		return got;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return errmsg_set(e, ERR_IO, "socket: %s", strerror(errno));
-	before = umask(0117); /* 0660 from birth, not a moment later */
-	rc = bind(fd, (const struct sockaddr *)&a, len);
-	(void)umask(before);
-	if (rc == -1 || listen(fd, BACKLOG) == -1) {
-		got = errmsg_set(e, ERR_IO, "%s: cannot listen: %s", path, strerror(errno));
-		(void)close(fd);
-		return got;
-	}
-	*ret_fd = fd;
-	return ERR_OK;
-}
-
-enum err ipc_peer_uid(int fd, uid_t *ret)
-{
-	struct ucred peer;
-	socklen_t len = sizeof peer;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1 || len != sizeof peer)
-		return ERR_IO;
-	*ret = peer.uid;
 	return ERR_OK;
 }

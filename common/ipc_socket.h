@@ -1,8 +1,9 @@
 /*
  * ipc_socket - one SOCK_SEQPACKET connection on the event loop, for either side
  *
- * Whole packets only. Sends queue up to IPC_QUEUE_MAX bytes; beyond that the peer is not
- * reading and ipc_socket_send() says ERR_LIMIT. A received packet's bytes are wiped after
+ * Whole packets only. All sends of one turn of the loop leave together at its end, in few system
+ * calls and without an allocation each. They queue up to IPC_QUEUE_MAX bytes; beyond that the peer
+ * is not reading and ipc_socket_send() says ERR_LIMIT. A received packet's bytes are wiped after
  * on_packet returns, a sent one's after the kernel took it. No descriptors are ever
  * received (no control buffer). on_close is called once, from the loop, never from within
  * a call of the owner; after it the object may only be freed.
@@ -11,7 +12,6 @@
 #define BFF_IPC_SOCKET_H
 
 #include <event2/event.h>
-#include <sys/types.h>
 
 #include "common/ipc.h"
 
@@ -31,19 +31,11 @@ WARN_UNUSED enum err ipc_socket_new(struct event_base *base, int *fd,
 				    const struct ipc_socket_events *events, void *arg,
 				    struct ipc_socket **ret);
 
-/* Safe in a callback of the same object: freed at the end of the turn. */
+/* Safe in a callback of the same object: freed at the end of the turn. What was sent before goes
+ * out as far as the kernel takes it at once. */
 void ipc_socket_free(struct ipc_socket **s);
 
 /* Queues one packet (copied). ERR_LIMIT, ERR_UNAVAILABLE after close. */
 WARN_UNUSED enum err ipc_socket_send(struct ipc_socket *s, struct sv packet);
-
-/* Starts connecting to a path. Returns at once; a Unix socket connects or fails here. */
-WARN_UNUSED enum err ipc_connect(const char *path, int *ret_fd);
-
-/* Binds and listens (backlog 128, mode 0660), replacing a stale socket of that path. */
-WARN_UNUSED enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e);
-
-/* The uid at the other end (SO_PEERCRED: as it was at connect). */
-WARN_UNUSED enum err ipc_peer_uid(int fd, uid_t *ret);
 
 #endif

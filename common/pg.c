@@ -18,6 +18,9 @@ static void destroy(struct pg *p)
 			event_free(c->soon);
 	}
 	free(p->conns);
+	if (p->renew != NULL)
+		event_free(p->renew);
+	free(p->listen);
 	pg_target_free(&p->target);
 	free(p->password_file);
 	buf_done(&p->text);
@@ -35,9 +38,10 @@ void pg_leave(struct pg *p)
 		destroy(p);
 }
 
-static bool conn_init(struct pg *p, struct pg_conn *c)
+static bool conn_init(struct pg *p, struct pg_conn *c, unsigned number)
 {
 	c->pg = p;
+	c->trip.conn = number;
 	c->state = PG_DOWN;
 	TAILQ_INIT(&c->calls);
 	c->io = event_new(p->base, -1, EV_READ, pg_conn_on_io, c);
@@ -67,7 +71,8 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 		p->nconns = o->connections;
 	if (o->password_file != NULL)
 		p->password_file = strdup(o->password_file);
-	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL)) {
+	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL) ||
+	    pg_lease_init(p, o) != ERR_OK) {
 		(void)errmsg_set(e, rc, "%s", err_text(rc));
 		goto fail;
 	}
@@ -75,7 +80,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	if (rc != ERR_OK)
 		goto fail;
 	for (size_t i = 0; i < p->nconns; i++) {
-		if (!conn_init(p, &p->conns[i])) {
+		if (!conn_init(p, &p->conns[i], (unsigned)i)) {
 			rc = errmsg_set(e, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
 			goto fail;
 		}
@@ -204,6 +209,11 @@ void pg_call_cancel(struct pg_call **c)
 		return;
 	(*c)->fn = NULL;
 	*c = NULL;
+}
+
+const struct pg_trip *pg_rows_trip(const struct pg_rows *r)
+{
+	return r->trip;
 }
 
 size_t pg_rows_count(const struct pg_rows *r)

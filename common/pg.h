@@ -11,6 +11,16 @@
  * for a reconnect. Reconnection runs with back-off and jitter; the password file is read anew for
  * every connection. A query that gets no answer within query_timeout_ms drops its connection:
  * its callers get ERR_TIMEOUT (their own deadline) or ERR_UNAVAILABLE (the others on it).
+ *
+ * With a channel every connection LISTENs on it before its first query. PostgreSQL delivers what is
+ * pending before it says that it is ready, so a round trip that completed proves: every
+ * notification that was committed before it was sent has been told. That is the connection's
+ * lease, PG_LEASE_MS from the sending of that round trip; pg_lease_used() keeps it alive. What came
+ * over a connection is worth nothing any more once `disturbed` was called for it: it broke, or an
+ * error came that no statement of ours explains. Without a channel nothing of this is told, and so
+ * nobody ever holds a lease: that is how a pooler in transaction mode has to be used, where LISTEN
+ * is lost without a word.
+ *
  * A standby is refused: every connection must be read-write. Hosts of a multi-host conninfo
  * are tried in turn, each within TIMEOUT_CONNECT_MS. libpq resolves a host's name when connecting
  * starts, which blocks; a Unix socket, an IP address, or hostaddr beside host does not.
@@ -27,6 +37,8 @@
 
 #define PG_PARAMS_MAX 32   /* of one statement */
 #define PG_CALLS_MAX 16384 /* under way on one connection; more: ERR_LIMIT */
+#define PG_LEASE_MS 2000   /* a lease is over so long after its round trip was sent */
+#define PG_RENEW_MS 500	   /* between two round trips of a connection whose lease is used */
 
 struct pg;
 struct pg_call;
@@ -40,6 +52,23 @@ struct pg_statement {
 	unsigned nparams;
 };
 
+/* One round trip: its connection, by number in the pool and by a serial that no other connection
+ * has and that a disturbance changes, and clock_boot_ms() before it was sent. */
+struct pg_trip {
+	unsigned conn; /* < pg_options.connections */
+	uint64_t serial;
+	int64_t sent_ms;
+};
+
+/* What is told of connections that listen. In order: a notification that stands before an answer
+ * is told before that answer's callback, and so is the renewal that the answer is. */
+struct pg_listener {
+	void (*notified)(void *arg, struct sv payload); /* borrowed during the call */
+	void (*renewed)(void *arg, const struct pg_trip *t);
+	void (*disturbed)(void *arg, unsigned conn);
+	void *arg;
+};
+
 struct pg_options {
 	const char *conninfo;
 	const char *user;	   /* the role; overrides conninfo */
@@ -50,6 +79,8 @@ struct pg_options {
 	size_t nstatements;
 	unsigned connections;
 	int64_t query_timeout_ms;
+	const char *channel; /* an SQL identifier to LISTEN on; NULL: none */
+	struct pg_listener listener;
 };
 
 struct pg_param {
@@ -92,6 +123,12 @@ WARN_UNUSED enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param
 /* The callback will not be called; the query may still run. Sets *c to NULL. */
 void pg_call_cancel(struct pg_call **c);
 
+/* Somebody relied on a lease: idle connections make round trips while this goes on. Cheap: no
+ * system call but once in PG_RENEW_MS. */
+void pg_lease_used(struct pg *p);
+
+/* Of the query that these rows answer. */
+const struct pg_trip *pg_rows_trip(const struct pg_rows *r);
 size_t pg_rows_count(const struct pg_rows *r);
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col);
 /* Bytes of a text or bytea value; empty for null. Borrowed during the callback. */

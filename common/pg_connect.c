@@ -47,6 +47,8 @@ void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state)
 	log_debug("database_connection", K("from", state_name(c->state)),
 		  K("to", state_name(state)));
 	p->nup -= c->state == PG_UP;
+	if (c->state == PG_UP || state == PG_UP)
+		pg_lease_disturb(c);
 	c->state = state;
 	p->nup += c->state == PG_UP;
 	ready = p->nup > 0;
@@ -157,10 +159,17 @@ static void host_failed(struct pg_conn *c, const char *event, const char *detail
 	pg_conn_start(c);
 }
 
-static void ignore_notice(void *arg, const char *message)
+/* libpq would print it to stderr, past the log. An error that answers no query comes here, too: one
+ * in taking in a notification, which is then lost (PostgreSQL before 15.16 goes on without it). */
+static void on_notice(void *arg, const PGresult *r)
 {
-	(void)arg;
-	(void)message; /* libpq would print it to stderr, past the log */
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+	struct pg_conn *c = arg;
+
+	if (severity != NULL && strchr("EFP", severity[0]) == NULL)
+		return; /* neither ERROR nor FATAL nor PANIC */
+	c->broken = true;
+	event_active(c->soon, 0, 0);
 }
 
 void pg_conn_start(struct pg_conn *c)
@@ -182,7 +191,7 @@ void pg_conn_start(struct pg_conn *c)
 		host_failed(c, "database_connect_failed", NULL);
 		return;
 	}
-	(void)PQsetNoticeProcessor(c->pq, ignore_notice, NULL);
+	(void)PQsetNoticeReceiver(c->pq, on_notice, c);
 	pg_conn_timer_set(c, TIMEOUT_CONNECT_MS);
 	pg_conn_want(c, EV_WRITE); /* libpq: begin as if PGRES_POLLING_WRITING */
 }
@@ -197,6 +206,8 @@ static void prepare_all(struct pg_conn *c)
 	for (size_t i = 0; ok && i < p->nstatements; i++)
 		ok =
 		    PQsendPrepare(c->pq, p->statements[i].name, p->statements[i].sql, 0, NULL) == 1;
+	if (ok && p->listen != NULL)
+		ok = PQsendQueryParams(c->pq, p->listen, 0, NULL, NULL, NULL, NULL, 0) == 1;
 	if (!ok || PQpipelineSync(c->pq) != 1 || PQflush(c->pq) == -1) {
 		host_failed(c, "database_connect_failed", NULL);
 		return;
@@ -231,7 +242,7 @@ static void poll_connect(struct pg_conn *c)
 static void schema_mismatch(struct pg_conn *c, const PGresult *r)
 {
 	const char *name =
-	    c->nprepared < c->pg->nstatements ? c->pg->statements[c->nprepared].name : "sync";
+	    c->nprepared < c->pg->nstatements ? c->pg->statements[c->nprepared].name : "listen";
 	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 
@@ -283,6 +294,7 @@ static void read_prepared(struct pg_conn *c, short what)
 		log_info("database_connected", K("host", pg_target_name(c->pg->target, c->target)),
 			 KI("backend", PQbackendPID(c->pq)));
 		pg_conn_set_state(c, PG_UP);
+		pg_lease_notify(c);
 		return;
 	}
 }

@@ -5,6 +5,7 @@
  *	pg_target.c	the conninfo taken apart, one set of parameters a host
  *	pg_connect.c	a connection's way up: connect, prepare, back off
  *	pg_pipeline.c	a connection that is up: send, read, deadlines
+ *	pg_lease.c	notifications, leases and what disturbs them
  *
  * Callbacks may call anything in pg.h, pg_close() too: whoever runs them does so between pg_enter()
  * and pg_leave() and looks at pg->closed afterwards; the last pg_leave() frees a closed pool.
@@ -20,6 +21,7 @@
 
 #define PG_HOSTS_MAX 16
 #define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
+#define PG_STMT_NONE UINT32_MAX
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 
@@ -36,7 +38,8 @@ struct pg_call {
 	void *arg;
 	int64_t deadline_ms; /* clock_boot_ms() */
 	PGresult *result;    /* came, but its transaction's end has not */
-	unsigned stmt;
+	struct pg_trip trip;
+	unsigned stmt; /* PG_STMT_NONE: a bare sync, for the lease */
 };
 TAILQ_HEAD(pg_calls, pg_call);
 
@@ -54,6 +57,7 @@ struct pg_conn {
 	size_t tried;	/* hosts that failed since the last success or wait */
 	unsigned failures;
 	size_t nprepared;
+	struct pg_trip trip; /* the last one sent */
 	size_t ncalls;
 	struct pg_calls calls; /* in the order their answers come */
 };
@@ -68,6 +72,11 @@ struct pg {
 	const struct pg_statement *statements;
 	size_t nstatements;
 	int64_t query_timeout_ms;
+	char *listen; /* the statement; NULL: no channel */
+	struct pg_listener listener;
+	uint64_t serials;
+	struct event *renew; /* of leases */
+	bool renew_set, lease_used;
 	struct pg_conn *conns;
 	size_t nconns, nup;
 	void (*ready_fn)(void *arg, bool ready);
@@ -79,6 +88,7 @@ struct pg {
 
 struct pg_rows {
 	const PGresult *result;
+	const struct pg_trip *trip;
 };
 
 void pg_enter(struct pg *p);
@@ -113,10 +123,22 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 /* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
 bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 		      const int *lengths, const int *formats);
+/* For one that is sent by hand. now_ms: from before anything was sent. */
+bool pg_pipeline_sync(struct pg_conn *c);
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
 void pg_pipeline_flush(struct pg_conn *c);
 /* Ends one call: takes it off its connection, runs its callback, frees it. */
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
+
+/* pg_lease.c */
+WARN_UNUSED enum err pg_lease_init(struct pg *p, const struct pg_options *o);
+/* What came over the connection so far is no longer to be relied on. */
+void pg_lease_disturb(struct pg_conn *c);
+/* Tells the notifications that came; the pool may be closed, the connection broken afterwards. */
+void pg_lease_notify(struct pg_conn *c);
+/* Tells that this round trip completed; before its callback, which may file under the lease. */
+void pg_lease_tell(struct pg_conn *c, const struct pg_call *call);
 
 #endif

@@ -5,7 +5,7 @@
 #include "common/pg_internal.h"
 
 /* libpq before 17 flushes with each sync; there one call is one write. */
-static bool send_sync(struct pg_conn *c)
+bool pg_pipeline_sync(struct pg_conn *c)
 {
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
 	if (PQsendPipelineSync(c->pq) != 1)
@@ -24,26 +24,39 @@ static bool send_sync(struct pg_conn *c)
 #endif
 }
 
-bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
-		      const int *lengths, const int *formats)
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms)
 {
-	const struct pg_statement *s = &c->pg->statements[call->stmt];
-
-	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
-		1 ||
-	    !send_sync(c)) {
-		c->broken = true;
-		event_active(c->soon, 0, 0);
-		return false;
-	}
-	call->deadline_ms = clock_boot_ms() + c->pg->query_timeout_ms;
+	c->trip.sent_ms = now_ms;
+	call->trip = c->trip;
+	call->deadline_ms = now_ms + c->pg->query_timeout_ms;
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	c->ncalls++;
 	if (!c->timer_set) {
 		c->timer_set = true;
 		pg_conn_timer_set(c, c->pg->query_timeout_ms);
 	}
+}
+
+bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
+		      const int *lengths, const int *formats)
+{
+	const struct pg_statement *s = &c->pg->statements[call->stmt];
+	int64_t now = clock_boot_ms();
+
+	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
+		1 ||
+	    !pg_pipeline_sync(c)) {
+		c->broken = true;
+		event_active(c->soon, 0, 0);
+		return false;
+	}
+	pg_pipeline_enqueue(c, call, now);
 	return true;
+}
+
+static const char *call_name(const struct pg *p, const struct pg_call *call)
+{
+	return call->stmt == PG_STMT_NONE ? "sync" : p->statements[call->stmt].name;
 }
 
 void pg_pipeline_flush(struct pg_conn *c)
@@ -68,7 +81,7 @@ void pg_pipeline_on_timer(struct pg_conn *c)
 		return;
 	left = first->deadline_ms - clock_boot_ms();
 	if (left <= 0) {
-		pg_conn_drop(c, "database_query_timeout", c->pg->statements[first->stmt].name);
+		pg_conn_drop(c, "database_query_timeout", call_name(c->pg, first));
 		return;
 	}
 	c->timer_set = true;
@@ -77,7 +90,7 @@ void pg_pipeline_on_timer(struct pg_conn *c)
 
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
 {
-	struct pg_rows rows = {.result = call->result};
+	struct pg_rows rows = {.result = call->result, .trip = &call->trip};
 
 	if (c != NULL) {
 		TAILQ_REMOVE(&c->calls, call, link);
@@ -94,27 +107,36 @@ static bool in_class(const char *sqlstate, const char *class)
 	return strncmp(sqlstate, class, strlen(class)) == 0;
 }
 
-/* What an error of the server means to the caller; *ret_drop: and the connection with it. */
-static enum err judge_error(const PGresult *r, bool *ret_drop)
+enum error_effect { ERROR_OF_STATEMENT = 1, ERROR_DISTURBS, ERROR_DROPS };
+
+/* What an error of the server means to the caller, and to the connection. One that no statement of
+ * ours explains may stand for a notification that was not delivered. */
+static enum err judge_error(const PGresult *r, enum error_effect *ret)
 {
 	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
 
 	/* Prepared statements that are gone or stale, a primary that became read-only, a session
 	 * that ends: a new connection is another matter. Out of resources: this one is none. */
-	*ret_drop = sqlstate == NULL || in_class(sqlstate, "08") || in_class(sqlstate, "57P") ||
-		    in_class(sqlstate, "25006") || in_class(sqlstate, "26000") ||
-		    in_class(sqlstate, "0A000") ||
-		    (severity != NULL &&
-		     (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
-	if (*ret_drop || in_class(sqlstate, "53"))
+	*ret = ERROR_DROPS;
+	if (sqlstate == NULL || in_class(sqlstate, "08") || in_class(sqlstate, "57P") ||
+	    in_class(sqlstate, "25006") || in_class(sqlstate, "26000") ||
+	    in_class(sqlstate, "0A000") ||
+	    (severity != NULL &&
+	     (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0)))
 		return ERR_UNAVAILABLE;
+	*ret = ERROR_DISTURBS;
+	if (in_class(sqlstate, "53"))
+		return ERR_UNAVAILABLE;
+	*ret = ERROR_OF_STATEMENT;
 	if (in_class(sqlstate, "57014") || in_class(sqlstate, "55P03"))
 		return ERR_TIMEOUT; /* statement_timeout, lock_timeout */
 	if (in_class(sqlstate, "23") || in_class(sqlstate, "40"))
 		return ERR_CONFLICT;
 	if (strcmp(sqlstate, "42501") == 0 || strcmp(sqlstate, "BF001") == 0)
 		return ERR_DENIED;
+	if (!in_class(sqlstate, "22") && !in_class(sqlstate, "BF") && !in_class(sqlstate, "P0"))
+		*ret = ERROR_DISTURBS;
 	return ERR_PROTOCOL;
 }
 
@@ -123,20 +145,28 @@ static void first_done(struct pg_conn *c)
 {
 	struct pg_call *call = TAILQ_FIRST(&c->calls);
 	struct pg *p = c->pg;
-	const char *name = p->statements[call->stmt].name;
-	ExecStatusType status = PQresultStatus(call->result);
-	bool drop = false;
+	bool is_sync = call->stmt == PG_STMT_NONE && call->result == NULL;
+	ExecStatusType status = is_sync ? PGRES_COMMAND_OK : PQresultStatus(call->result);
+	enum error_effect effect = ERROR_OF_STATEMENT;
 	enum err e = ERR_OK;
 
+	pg_lease_notify(c);
+	if (p->closed)
+		return;
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		e = judge_error(call->result, &drop);
-		log_warn("database_error", K("statement", name),
+		e = judge_error(call->result, &effect);
+		log_warn("database_error", K("statement", call_name(p, call)),
 			 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
 			 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
 	}
-	c->broken = c->broken || drop;
+	c->broken = c->broken || effect == ERROR_DROPS;
+	if (effect != ERROR_OF_STATEMENT)
+		pg_lease_disturb(c);
+	pg_lease_tell(c, call);
+	if (p->closed)
+		return;
 	pg_call_end(c, call, e);
-	if (drop && !p->closed && c->state == PG_UP)
+	if (effect == ERROR_DROPS && !p->closed && c->state == PG_UP)
 		pg_conn_drop(c, "database_connection_lost", "the server's error asks for it");
 }
 
@@ -173,6 +203,7 @@ static void drain(struct pg_conn *c)
 			keep_result(TAILQ_FIRST(&c->calls), r);
 		}
 	}
+	pg_lease_notify(c);
 	if (!p->closed && c->state == PG_UP && PQstatus(c->pq) == CONNECTION_BAD)
 		pg_conn_drop(c, "database_connection_lost", NULL);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/contract.h"
+#include "common/ipc_listen.h"
 #include "common/ipc_socket.h"
 #include "common/log.h"
 

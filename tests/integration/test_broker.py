@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import (BINDIR, CALLBACK, CLIENT_SECRET, ORIGIN, Broker, Browser, begin, claims, finish, login,
-                    random_secret, token)
+from broker import (BINDIR, CALLBACK, CLIENT_SECRET, ORIGIN, Broker, Browser, begin, claims, expire_tokens, finish,
+                    forget, login, random_secret, token)
 from idp import CRM, ORDERS, Idp, client
 from ipc import Gone, Worker, encode
 from postgres import Postgres
@@ -65,10 +65,6 @@ def until(condition, what):
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def expire_tokens(pg):
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
 
 
 def many(workers, session, services, n=100):
@@ -210,7 +206,7 @@ def test_hundred_parallel_at_expiry_make_one_refresh_a_service(worker, idp, pg):
     session = login(worker).session
     assert {m.name for m in many([worker], session, ["crm", "orders"])} == {"token"}
     for _ in range(3):
-        expire_tokens(pg)
+        expire_tokens(pg, worker)
         before = idp.stats()
         got = many([worker], session, ["crm", "orders"])
         after = idp.stats()
@@ -226,7 +222,7 @@ def test_two_brokers_on_one_database_make_one_refresh(broker, pg, idp):
             session = login(one).session
             assert token(two, session).name == "token"
             for _ in range(3):
-                expire_tokens(pg)
+                expire_tokens(pg, one, two)
                 before = idp.stats()
                 got = many([one, two], session, ["crm", "crm", "orders", "orders"])
                 after = idp.stats()
@@ -250,10 +246,10 @@ def test_a_refreshed_id_token_is_of_the_same_sub(worker, pg):
     session = login(worker).session
     ref = hashlib.sha256(session).hexdigest()
     pg.psql("update bff_private.session set subject = 'renamed' where id_hash = '\\x%s'" % ref)
-    expire_tokens(pg)
+    expire_tokens(pg, worker)
     assert token(worker, session, "own").name == "token"
     pg.psql("update bff_private.session set sub = 'another' where id_hash = '\\x%s'" % ref)
-    expire_tokens(pg)
+    expire_tokens(pg, worker)
     assert token(worker, session, "own").word == "upstream"
 
 
@@ -262,6 +258,7 @@ def test_renewed_ahead_while_the_old_one_still_serves(worker, idp, pg):
     session = login(worker).session
     old = token(worker, session)
     pg.psql("update bff_private.token set expires_at = now() + interval '5 s'")
+    forget(pg, worker)
     before = idp.stats()["refreshes"]
     assert token(worker, session).access_token == old.access_token
     until(lambda: token(worker, session).access_token != old.access_token, "a new token")

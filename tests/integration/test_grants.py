@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, claims, login, token
+from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, claims, expire_tokens, login, token
 from idp import CRM, ORDERS, USERS, Idp, client
 from postgres import Postgres
 from wait import eventually
@@ -104,7 +104,7 @@ def test_an_exchange_starts_from_the_logins_own_token(worker, idp, service, gran
 
 def test_the_logins_own_token_is_renewed_first_when_it_is_over(worker, idp, pg):
     session = login(worker).session
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
+    expire_tokens(pg, worker)
     before = counts(idp, "refresh_token", EXCHANGE + " " + CRM, EXCHANGE + " " + ORDERS)
     got = ask_many([worker], session, ["x-crm", "x-orders"], 50)
     assert {m.name for m in got} == {"token"}

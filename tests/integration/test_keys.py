@@ -6,7 +6,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, fresh_key, login, token  # noqa: E402
+from broker import (CALLBACK, CLIENT_SECRET, ORIGIN, Broker, expire_tokens, forget, fresh_key, login,  # noqa: E402
+                    token)
 from idp import Idp, client  # noqa: E402
 from postgres import Postgres, PsqlError  # noqa: E402
 from wait import eventually  # noqa: E402
@@ -65,8 +66,11 @@ def restart(broker, ring):
     broker.wait_log("event=sealing_key", count + len(ring.splitlines()))
 
 
-def expire(pg):
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
+def expire(pg, *brokers):
+    expire_tokens(pg)
+    for b in brokers:
+        with b.worker() as w:
+            forget(pg, w)
 
 
 def served(broker, session):
@@ -102,9 +106,9 @@ def test_rotation_logs_nobody_out(pg, idp):
         eventually(lambda: keys(pg)[key_id(old)][1:3] == (0, 0), what="everything re-sealed")
         assert keys(pg)[key_id(old)][0] == "decrypt-only"
         assert keys(pg)[key_id(new)][:3] == ("primary", 2, 1)
-        expire(pg)
+        expire(pg, one, two)
         served(one, session)
-        expire(pg)
+        expire(pg, two)
         served(two, session)
         with two.worker() as w:
             login(w, "bob")
@@ -117,7 +121,7 @@ def test_rotation_logs_nobody_out(pg, idp):
         verb(pg, "retire_key(%d, 'test')" % key_id(old))
         one.wait_log("event=sealing_key key=%d state=retired" % key_id(old))
         restart(one, new)
-        expire(pg)
+        expire(pg, one, two)
         served(one, session)
         assert pg.value("select count(*) from bff.ended") == "0"
         assert [row[0] for row in pg.psql("select action from bff.audit order by id")] == ["promote_key", "retire_key"]

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, login, token
+from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, expire_tokens, login, token
 from idp import CRM, ORDERS, Idp, client
 from ipc import Gone
 from postgres import Postgres
@@ -72,10 +72,6 @@ def restart(broker, env=None):
     broker.wait_log("event=provider_keys", broker.log_text().count("event=provider_ready"))
 
 
-def expire_tokens(pg):
-    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
-
-
 def expire_leases(pg):
     """As if their time had passed: whoever held one is dead."""
     pg.psql("update bff_private.grants set lease_until = clock_timestamp() where lease_until is not null")
@@ -107,7 +103,7 @@ def test_four_thousand_requests_on_two_hosts_make_five_refreshes(pg, idp):
         try:
             session = login(workers[0]).session
             for _ in range(3):
-                expire_tokens(pg)
+                expire_tokens(pg, *workers)
                 before = idp.stats()
                 sent = [(w, w.send("token_get", session=session, app="demo", service=s, correlation="c"))
                         for _ in range(100) for s in SERVICES for w in workers]

@@ -154,7 +154,9 @@ def test_each_service_gets_its_own_token(stack):
 
 
 def expire_tokens(stack):
-    stack.pg.psql("update bff_private.token set expires_at = now() - interval '1 second'")
+    stack.pg.psql("update bff_private.token set expires_at = now() - interval '1 second'; notify bff_revoked, 'flush'")
+    # What makes certain that the broker has heard is a round trip of its own, here that of a login that begins.
+    assert browser.Browser().get(stack.url("/auth/login")).status == 302
 
 
 def parallel(stack, b, uris):
@@ -309,7 +311,11 @@ def test_provider_down_in_mid_run_ends_no_session(stack):
     stack.idp.down()
     try:
         assert stack.verify("/api/crm/", b).status == 200  # the token at hand
-        expire_tokens(stack)
+    finally:
+        stack.idp.up()
+    expire_tokens(stack)
+    stack.idp.down()
+    try:
         got = stack.verify("/api/crm/", b)
         assert got.status == 503 and got.header("Retry-After"), got
         assert stack.verify("/private/", b).status == 200

@@ -211,3 +211,16 @@ def claims(jwt):
 
 def random_secret():
     return secrets.token_bytes(32)
+
+
+def forget(pg, *workers):
+    """Whatever the brokers keep in memory is gone. A round trip of theirs is what makes that certain: PostgreSQL
+    delivers a notification before it answers a statement that was sent after it."""
+    pg.psql("notify bff_revoked, 'flush'")
+    for w in workers:
+        assert w.ask("logout", session=random_secret(), app="demo", origin=ORIGIN).sessions == 0
+
+
+def expire_tokens(pg, *workers):
+    pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
+    forget(pg, *workers)

@@ -1,9 +1,7 @@
 #include "common/ipc_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/torture.h"
@@ -105,6 +103,8 @@ static void packets_keep_their_bounds(void **state)
 	assert_memory_equal(side->last, "three", 5);
 	assert_int_equal(side_send(side, SV("ab")), ERR_OK);
 	assert_int_equal(side_send(side, SV("cde")), ERR_OK);
+	assert_int_equal(recv(side->peer, got, sizeof got, 0), -1); /* the turn is not over */
+	turn(side);
 	assert_int_equal(recv(side->peer, got, sizeof got, 0), 2);
 	assert_int_equal(recv(side->peer, got, sizeof got, 0), 3);
 	assert_memory_equal(got, "cde", 3);
@@ -161,6 +161,7 @@ static void a_peer_that_does_not_read_meets_the_limit_and_loses_nothing(void **s
 	}
 	turn(side);
 	assert_int_equal(side_send(side, SV("x")), ERR_OK); /* room again, and in order */
+	turn(side);
 	assert_int_equal(recv(side->peer, got, sizeof got, 0), 1);
 	assert_int_equal(side->closes, 0);
 }
@@ -186,9 +187,27 @@ static void a_send_to_a_gone_peer_closes_from_the_loop_only(void **state)
 
 	(void)close(side->peer);
 	side->peer = -1;
-	assert_int_equal(side_send(side, SV("x")), ERR_UNAVAILABLE);
+	assert_int_equal(side_send(side, SV("x")), ERR_OK); /* nobody knows yet */
 	assert_int_equal(side->closes, 0);
+	turn(side);
+	turn(side);
+	assert_int_equal(side->closes, 1);
+	assert_int_equal(side->why, ERR_UNAVAILABLE);
 	assert_int_equal(side_send(side, SV("x")), ERR_UNAVAILABLE);
+}
+
+static void many_sends_to_a_gone_peer_close_from_the_loop_only(void **state)
+{
+	struct side *side = *state;
+	char packet[4096] = {0};
+	enum err e = ERR_OK;
+
+	(void)close(side->peer);
+	side->peer = -1;
+	for (size_t i = 0; i < IPC_QUEUE_MAX / sizeof packet && e == ERR_OK; i++)
+		e = side_send(side, sv_of(packet, sizeof packet));
+	assert_int_equal(e, ERR_UNAVAILABLE);
+	assert_int_equal(side->closes, 0);
 	turn(side);
 	turn(side);
 	assert_int_equal(side->closes, 1);
@@ -200,10 +219,43 @@ static void a_freed_socket_calls_nothing(void **state)
 
 	(void)close(side->peer);
 	side->peer = -1;
-	assert_int_equal(side_send(side, SV("x")), ERR_UNAVAILABLE);
+	assert_int_equal(side_send(side, SV("x")), ERR_OK);
 	ipc_socket_free(&side->s);
 	turn(side);
 	assert_int_equal(side->closes, 0);
+}
+
+static void what_was_sent_before_the_end_arrives(void **state)
+{
+	struct side *side = *state;
+	char got[16];
+
+	assert_int_equal(side_send(side, SV("last")), ERR_OK);
+	ipc_socket_free(&side->s);
+	assert_int_equal(recv(side->peer, got, sizeof got, 0), 4);
+	assert_int_equal(recv(side->peer, got, sizeof got, 0), 0);
+}
+
+static void more_packets_than_one_call_takes_keep_their_order(void **state)
+{
+	struct side *side = *state;
+	uint32_t number, size = 0;
+	char packet[3000] = {0}, got[3000];
+
+	for (uint32_t i = 0; i < 150; i++) {
+		memcpy(packet, &i, sizeof i);
+		assert_int_equal(side_send(side, sv_of(packet, 4 + (i * 37) % 2900)), ERR_OK);
+	}
+	for (uint32_t i = 0; i < 150; i++) {
+		ssize_t n;
+
+		while ((n = recv(side->peer, got, sizeof got, 0)) == -1)
+			turn(side);
+		size = 4 + (i * 37) % 2900;
+		assert_int_equal(n, size);
+		memcpy(&number, got, sizeof number);
+		assert_int_equal(number, i);
+	}
 }
 
 static void a_verdict_closes(void **state)
@@ -255,51 +307,6 @@ static void answers_from_a_callback_arrive(void **state)
 	}
 }
 
-static void a_path_is_listened_on_and_a_stale_one_replaced(void **state)
-{
-	char dir[] = "/tmp/ipc_socket.XXXXXX", path[64];
-	struct errmsg e;
-	struct stat st;
-	uid_t uid = (uid_t)-1;
-	int fd = -1, second = -1, client = -1, server;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	(void)snprintf(path, sizeof path, "%s/s", dir);
-	assert_int_equal(ipc_connect(path, &client), ERR_UNAVAILABLE);
-	assert_int_equal(ipc_listen(path, &fd, &e), ERR_OK);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0660);
-	assert_int_equal(ipc_connect(path, &client), ERR_OK);
-	server = accept(fd, NULL, NULL);
-	assert_true(server != -1);
-	assert_int_equal(ipc_peer_uid(server, &uid), ERR_OK);
-	assert_int_equal(uid, geteuid());
-	assert_int_equal(ipc_listen(path, &second, &e), ERR_EXISTS); /* someone is there */
-	(void)close(server);
-	(void)close(client);
-	(void)close(fd);
-	assert_int_equal(ipc_listen(path, &second, &e), ERR_OK);
-	(void)close(second);
-	(void)unlink(path);
-	fd = creat(path, 0600);
-	assert_int_equal(ipc_listen(path, &second, &e), ERR_EXISTS);
-	(void)close(fd);
-	(void)unlink(path);
-	(void)rmdir(dir);
-	memset(path, 'x', sizeof path - 1);
-	path[sizeof path - 1] = '\0';
-	assert_int_equal(ipc_connect("", &client), ERR_LIMIT);
-}
-
-static void no_socket_has_no_peer(void **state)
-{
-	uid_t uid;
-
-	(void)state;
-	assert_int_equal(ipc_peer_uid(-1, &uid), ERR_IO);
-}
-
 /* A socket whose peer does not read yet, so that packets queue. */
 static enum err attempt(void *arg)
 {
@@ -337,13 +344,14 @@ int main(void)
 	    CASE(a_peer_that_does_not_read_meets_the_limit_and_loses_nothing),
 	    CASE(a_peer_that_is_gone_closes_once),
 	    CASE(a_send_to_a_gone_peer_closes_from_the_loop_only),
+	    CASE(many_sends_to_a_gone_peer_close_from_the_loop_only),
 	    CASE(a_freed_socket_calls_nothing),
+	    CASE(what_was_sent_before_the_end_arrives),
+	    CASE(more_packets_than_one_call_takes_keep_their_order),
 	    CASE(a_verdict_closes),
 	    CASE(the_owner_may_free_in_either_callback),
 	    CASE(answers_from_a_callback_arrive),
 	    CASE(without_memory_there_is_none_or_a_packet_is_refused),
-	    cmocka_unit_test(a_path_is_listened_on_and_a_stale_one_replaced),
-	    cmocka_unit_test(no_socket_has_no_peer),
 	};
 
 	torture_libevent();

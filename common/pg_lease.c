@@ -1,0 +1,102 @@
+/* pg_lease - what a pool that listens tells, and the round trips that keep leases alive; see pg.h.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/pg_internal.h"
+
+static void renew_after(struct pg *p, int64_t ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	p->renew_set = evtimer_add(p->renew, &tv) == 0; /* else: the next use tries again */
+}
+
+static void renew(struct pg_conn *c)
+{
+	int64_t now = clock_boot_ms();
+	struct pg_call *call;
+
+	if (c->broken || c->ncalls >= PG_CALLS_MAX)
+		return;
+	call = calloc(1, sizeof *call);
+	if (call == NULL)
+		return; /* the lease ends, and with it the use of it */
+	call->stmt = PG_STMT_NONE;
+	if (!pg_pipeline_sync(c)) {
+		free(call);
+		c->broken = true;
+		event_active(c->soon, 0, 0);
+		return;
+	}
+	pg_pipeline_enqueue(c, call, now);
+}
+
+static void on_renew(evutil_socket_t fd, short what, void *arg)
+{
+	struct pg *p = arg;
+	int64_t now = clock_boot_ms();
+
+	(void)fd;
+	(void)what;
+	p->renew_set = false;
+	if (p->closed || !p->lease_used)
+		return; /* nobody asked: an idle pool stays idle, and its leases end */
+	p->lease_used = false;
+	for (size_t i = 0; i < p->nconns; i++)
+		if (p->conns[i].state == PG_UP && now - p->conns[i].trip.sent_ms >= PG_RENEW_MS / 2)
+			renew(&p->conns[i]);
+	renew_after(p, PG_RENEW_MS);
+}
+
+/* The first use after a pause renews at once, for the lease may be about to end. */
+void pg_lease_used(struct pg *p)
+{
+	p->lease_used = true;
+	if (!p->renew_set && p->listen != NULL && !p->closed)
+		renew_after(p, 0);
+}
+
+enum err pg_lease_init(struct pg *p, const struct pg_options *o)
+{
+	if (o->channel == NULL)
+		return ERR_OK;
+	assert(o->listener.notified != NULL && o->listener.renewed != NULL &&
+	       o->listener.disturbed != NULL);
+	p->listener = o->listener;
+	p->renew = evtimer_new(p->base, on_renew, p);
+	if (asprintf(&p->listen, "listen \"%s\"", o->channel) == -1)
+		p->listen = NULL;
+	return p->listen != NULL && p->renew != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+void pg_lease_disturb(struct pg_conn *c)
+{
+	struct pg *p = c->pg;
+
+	c->trip.serial = ++p->serials;
+	if (p->listen != NULL && !p->closed)
+		p->listener.disturbed(p->listener.arg, c->trip.conn);
+}
+
+void pg_lease_notify(struct pg_conn *c)
+{
+	struct pg *p = c->pg;
+	PGnotify *n;
+
+	while (!p->closed && c->state == PG_UP && (n = PQnotifies(c->pq)) != NULL) {
+		if (p->listen != NULL)
+			p->listener.notified(p->listener.arg, sv_str(n->extra));
+		PQfreemem(n);
+	}
+}
+
+/* The lease first: the call's answer may be filed under it. */
+void pg_lease_tell(struct pg_conn *c, const struct pg_call *call)
+{
+	const struct pg *p = c->pg;
+
+	if (p->listen != NULL && !c->broken && call->trip.serial == c->trip.serial)
+		p->listener.renewed(p->listener.arg, &call->trip);
+}

@@ -1,0 +1,290 @@
+#include "broker/request.h"
+
+#include "broker/peer.h"
+#include "common/log.h"
+#include "tests/unit/torture.h"
+
+/* The peer and the loop are played here; freed memory that held a packet is looked at. */
+static struct {
+	struct broker broker;
+	struct peer peer;
+	struct edition edition;
+	unsigned sent, drained;
+	char packet[IPC_FRAME_MAX];
+	struct ipc_message answer; /* borrows packet */
+	const void *watched;	   /* what is to be all zero when it is freed */
+	size_t watched_n;
+	unsigned wiped;
+} t;
+
+void __wrap_peer_send(struct peer *p, struct sv packet);
+void __wrap_peer_send(struct peer *p, struct sv packet)
+{
+	assert_ptr_equal(p, &t.peer);
+	assert_true(packet.n <= sizeof t.packet);
+	memcpy(t.packet, packet.p, packet.n);
+	assert_int_equal(ipc_decode(sv_of(t.packet, packet.n), &t.answer), ERR_OK);
+	t.sent++;
+}
+
+void __wrap_broker_drained(struct broker *b);
+void __wrap_broker_drained(struct broker *b)
+{
+	assert_ptr_equal(b, &t.broker);
+	t.drained++;
+}
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+	if (p != NULL && p == t.watched) {
+		for (size_t i = 0; i < t.watched_n; i++)
+			assert_int_equal(((const char *)p)[i], 0);
+		t.wiped++;
+		t.watched = NULL;
+	}
+	__real_free(p);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	memset(&t, 0, sizeof t);
+	t.peer.broker = &t.broker;
+	return 0;
+}
+
+/* As peer_request() makes them. */
+static struct request *request_new(uint32_t id)
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	assert_non_null(r);
+	*r = (struct request){.broker = &t.broker,
+			      .peer = &t.peer,
+			      .edition = &t.edition,
+			      .id = id,
+			      .name = "token_get",
+			      .correlation = "c-1",
+			      .next = t.peer.requests,
+			      .prev = &t.peer.requests};
+	if (r->next != NULL)
+		r->next->prev = &r->next;
+	t.peer.requests = r;
+	t.peer.nrequests++;
+	edition_ref(&t.edition);
+	return r;
+}
+
+static enum err encode(struct buf *packet, uint32_t id, const char *token)
+{
+	const struct ipc_token m = {.access_token = sv_str(token), .expires_in_ms = 1000};
+
+	buf_init(packet, IPC_FRAME_MAX);
+	return ipc_encode_token(packet, id, &m);
+}
+
+static void an_answer_goes_out_once_and_is_wiped(void **state)
+{
+	struct request *r = request_new(7);
+	struct buf packet;
+	enum err rc = encode(&packet, 7, "secret token");
+
+	(void)state;
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, rc, &packet);
+	assert_null(r);
+	assert_int_equal(t.sent, 1);
+	assert_int_equal(t.answer.number, IPC_TOKEN);
+	assert_int_equal(t.answer.id, 7);
+	assert_sv_equal(t.answer.u.token.access_token, SV("secret token"));
+	assert_int_equal(t.wiped, 1);
+	assert_null(packet.p);
+	assert_int_equal(t.edition.refs, 0);
+	assert_int_equal(t.peer.nrequests, 0);
+	assert_null(t.peer.requests);
+	assert_int_equal(t.drained, 0);
+}
+
+static void what_was_not_encoded_is_a_failure(void **state)
+{
+	struct request *r = request_new(8);
+	struct buf packet;
+
+	(void)state;
+	assert_int_equal(encode(&packet, 8, "half a packet"), ERR_OK);
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, ERR_LIMIT, &packet);
+	assert_null(r);
+	assert_int_equal(t.wiped, 1);
+	assert_null(packet.p);
+	assert_int_equal(t.sent, 1); /* and not what there was of it */
+	assert_int_equal(t.answer.number, IPC_FAILURE);
+	assert_int_equal(t.answer.id, 8);
+	assert_int_equal(t.answer.u.failure.code, IPC_ERROR_INTERNAL);
+	assert_sv_equal(t.answer.u.failure.detail, SV("answer_not_encoded"));
+	assert_int_equal(t.edition.refs, 0);
+}
+
+static void a_gone_peer_gets_nothing_and_the_packet_is_wiped(void **state)
+{
+	struct request *r = request_new(7), *failing = request_new(8), *lost = request_new(9);
+	struct buf packet;
+	enum err rc = encode(&packet, 7, "secret token");
+
+	(void)state;
+	r->peer = failing->peer = lost->peer = NULL; /* as peer_free() does */
+	memset(&t.peer, 0xee, sizeof t.peer);	     /* and whatever is there now */
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, rc, &packet);
+	request_fail(&failing, IPC_ERROR_STORE, request_detail("x"));
+	request_fail_store(&lost, ERR_TIMEOUT);
+	assert_true(r == NULL && failing == NULL && lost == NULL);
+	assert_int_equal(t.sent, 0);
+	assert_int_equal(t.wiped, 1);
+	assert_int_equal(t.edition.refs, 0);
+	assert_int_equal(t.peer.nrequests, (size_t)0xeeeeeeeeeeeeeeee);
+}
+
+static void a_failure_has_all_its_fields(void **state)
+{
+	static const struct {
+		enum ipc_error code;
+		struct request_failure why;
+		const char *want_detail, *want_return_to;
+	} rows[] = {
+	    {IPC_ERROR_STALE,
+	     {.return_to = SV_INIT("https://a.example/x"), .detail = "used"},
+	     "used",
+	     "https://a.example/x"},
+	    {IPC_ERROR_PROVIDER_DOWN,
+	     {.retry_after_s = 30, .detail = "throttled"},
+	     "throttled",
+	     ""},
+	    {IPC_ERROR_LIMITED, {.retry_after_s = UINT32_MAX}, "", ""},
+	    {IPC_ERROR_ACCESS_DENIED, {0}, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct request *r = request_new((uint32_t)(i + 1));
+
+		request_fail(&r, rows[i].code, rows[i].why);
+		assert_null(r);
+		assert_int_equal(t.sent, i + 1);
+		assert_int_equal(t.answer.number, IPC_FAILURE);
+		assert_int_equal(t.answer.id, i + 1);
+		assert_int_equal(t.answer.u.failure.code, rows[i].code);
+		assert_int_equal(t.answer.u.failure.retry_after_s, rows[i].why.retry_after_s);
+		assert_sv_equal(t.answer.u.failure.detail, sv_str(rows[i].want_detail));
+		assert_sv_equal(t.answer.u.failure.return_to, sv_str(rows[i].want_return_to));
+		assert_int_equal(t.edition.refs, 0);
+	}
+}
+
+static void a_query_that_failed_is_store_whatever_it_was(void **state)
+{
+	static const enum err codes[] = {ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_DENIED, ERR_PROTOCOL,
+					 ERR_CANCELED};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		struct request *r = request_new(3);
+
+		request_fail_store(&r, codes[i]);
+		assert_null(r);
+		assert_int_equal(t.answer.u.failure.code, IPC_ERROR_STORE);
+		assert_int_equal(t.answer.u.failure.retry_after_s, 1);
+		assert_sv_equal(t.answer.u.failure.detail, sv_str(err_text(codes[i])));
+	}
+}
+
+/* The next of each `next` must be where its `prev` points. */
+static void assert_linked(size_t n)
+{
+	struct request **at = &t.peer.requests;
+	size_t seen = 0;
+
+	for (; *at != NULL; at = &(*at)->next, seen++)
+		assert_ptr_equal((*at)->prev, at);
+	assert_int_equal(seen, n);
+	assert_int_equal(t.peer.nrequests, n);
+}
+
+static void requests_end_in_any_order(void **state)
+{
+	static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+					     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		struct request *r[3];
+
+		for (uint32_t k = 0; k < 3; k++)
+			r[k] = request_new(k);
+		for (size_t k = 0; k < 3; k++) {
+			request_fail(&r[orders[i][k]], IPC_ERROR_STORE, request_detail("x"));
+			assert_int_equal(t.answer.id, orders[i][k]);
+			assert_linked(2 - k);
+		}
+	}
+}
+
+static void the_drain_is_told_of_every_end(void **state)
+{
+	struct request *r = request_new(1);
+	struct buf packet;
+	enum err rc = encode(&packet, 1, "token");
+
+	(void)state;
+	t.broker.draining = true;
+	request_answer(&r, rc, &packet);
+	assert_int_equal(t.drained, 1);
+	r = request_new(2);
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	assert_int_equal(t.drained, 2);
+	r = request_new(3);
+	r->peer = NULL;
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	assert_int_equal(t.drained, 3);
+}
+
+/* The worker's own timeout is what is left then. */
+static void without_memory_for_a_failure_the_request_ends_all_the_same(void **state)
+{
+	struct request *r = request_new(1);
+
+	(void)state;
+	torture_state.at = 1;
+	torture_state.seen = 0;
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	torture_state.at = 0;
+	assert_null(r);
+	assert_int_equal(torture_state.seen, 1);
+	assert_int_equal(t.sent, 0);
+	assert_int_equal(t.edition.refs, 0);
+	assert_linked(0);
+}
+
+#define WITH(fn) cmocka_unit_test_setup(fn, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    WITH(an_answer_goes_out_once_and_is_wiped),
+	    WITH(what_was_not_encoded_is_a_failure),
+	    WITH(a_gone_peer_gets_nothing_and_the_packet_is_wiped),
+	    WITH(a_failure_has_all_its_fields),
+	    WITH(a_query_that_failed_is_store_whatever_it_was),
+	    WITH(requests_end_in_any_order),
+	    WITH(the_drain_is_told_of_every_end),
+	    WITH(without_memory_for_a_failure_the_request_ends_all_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
