@@ -16,8 +16,8 @@ PACKAGES := gcc libc6-dev make binutils libssl-dev libpq-dev libjson-c-dev libcu
 	libconfuse-dev node-llhttp postgresql nginx-light caddy python3 ca-certificates
 # Not Debian's where a newer one is on PATH (they conflict).
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
-TEST_PACKAGES := $(PACKAGES) clang libclang-rt-14-dev clang-format libcmocka-dev python3-pytest python3-selenium \
-	chromium chromium-driver openssl iproute2 procps systemd
+TEST_PACKAGES := $(PACKAGES) clang libclang-rt-14-dev clang-format libcmocka-dev python3-cryptography \
+	python3-pytest python3-selenium chromium chromium-driver openssl iproute2 procps systemd
 # Of these, what Debian starts where it installs it, and at every boot: the demo and the tests have their own.
 SERVICES := postgresql nginx caddy
 
@@ -188,7 +188,7 @@ demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) programs
 	@exec /usr/bin/python3 tests/demo/run.py
 
-lint: all
+lint: all test-deps
 	@for l in tests/lint/*; do $$l || exit 1; done
 
 # Figures, each next to the thing it is compared with in the same run; not part of make test.

@@ -201,14 +201,21 @@ def form(answer):
     text = answer.body.decode("utf-8", "replace")
     if answer.status not in (200, 400) or not re.search(r"(form|document\.forms\[0\])\.submit\(\)", text):
         return None
-    action = unescape(re.search(r'<form[^>]*action="([^"]*)"', text).group(1))
+    url, fields, origin = any_form(answer)
+    if "logout" in text:
+        fields["logout"] = "yes"
+    return url, fields, origin
+
+
+def any_form(answer):
+    """The same of a page that waits for its user."""
+    text = answer.body.decode("utf-8", "replace")
     fields = {}
     for tag in re.findall(r"<input[^>]*>", text):
         name = re.search(r'name="([^"]*)"', tag)
         value = re.search(r'value="([^"]*)"', tag)
         if name:
             fields[unescape(name.group(1))] = unescape(value.group(1)) if value else ""
-    if "logout" in text:
-        fields["logout"] = "yes"
+    action = unescape(re.search(r'<form[^>]*action="([^"]*)"', text).group(1))
     at = urllib.parse.urlsplit(answer.url)
     return urllib.parse.urljoin(answer.url, action), fields, "%s://%s" % (at.scheme, at.netloc)

@@ -3,6 +3,7 @@
     node()         path of a Node.js >= 22
     idp_modules()  node_modules with oidc-provider, as tests/lib/idp/package-lock.json has it
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
+    keycloak()     a built Keycloak distribution, to be copied; raises Missing without Java or Maven
     fetch()        all of them, as far as they can be had
 
 ${XDG_CACHE_HOME:-~/.cache}/bff holds them; a lock there lets one process build at a time. Each
@@ -26,6 +27,8 @@ NODE_MAJOR = 22
 NODE_VERSION = "22.23.3"
 GO_MINOR = 26
 LEGO = "github.com/go-acme/lego/v5"
+KEYCLOAK_VERSION = "26.7.3"
+JAVA_MAJOR = 17
 
 
 class Missing(Exception):
@@ -200,14 +203,46 @@ def traefik():
     return os.path.join(made, "traefik")
 
 
+# ---- Keycloak -------------------------------------------------------------------------------
+
+def _java():
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            raise Missing("no %s on PATH" % program)
+    said = subprocess.run(["java", "-version"], stderr=subprocess.PIPE, text=True, check=False).stderr
+    major = re.search(r'version "(\d+)', said)
+    if not major or int(major.group(1)) < JAVA_MAJOR:
+        raise Missing("Java is older than %d" % JAVA_MAJOR)
+
+
+def _build_keycloak(folder):
+    _run(["mvn", "-q", "-B", "dependency:copy", "-DoutputDirectory=" + folder,
+          "-Dartifact=org.keycloak:keycloak-quarkus-dist:%s:zip" % KEYCLOAK_VERSION], folder)
+    name = "keycloak-" + KEYCLOAK_VERSION
+    archive = os.path.join(folder, "keycloak-quarkus-dist-%s.zip" % KEYCLOAK_VERSION)
+    _run([sys.executable, "-m", "zipfile", "-e", archive, folder], folder)
+    os.unlink(archive)
+    home = os.path.join(folder, name)
+    os.chmod(os.path.join(home, "bin", "kc.sh"), 0o755)
+    _say("building keycloak, once")
+    _run([os.path.join(home, "bin", "kc.sh"), "build", "--db=dev-mem", "--cache=local"], home)
+
+
+def keycloak():
+    made = os.path.join(directory(), "keycloak-" + KEYCLOAK_VERSION)
+    if not os.path.exists(made):
+        _java()
+    return os.path.join(_made("keycloak-" + KEYCLOAK_VERSION, _build_keycloak), "keycloak-" + KEYCLOAK_VERSION)
+
+
 def fetch():
-    for get in (node, idp_modules, traefik):
+    for get in (node, idp_modules, traefik, keycloak):
         with contextlib.suppress(Missing):  # whoever needs it says what is missing
             get()
 
 
 if __name__ == "__main__":
     try:
-        print({"node": node, "idp": idp_modules, "traefik": traefik}[sys.argv[1]]())
+        print({"node": node, "idp": idp_modules, "traefik": traefik, "keycloak": keycloak}[sys.argv[1]]())
     except Missing as missing:
         sys.exit("%s" % missing)

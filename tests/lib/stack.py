@@ -118,6 +118,8 @@ def _suffix(provider):
 
 
 class Stack:
+    provider_text = _PROVIDER
+
     def __init__(self, edge="nginx", apps=None, algs=None, workers=2, access_token_ttl=300, idp_up=True,
                  page=None, port=None, extra="", query_timeout="2s", provider="", idp=None, backchannel=None,
                  say=lambda what: None):
@@ -222,7 +224,7 @@ class Stack:
         text = _CONFIG.format(**{**values, **changes})
         for name, alg in self.algs.items():
             pinned = alg if isinstance(alg, str) else alg[0]
-            text += _PROVIDER.format(name=name, issuer=self.idp.issuer, client_id="bff-" + name,
+            text += self.provider_text.format(name=name, issuer=self.idp.issuer, client_id="bff-" + name,
                                      secrets=self.secrets, alg=pinned, suffix=_suffix(name),
                                      crm=CRM, orders=ORDERS, more=self.provider)
         for app in self.apps:
@@ -247,10 +249,7 @@ class Stack:
         self.pg.migrate()
         self._secrets()
         self.say("OpenID provider")
-        self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,
-                       log=os.path.join(self.directory, "idp.log"), **self.idp_more)
-        if self.idp_up:
-            self.idp.start()
+        self.start_idp()
         self.write_config()
         self.services = {name: Service(name, page=self.page_folder if name == "page" else None)
                          for name in ("crm", "orders", "page")}
@@ -263,6 +262,12 @@ class Stack:
                              self.ports["verify"], self.ports["public"],
                              [self.services[n].port for n in ("crm", "orders", "page")]).start()
         return self
+
+    def start_idp(self):
+        self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,
+                       log=os.path.join(self.directory, "idp.log"), **self.idp_more)
+        if self.idp_up:
+            self.idp.start()
 
     def _daemon(self, name, program):
         return Process(name, [os.path.join(binaries(), program), "-c", self.config],
