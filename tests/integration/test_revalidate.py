@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, login, token
 from idp import USERS, Idp, client
 from postgres import Postgres
+from stack import App, Stack
 from wait import eventually
 
 EVERY_S = 2
@@ -224,3 +225,19 @@ def test_turned_off_meanwhile(pg, idp):
         due = "select revalidate_at from bff_private.session_activity where id_hash = '\\x%s'" % s.hash
         s.used_until(lambda: pg.value(due) is None, "never again")
         assert s.get()[0] == "live" and not s.queued()
+
+
+def test_from_end_to_end():
+    """What the services are told follows, and who left is shown the door."""
+    with Stack(edge=None, apps=[App(more="    revalidate = \"%ds\"\n" % EVERY_S)]) as s:
+        b = s.login("alice")
+
+        def groups():
+            return s.verify("/private/x", b).header("X-User-Groups")
+
+        assert groups() == "sales,support"
+        s.idp.users(alice={**USERS["alice"], "groups": ["board"]})
+        # A row may stand in a worker's cache for half a minute.
+        eventually(lambda: groups() == "board", WITHIN_S + 60, "new groups")
+        s.idp.users(alice=None)
+        eventually(lambda: s.verify("/private/x", b).status == 401, WITHIN_S + 60, "the end")
