@@ -217,6 +217,7 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 	char path[PATH_MAX];
 	struct pg_options o = {.conninfo = c->database.conninfo.p,
 			       .user = "bff_broker",
+			       .password_file_mode = c->broker.secret_files,
 			       .application_name = "bff-broker",
 			       .statements = broker_statements,
 			       .nstatements = SQL_COUNT,

@@ -23,7 +23,9 @@ enum err edition_check_secrets(const struct config *c, struct errmsg *msg)
 
 void edition_stop(struct edition *ed)
 {
-	for (size_t i = 0; ed->lenders != NULL && i < ed->config->nproviders; i++) {
+	if (ed->providers == NULL || ed->lenders == NULL)
+		return; /* without memory there were none */
+	for (size_t i = 0; i < ed->config->nproviders; i++) {
 		if (ed->lenders[i] == NULL)
 			provider_free(&ed->providers[i]);
 		ed->providers[i] = NULL;
@@ -60,7 +62,7 @@ static bool same_provider(const struct config_provider *a, const struct config_p
 	       a->grace_ms == b->grace_ms && a->signing_alg == b->signing_alg &&
 	       same_list(&a->scopes, &b->scopes) && sv_eq(a->subject_claim, b->subject_claim) &&
 	       a->claims_from == b->claims_from && same_list(&a->keep_claims, &b->keep_claims) &&
-	       a->insecure_loopback == b->insecure_loopback;
+	       a->response_mode == b->response_mode && a->insecure_loopback == b->insecure_loopback;
 }
 
 /* From the newest edition, or from whom that has it. */
@@ -139,8 +141,10 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	struct edition *ed = calloc(1, sizeof *ed);
 	enum err rc;
 
-	if (ed == NULL)
+	if (ed == NULL) {
+		config_free(config);
 		return errmsg_set(msg, ERR_NOMEM, "out of memory");
+	}
 	ed->config = *config;
 	rc = config_digest(ed->config, ed->digest);
 	if (rc != ERR_OK)

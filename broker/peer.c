@@ -26,7 +26,6 @@ static const struct ipc_socket_events events = {.on_packet = on_packet, .on_clos
 
 void peer_accept(struct broker *b, int *fd)
 {
-
 	struct peer *p = NULL;
 	uid_t uid = 0;
 
@@ -41,13 +40,13 @@ void peer_accept(struct broker *b, int *fd)
 		goto refused;
 	}
 	p = calloc(1, sizeof *p);
-	if (p == NULL)
+	if (p == NULL || ipc_socket_new(b->base, fd, &events, p, &p->socket) != ERR_OK) {
+		log_peer(LOG_WARN, "peer_refused", K("why", "out of memory"));
 		goto refused;
+	}
 	p->broker = b;
 	p->phase = IPC_PHASE_HELLO;
 	p->serial = ++b->peer_serials;
-	if (ipc_socket_new(b->base, fd, &events, p, &p->socket) != ERR_OK)
-		goto refused;
 	p->next = b->peers;
 	p->prev = &b->peers;
 	if (p->next != NULL)

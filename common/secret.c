@@ -90,8 +90,8 @@ enum err secret_read_file(const char *path, enum secret_file_mode mode, struct s
 		n--;
 	if (rc == ERR_OK && n == 0)
 		rc = errmsg_set(e, ERR_CONFIG, "%s: empty", path);
-	if (rc == ERR_OK)
-		rc = secret_new(sv_of(data, n), ret);
+	if (rc == ERR_OK && secret_new(sv_of(data, n), ret) != ERR_OK)
+		rc = errmsg_set(e, ERR_NOMEM, "%s: out of memory", path);
 	explicit_bzero(data, sizeof data);
 	(void)close(fd); /* read only: nothing to lose */
 	return rc;

@@ -158,6 +158,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	struct pg_options o = {
 	    .conninfo = c->database.conninfo.p,
 	    .user = "bff_web",
+	    .password_file_mode = c->broker.secret_files,
 	    .application_name = "bff-worker",
 	    .statements = statements,
 	    .nstatements = ARRAY_LEN(statements),

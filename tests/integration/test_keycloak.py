@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import cache  # noqa: E402
 from browser import Browser  # noqa: E402
 from keycloak import Keycloak, log_in  # noqa: E402
-from process import free_port  # noqa: E402
+from port import free_port  # noqa: E402
 from stack import App, Stack  # noqa: E402
 from wait import eventually  # noqa: E402
 

@@ -6,7 +6,7 @@ import pytest
 
 import browser
 from idp import Idp, client
-from process import free_port
+from port import free_port
 from stack import App, Stack
 from wait import eventually
 

@@ -337,6 +337,10 @@ def test_without_the_providers_keys_it_is_to_be_sent_again(stack):
         assert lives(stack, b)
     finally:
         stack.idp.up()
+    # Each client's provider section finds it again by itself.
+    for name in ("sid", "sub", "hint", "form"):
+        eventually(lambda n=name: "event=provider_ready provider=%s" % n in stack.log("broker").split("event=started")[-1],
+                   what="discovery for " + name)
     eventually(lambda: post(stack, token).status == 200, what="its effect once the provider is back")
     assert dead(stack, b)
 

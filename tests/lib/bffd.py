@@ -52,12 +52,6 @@ route "all" {{
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def build_stand_in(directory):
     """A directory with this bffd and the stand-in beside it as bff-worker."""
     directory.mkdir()

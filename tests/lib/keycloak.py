@@ -19,7 +19,8 @@ import urllib.request
 
 import cache
 from browser import any_form
-from process import Process, free_port
+from port import free_port
+from process import Process
 from wait import eventually
 
 STARTED = "Listening on: http://"

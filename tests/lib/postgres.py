@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 
+from port import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
@@ -55,12 +57,6 @@ def bindir():
     if on_path is None:
         raise RuntimeError("no PostgreSQL server on this machine (initdb not found)")
     return os.path.dirname(on_path)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def _account():

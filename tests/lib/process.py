@@ -10,7 +10,6 @@ A process dies with us however we end (PR_SET_PDEATHSIG), and is never left behi
 import atexit
 import ctypes
 import os
-import random
 import select
 import signal
 import socket
@@ -22,26 +21,6 @@ READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 45
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-_claims = []  # an abstract socket a port that was given, by whose name other runs on the machine see that it was
-
-
-def free_port():
-    """A TCP port of 127.0.0.1 that is free and was not given before, to us or to another run: between the gift and
-    its use the other's listener would come first, and answer in our place. Below the range that the system hands
-    to outgoing connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                claim.bind("\0bff-test-port-%d" % port)
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                claim.close()
-                continue
-        _claims.append(claim)
-        return port
 
 
 def _die_with_parent():

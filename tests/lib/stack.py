@@ -22,7 +22,8 @@ import browser
 from edge import Edge
 from idp import CRM, ORDERS, Idp, client
 from postgres import ROOT, Postgres
-from process import Process, free_port
+from port import free_port
+from process import Process
 from service import Service
 from wait import eventually
 

@@ -3,9 +3,9 @@
  *
  * stand_open() makes a broker of a real configuration (apps a, of provider q; f, of provider p,
  * which answers by POST and has UserInfo; see below); the handler under test gets stand_request().
- * What it asks of the database is in stand.pg and answered by stand_rows(); calls of the provider
- * are in stand.provider, with their callback; its answer is in stand.answer. Nothing here opens a
- * socket. The Makefile links each __wrap_NAME below in place of NAME.
+ * What it asks of the database is in fake_pg.h's hands and answered by STAND_ROWS(); calls of the
+ * provider are in stand.provider, with their callback; its answer is in stand.answer. Nothing here
+ * opens a socket. The Makefile links each __wrap_NAME below in place of NAME.
  */
 #ifndef BFF_TEST_LOGIN_STAND_H
 #define BFF_TEST_LOGIN_STAND_H
@@ -15,11 +15,10 @@
 #include "broker/login_park.h"
 #include "broker/provider.h"
 #include "common/log.h"
+#include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 #include "tests/unit/common/config_text.h"
 
-#define STAND_PARAMS 24
-#define STAND_COLUMNS 24
 #define STAND_ISSUER "https://q.example"
 
 static const char stand_config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER
@@ -35,12 +34,6 @@ static const char stand_config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_T
     "app \"a\" { provider = q origins = {\"https://a.example.com\"} idle_timeout = \"1h\" }\n"
     "app \"f\" { provider = p origins = {\"https://f.example.com\"} }\n" CONFIG_TEXT_IDENTITY
     "route \"a\" { app = a path = \"/\" }\nroute \"f\" { app = f path = \"/\" }\n";
-
-/* One row, as pg_rows_*() want it: text, "t" for true, decimal numbers; p == NULL: null. */
-struct pg_rows {
-	struct sv v[STAND_COLUMNS];
-	size_t n;
-};
 
 struct stand_text {
 	char p[4096];
@@ -63,17 +56,6 @@ static struct {
 		provider_id_token_fn claims_fn;
 		void *arg;
 	} provider;
-	struct {
-		enum err refuses;
-		unsigned queries, stmt; /* not of SQL_LOGIN_NOTE */
-		struct stand_text params[STAND_PARAMS];
-		pg_fn fn;
-		void *arg;
-	} pg;
-	struct {
-		unsigned n;
-		struct stand_text outcome, detail, subject;
-	} note;
 	struct {
 		unsigned n; /* answers of any kind */
 		bool failed;
@@ -138,6 +120,14 @@ void __wrap_request_fail_store(struct request **r, enum err e)
 	__wrap_request_fail(r, IPC_ERROR_STORE, request_detail(err_text(e)));
 }
 
+/* Parameters of a note. */
+enum { NOTE_OUTCOME = 2, NOTE_DETAIL, NOTE_SUBJECT };
+
+static inline struct sv stand_noted(size_t i)
+{
+	return fake_param_of(&fake_note, i);
+}
+
 #define assert_failed(want_code, want_detail)                                                      \
 	do {                                                                                       \
 		assert_int_equal(stand.answer.n, 1);                                               \
@@ -148,87 +138,21 @@ void __wrap_request_fail_store(struct request **r, enum err e)
 
 #define assert_noted(want_outcome, want_detail)                                                    \
 	do {                                                                                       \
-		assert_int_equal(stand.note.n, 1);                                                 \
-		assert_sv_equal(stand_sv(&stand.note.outcome), SV(want_outcome));                  \
-		assert_sv_equal(stand_sv(&stand.note.detail), SV(want_detail));                    \
+		assert_int_equal(fake_nnotes, 1);                                                  \
+		assert_sv_equal(stand_noted(NOTE_OUTCOME), SV(want_outcome));                      \
+		assert_sv_equal(stand_noted(NOTE_DETAIL), SV(want_detail));                        \
 	} while (0)
 
 #define assert_waiting() assert_int_equal(stand.answer.n, 0)
 
 /* ---- the database ------------------------------------------------------------------------- */
 
-enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
-			 void *arg, struct pg_call **ret);
-enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
-			 void *arg, struct pg_call **ret)
-{
-	(void)p, (void)ret;
-	if (stmt == SQL_LOGIN_NOTE) {
-		stand.note.n++;
-		stand_keep(&stand.note.outcome, sv_of(params[2].p, params[2].n));
-		stand_keep(&stand.note.detail, sv_of(params[3].p, params[3].n));
-		stand_keep(&stand.note.subject, sv_of(params[4].p, params[4].n));
-		return ERR_OK;
-	}
-	if (stand.pg.refuses != ERR_OK)
-		return stand.pg.refuses;
-	assert_null(stand.pg.fn); /* one at a time */
-	assert_true(broker_statements[stmt].nparams <= STAND_PARAMS);
-	for (unsigned i = 0; i < broker_statements[stmt].nparams; i++)
-		stand_keep(&stand.pg.params[i], sv_of(params[i].p, params[i].n));
-	stand.pg.queries++;
-	stand.pg.stmt = stmt;
-	stand.pg.fn = fn;
-	stand.pg.arg = arg;
-	return ERR_OK;
-}
-
-size_t __wrap_pg_rows_count(const struct pg_rows *r);
-size_t __wrap_pg_rows_count(const struct pg_rows *r)
-{
-	return r->n > 0 ? 1 : 0;
-}
-
-struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
-struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
-{
-	assert_true(row == 0 && col < STAND_COLUMNS);
-	return r->v[col];
-}
-
-int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col);
-int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)
-{
-	uint64_t v = 0;
-	struct sv s = __wrap_pg_rows_sv(r, row, col);
-
-	assert_true(s.n == 0 || sv_u64(s, INT64_MAX, &v) == ERR_OK);
-	return (int64_t)v;
-}
-
-bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col);
-bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col)
-{
-	return sv_eq(__wrap_pg_rows_sv(r, row, col), SV("t"));
-}
-
-/* Answers the query that waits; e != ERR_OK: with that. */
-static inline void stand_rows(enum err e, const struct sv *v, size_t n)
-{
-	struct pg_rows rows = {.n = n};
-	pg_fn fn = stand.pg.fn;
-
-	assert_non_null(fn);
-	assert_true(n <= STAND_COLUMNS);
-	for (size_t i = 0; i < n; i++)
-		rows.v[i] = v[i];
-	stand.pg.fn = NULL;
-	fn(stand.pg.arg, e, e == ERR_OK ? &rows : NULL);
-}
-
+/* The login asks one thing at a time. */
 #define STAND_ROWS(...)                                                                            \
-	stand_rows(ERR_OK, (const struct sv[]){__VA_ARGS__},                                       \
-		   ARRAY_LEN(((const struct sv[]){__VA_ARGS__})))
+	do {                                                                                       \
+		assert_int_equal(fake_nasked, 1);                                                  \
+		FAKE_ROW(__VA_ARGS__);                                                             \
+	} while (0)
 
 /* ---- the provider ------------------------------------------------------------------------- */
 
@@ -332,16 +256,17 @@ static inline struct request *stand_request(void)
 	r->edition = &stand.edition;
 	r->id = 7;
 	(void)snprintf(r->correlation, sizeof r->correlation, "c-1");
-	stand.answer.n = stand.note.n = 0;
+	stand.answer.n = 0;
+	fake_nnotes = 0;
 	return r;
 }
 
 /* Between two requests of one test. */
 static inline void stand_reset(void)
 {
-	assert_null(stand.pg.fn);
-	stand.pg.queries = 0;
-	stand.pg.refuses = stand.provider.refuses = ERR_OK;
+	assert_int_equal(fake_nasked, 0);
+	fake_queries = 0;
+	fake_refuse = stand.provider.refuses = ERR_OK;
 	stand.provider.pushes = stand.provider.codes = stand.provider.id_tokens = 0;
 	stand.provider.userinfos = stand.provider.revocations = 0;
 }
@@ -354,6 +279,7 @@ static inline int stand_open(void **state)
 	(void)state;
 	log_set_level(LOG_ERROR);
 	memset(&stand, 0, sizeof stand);
+	fake_reset();
 	if (config_text_load(stand_config, sizeof stand_config - 1, &stand.config, &e, &path_n) !=
 	    ERR_OK)
 		fail_msg("%s", e.text);

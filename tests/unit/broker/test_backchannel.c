@@ -25,15 +25,18 @@ static struct {
 	struct ipc_message answer;
 } t;
 
-struct provider *edition_provider(const struct edition *ed, struct sv name)
+struct provider *__wrap_edition_provider(const struct edition *ed, struct sv name);
+struct provider *__wrap_edition_provider(const struct edition *ed, struct sv name)
 {
 	(void)ed;
 	assert_sv_equal(name, SV("idp"));
 	return (struct provider *)&t.provider;
 }
 
-enum err provider_logout_token(struct provider *p, struct sv jwt, provider_logout_token_fn fn,
-			       void *arg)
+enum err __wrap_provider_logout_token(struct provider *p, struct sv jwt,
+				      provider_logout_token_fn fn, void *arg);
+enum err __wrap_provider_logout_token(struct provider *p, struct sv jwt,
+				      provider_logout_token_fn fn, void *arg)
 {
 	assert_ptr_equal(p, &t.provider);
 	t.asked.jwt = jwt;
@@ -42,13 +45,15 @@ enum err provider_logout_token(struct provider *p, struct sv jwt, provider_logou
 	return t.asked.refuse;
 }
 
-void revocation_kick(struct revocation *r)
+void __wrap_revocation_kick(struct revocation *r);
+void __wrap_revocation_kick(struct revocation *r)
 {
 	(void)r;
 	t.kicks++;
 }
 
-void peer_send(struct peer *p, struct sv packet)
+void __wrap_peer_send(struct peer *p, struct sv packet);
+void __wrap_peer_send(struct peer *p, struct sv packet)
 {
 	assert_ptr_equal(p, &t.peer);
 	memcpy(t.packet, packet.p, packet.n);
@@ -56,12 +61,14 @@ void peer_send(struct peer *p, struct sv packet)
 	t.answers++;
 }
 
-void broker_drained(struct broker *b)
+void __wrap_broker_drained(struct broker *b);
+void __wrap_broker_drained(struct broker *b)
 {
 	(void)b;
 }
 
-void edition_unref(struct edition **ed)
+void __wrap_edition_unref(struct edition **ed);
+void __wrap_edition_unref(struct edition **ed)
 {
 	if (*ed != NULL)
 		(*ed)->refs--;
@@ -72,9 +79,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof t);
-	fake_nasked = 0;
-	fake_refuse = ERR_OK;
-	fake_nparams[SQL_BACKCHANNEL_LOGOUT] = 8;
+	fake_reset();
 	t.provider =
 	    (struct config_provider){.name = SV("idp"), .issuer = SV("https://idp.example")};
 	t.app = (struct config_app){.name = SV("demo"), .provider = &t.provider};
@@ -120,17 +125,6 @@ static void assert_failed(enum ipc_error code)
 	assert_int_equal(t.peer.nrequests, 0);
 }
 
-static int64_t number(size_t i)
-{
-	struct sv p = fake_param(0, i);
-	int64_t v = 0;
-
-	assert_int_equal(p.n, 8);
-	for (size_t k = 0; k < 8; k++)
-		v = v << 8 | (unsigned char)p.p[k];
-	return v;
-}
-
 static void accepted_is_said_after_the_commit(void **state)
 {
 	struct pg_rows rows = {.n = 1, .v = {{{.number = 3}, {.number = 0}}}};
@@ -146,11 +140,11 @@ static void accepted_is_said_after_the_commit(void **state)
 	assert_sv_equal(fake_param(0, 1), SV("alice"));
 	assert_sv_equal(fake_param(0, 2), SV("s-1"));
 	assert_sv_equal(fake_param(0, 3), SV("j-1"));
-	assert_int_equal(number(4), 0x0102);
-	assert_int_equal(number(5), 0x0304);
-	assert_int_equal(number(6), JWT_SKEW_S * 1000);
+	assert_int_equal(fake_number(0, 4), 0x0102);
+	assert_int_equal(fake_number(0, 5), 0x0304);
+	assert_int_equal(fake_number(0, 6), JWT_SKEW_S * 1000);
 	/* As long as a login that began before may still finish. */
-	assert_true(number(7) >= LOGIN_LIFETIME_MS + 2 * TIMEOUT_IDP_MS);
+	assert_true(fake_number(0, 7) >= LOGIN_LIFETIME_MS + 2 * TIMEOUT_IDP_MS);
 	assert_int_equal(t.answers, 0);
 	fake_answer(ERR_OK, &rows);
 	assert_int_equal(t.answers, 1);

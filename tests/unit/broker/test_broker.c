@@ -1,220 +1,397 @@
-/* The process as a whole, with its own files and sockets; there is neither database nor provider.
- */
 #include "broker/broker.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <limits.h>
 
-#include "broker/peer.h"
-#include "common/ipc_listen.h"
-#include "common/log.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/broker/broker_stand.h"
 
-#define RING "1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+/* ---- bff-broker -t ------------------------------------------------------------------------ */
 
-static struct {
-	char dir[64], conf[96], secret[96], ring[96], password[96], socket[96];
-} t;
-
-static void write_file(const char *path, const char *text)
+static void check_reads_every_secret(void **state)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	assert_true(fd != -1);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
-}
-
-static void write_config(const char *user)
-{
-	char text[4096];
-
-	snprintf(
-	    text, sizeof text,
-	    "database { conninfo = \"host=/nowhere dbname=bff\" broker_password_file = \"%s\" }\n"
-	    "web { cookie_keys = \"/c\" }\n"
-	    "broker { key_ring = \"%s\" socket = \"%s\" peer_user = \"%s\" }\n"
-	    "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
-	    "	trusted_peers = {\"::1/128\"} }\n"
-	    "listen \"verify\" { kind = verify address = \"127.0.0.1:2\" edge = traefik\n"
-	    "	trusted_peers = {\"::1/128\"} }\n"
-	    "provider \"p\" { issuer = \"http://127.0.0.1:1\" insecure_loopback = yes\n"
-	    "	client_id = \"c\" client_secret_file = \"%s\" }\n"
-	    "app \"a\" { provider = p origins = {\"https://a.example.com\"} }\n"
-	    "identity \"default\" { header \"X-User-ID\" { claim = subject } }\n"
-	    "route \"page\" { app = a path = \"/\" }\n",
-	    t.password, t.ring, t.socket, user, t.secret);
-	write_file(t.conf, text);
-}
-
-static int setup(void **state)
-{
-	char uid[16];
-
-	(void)state;
-	log_set_level(LOG_ERROR + 1);
-	snprintf(t.dir, sizeof t.dir, "/tmp/bff-broker-XXXXXX");
-	assert_non_null(mkdtemp(t.dir));
-	snprintf(t.conf, sizeof t.conf, "%s/bff.conf", t.dir);
-	snprintf(t.secret, sizeof t.secret, "%s/secret", t.dir);
-	snprintf(t.ring, sizeof t.ring, "%s/ring", t.dir);
-	snprintf(t.password, sizeof t.password, "%s/password", t.dir);
-	snprintf(t.socket, sizeof t.socket, "%s/socket", t.dir);
-	write_file(t.secret, "secret\n");
-	write_file(t.ring, RING);
-	write_file(t.password, "password\n");
-	snprintf(uid, sizeof uid, "%u", (unsigned)geteuid());
-	write_config(uid);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	(void)unlink(t.conf);
-	(void)unlink(t.secret);
-	(void)unlink(t.ring);
-	(void)unlink(t.password);
-	(void)unlink(t.socket);
-	assert_int_equal(rmdir(t.dir), 0);
-	return 0;
-}
-
-static struct config *load(void)
-{
-	struct config *c = NULL;
+	static const char *const files[] = {"secret", "ring", "password"};
 	struct errmsg e;
 
-	if (config_load(t.conf, &c, &e) != ERR_OK)
-		fail_msg("%s", e.text);
-	return c;
-}
-
-static void everything_is_checked(void **state)
-{
-	const char *const files[] = {t.secret, t.ring, t.password};
-	struct errmsg e = {0};
-	struct config *c = load();
-
 	(void)state;
-	assert_int_equal(broker_check(c, &e), ERR_OK);
+	stand_write("password", "a password", 0600);
+	assert_int_equal(check("", PASSWORD, &e), ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		assert_int_equal(chmod(files[i], 0644), 0);
-		assert_int_equal(broker_check(c, &e), ERR_CONFIG);
-		assert_non_null(strstr(e.text, files[i]));
-		assert_int_equal(chmod(files[i], 0600), 0);
+		assert_int_equal(chmod(stand_file(files[i]), 0640), 0);
+		assert_int_equal(check("", PASSWORD, &e), ERR_CONFIG);
+		assert_non_null(strstr(e.text, stand_file(files[i])));
+		assert_int_equal(chmod(stand_file(files[i]), 0600), 0);
 	}
-	write_file(t.ring, "1 short\n");
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		const char *key = strcmp(files[i], "ring") == 0 ? "1 " RING_KEY_A "\n" : "again";
+
+		stand_write(files[i], "", 0600);
+		assert_int_equal(check("", PASSWORD, &e), ERR_CONFIG);
+		assert_non_null(strstr(e.text, stand_file(files[i])));
+		assert_int_equal(unlink(stand_file(files[i])), 0);
+		assert_int_equal(check("", PASSWORD, &e), ERR_CONFIG);
+		assert_non_null(strstr(e.text, stand_file(files[i])));
+		stand_write(files[i], key, 0600);
+		assert_int_equal(check("", PASSWORD, &e), ERR_OK);
+	}
+	assert_int_equal(unlink(stand_file("password")), 0);
+	assert_int_equal(check("", "", &e), ERR_OK); /* not named, not read */
+}
+
+static void mounts_of_a_container_are_taken_where_that_is_said(void **state)
+{
+	static const char *const files[] = {"secret", "ring", "password"};
+	struct errmsg e;
+
+	(void)state;
+	stand_write("password", "a password", 0444);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		assert_int_equal(chmod(stand_file(files[i]), 0444), 0);
+	assert_int_equal(check("", PASSWORD, &e), ERR_CONFIG);
+	assert_int_equal(check("secret_files = container", PASSWORD, &e), ERR_OK);
+}
+
+static void check_parses_the_ring(void **state)
+{
+	struct errmsg e;
+
+	(void)state;
+	stand_write("ring", "1 " RING_KEY_A "\n1 " RING_KEY_B "\n", 0600);
+	assert_int_equal(check("", "", &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, stand_file("ring")));
+	assert_null(strstr(e.text, RING_KEY_B));
+}
+
+static void peer_user_is_a_number_or_somebody(void **state)
+{
+	struct errmsg e;
+
+	(void)state;
+	assert_int_equal(check_user("0", &e), ERR_OK);
+	assert_int_equal(check_user("4294967294", &e), ERR_OK);
+	assert_int_equal(check_user("root", &e), ERR_OK);
+	assert_int_equal(check_user("4294967295", &e), ERR_CONFIG); /* (uid_t)-1 is nobody */
+	assert_non_null(strstr(e.text, "broker.peer_user: no user of the name 4294967295"));
+	assert_int_equal(check_user("no-such-user", &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, stand.path));
+	assert_non_null(strstr(e.text, "no-such-user"));
+}
+
+/* $CREDENTIALS_DIRECTORY may be of any length. */
+static void paths_that_are_too_long_are_refused(void **state)
+{
+	static char dir[PATH_MAX + 1];
+	struct config *c = stand_load();
+	struct errmsg e = {0};
+
+	(void)state;
+	memset(dir, 'd', sizeof dir - 1);
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+	c->database.broker_password_file = SV("credential:password");
 	assert_int_equal(broker_check(c, &e), ERR_CONFIG);
-	write_file(t.ring, RING);
-	config_free(&c);
-	write_config("nobody-of-that-name");
-	c = load();
+	assert_non_null(strstr(e.text, "database.broker_password_file: path too long"));
+	c->broker.key_ring = SV("credential:ring");
 	assert_int_equal(broker_check(c, &e), ERR_CONFIG);
-	assert_non_null(strstr(e.text, "nobody-of-that-name"));
+	assert_non_null(strstr(e.text, "broker.key_ring: path too long"));
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
 	config_free(&c);
 }
 
-/* NULL, and the reason in *e. */
-static struct broker *start(const int *fds, size_t nfds, struct errmsg *e)
+/* ---- the start ---------------------------------------------------------------------------- */
+
+static void the_database_is_opened_as_the_brokers_role(void **state)
 {
-	struct config *c = load();
+	(void)state;
+	stand_config("", "secret_files = container", PASSWORD);
+	start();
+	assert_string_equal(t.pg.user, "bff_broker");
+	assert_ptr_equal(t.pg.statements, broker_statements);
+	assert_int_equal(t.pg.nstatements, SQL_COUNT);
+	assert_string_equal(t.password_file, stand_file("password"));
+	assert_int_equal(t.pg.password_file_mode, SECRET_FILE_CONTAINER);
+	assert_non_null(t.pg.channel); /* and what is said there is heard */
+	assert_non_null(t.pg.listener.notified);
+	t.on_ready(t.on_ready_arg, false);
+	assert_int_equal(t.kicks, 0);
+	t.on_ready(t.on_ready_arg, true);
+	assert_int_equal(t.kicks, 1); /* asks which key seals */
+}
+
+static void what_cannot_be_used_keeps_it_from_starting(void **state)
+{
+	struct errmsg e = {0};
+
+	(void)state;
+	t.pg_refuses = true;
+	assert_int_equal(make(NULL, 0, &e), ERR_CONFIG);
+	assert_string_equal(e.text, "no such conninfo");
+	t.pg_refuses = false;
+	t.no_base = true;
+	assert_int_equal(make(NULL, 0, &e), ERR_NOMEM);
+	t.no_base = false;
+	stand_write("ring", "no ring", 0600);
+	assert_int_equal(make(NULL, 0, &e), ERR_CONFIG);
+	stand_write("ring", "1 " RING_KEY_A "\n", 0600);
+	assert_int_equal(unlink(stand_file("secret")), 0);
+	assert_int_equal(make(NULL, 0, &e), ERR_CONFIG);
+	assert_null(t.broker);
+	assert_int_equal(stand.alive, 0);
+}
+
+static void two_brokers_have_two_names(void **state)
+{
+	unsigned char owner[BROKER_OWNER_LEN];
+
+	(void)state;
+	start();
+	memcpy(owner, t.broker->owner, sizeof owner);
+	broker_free(&t.broker);
+	assert_null(t.broker);
+	start();
+	assert_memory_not_equal(t.broker->owner, owner, sizeof owner);
+}
+
+/* ---- listeners ---------------------------------------------------------------------------- */
+
+static void what_is_handed_in_must_listen_for_packets(void **state)
+{
+	struct errmsg e = {0};
+	int fds[3], pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	fds[0] = listener(SOCK_STREAM, true);
+	fds[1] = listener(SOCK_SEQPACKET, false);
+	fds[2] = pipe_fds[0];
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		int two[2] = {listener(SOCK_SEQPACKET, true), fds[i]};
+
+		e = (struct errmsg){0};
+		assert_int_equal(make(two, 2, &e), ERR_CONFIG);
+		assert_non_null(strstr(e.text, "expected a listening SOCK_SEQPACKET socket"));
+		assert_int_equal(fcntl(two[0], F_GETFD), -1); /* closed, both */
+		assert_int_equal(fcntl(two[1], F_GETFD), -1);
+	}
+	(void)close(pipe_fds[1]);
+}
+
+static void listeners_have_a_limit(void **state)
+{
+	struct errmsg e = {0};
+	int fds[BROKER_LISTENERS_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = listener(SOCK_SEQPACKET, true);
+	assert_int_equal(make(fds, ARRAY_LEN(fds), &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "too many listeners"));
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		assert_int_equal(fcntl(fds[i], F_GETFD), -1);
+}
+
+static void what_is_handed_in_is_listened_on_and_no_path_is_bound(void **state)
+{
+	struct errmsg e = {0};
+	int fds[2] = {listener(SOCK_SEQPACKET, true), listener(SOCK_SEQPACKET, true)};
+	int clients[2];
+
+	(void)state;
+	assert_int_equal(make(fds, 2, &e), ERR_OK);
+	assert_int_equal(access(stand_file("socket"), F_OK), -1);
+	for (size_t i = 0; i < 2; i++)
+		clients[i] = connect_fd(fds[i]);
+	loop_turn(t.broker->base);
+	assert_int_equal(t.broker->npeers, 2);
+	assert_int_equal(t.broker->peer_uid, geteuid());
+	for (size_t i = 0; i < 2; i++)
+		(void)close(clients[i]);
+}
+
+static void a_turn_accepts_so_many_and_the_next_one_the_rest(void **state)
+{
+	int clients[70];
+
+	(void)state;
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+		clients[i] = connect_path();
+	loop_turn(t.broker->base);
+	assert_int_equal(t.broker->npeers, 64);
+	loop_turn(t.broker->base);
+	assert_int_equal(t.broker->npeers, ARRAY_LEN(clients));
+	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+		(void)close(clients[i]);
+}
+
+/* ---- the drain ---------------------------------------------------------------------------- */
+
+static void with_nothing_under_way_it_ends_at_once(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		int client;
+
+		start();
+		client = connect_path();
+		loop_turn(t.broker->base);
+		assert_int_equal(raise(signals[i]), 0);
+		broker_run(t.broker);
+		assert_true(t.broker->draining);
+		assert_true(is_closed(client));
+		assert_int_equal(t.broker->npeers + t.broker->nlisteners, 0);
+		assert_logged("draining");
+		(void)close(client);
+		client = -1;
+		assert_int_not_equal(ipc_connect(stand_file("socket"), &client), ERR_OK);
+		broker_free(&t.broker);
+	}
+}
+
+static void idle_peers_are_closed_and_a_busy_one_gets_its_answer(void **state)
+{
+	struct request *r;
+	int idle, busy;
+
+	(void)state;
+	start();
+	idle = connect_path();
+	loop_turn(t.broker->base);
+	busy = connect_path();
+	loop_turn(t.broker->base);
+	r = request_new();
+	signal_and_turn(SIGTERM);
+	assert_true(is_closed(idle));
+	assert_false(is_closed(busy));
+	assert_false(over());
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	assert_false(is_closed(busy)); /* not from within: who answered still has its objects */
+	loop_turn(t.broker->base);
+	assert_true(over());
+	assert_true(recv(busy, &(char[IPC_FRAME_MAX]){0}, IPC_FRAME_MAX, 0) > 0);
+	assert_true(is_closed(busy));
+	(void)close(idle);
+	(void)close(busy);
+}
+
+static void a_refresh_in_flight_is_waited_for(void **state)
+{
+	(void)state;
+	start();
+	t.grants = 1;
+	signal_and_turn(SIGTERM);
+	assert_false(over());
+	broker_drained(t.broker);
+	loop_turn(t.broker->base);
+	assert_false(over());
+	t.grants = 0;
+	broker_drained(t.broker);
+	assert_false(over()); /* deferred */
+	loop_turn(t.broker->base);
+	assert_true(over());
+}
+
+static void time_is_over_some_time(void **state)
+{
+	unsigned timers;
+
+	(void)state;
+	start();
+	t.grants = 1;
+	signal_and_turn(SIGTERM);
+	assert_int_equal(loop_asked_of(t.broker->drain_timer), BROKER_DRAIN_MS);
+	timers = loop_state.n;
+	signal_and_turn(SIGTERM); /* a second one does not begin anew */
+	signal_and_turn(SIGINT);
+	assert_int_equal(loop_state.n, timers);
+	assert_false(over());
+	loop_fire_event(t.broker->base, t.broker->drain_timer);
+	assert_true(over());
+	assert_logged("drain_over");
+}
+
+static void without_memory_for_the_timer_it_does_not_wait(void **state)
+{
+	(void)state;
+	start();
+	t.grants = 1;
+	loop_state.fails = 1;
+	assert_int_equal(raise(SIGTERM), 0);
+	loop_turn(t.broker->base);
+	assert_int_equal(loop_state.fails, 0);
+	assert_true(over());
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void the_end_is_in_order(void **state)
+{
+	int client;
+
+	(void)state;
+	start();
+	client = connect_path();
+	loop_turn(t.broker->base);
+	t.pending = request_new();
+	broker_free(&t.broker);
+	assert_null(t.broker);
+	assert_true(t.pg_closed && t.pg_stopping);
+	assert_null(t.pending);		       /* and its edition was still there */
+	assert_int_equal(t.alive_at_close, 0); /* providers first: their last callbacks query */
+	assert_int_equal(t.kicks, 0);	       /* nothing is begun any more */
+	assert_true(is_closed(client));
+	(void)close(client);
+	broker_free(&t.broker); /* NULL */
+}
+
+static enum err attempt(void *arg)
+{
+	unsigned at = torture_state.at;
 	struct broker *b = NULL;
+	struct errmsg e = {0};
+	struct config *c;
+	enum err rc;
 
-	if (broker_new(t.conf, &c, fds, nfds, &b, e) != ERR_OK)
-		assert_null(b);
+	(void)arg;
+	torture_state.at = 0;
+	c = stand_load();
+	torture_state.at = at;
+	rc = broker_new(stand.path, &c, NULL, 0, &b, &e);
+	assert_true((b != NULL) == (rc == ERR_OK));
+	assert_true(rc == ERR_OK || e.text[0] != '\0');
+	torture_state.at = 0;
 	config_free(&c);
-	return b;
-}
-
-static void what_is_handed_in_must_listen(void **state)
-{
-	struct errmsg e = {0};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	(void)state;
-	assert_null(start(&fd, 1, &e));
-	assert_non_null(strstr(e.text, "listening SOCK_SEQPACKET"));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_null(start(&fd, 1, &e));
-	assert_int_equal(fcntl(fd, F_GETFD), -1); /* taken */
-	assert_int_equal(unlink(t.ring), 0);
-	assert_null(start(NULL, 0, &e));
-	assert_non_null(strstr(e.text, t.ring));
-}
-
-static void it_starts_without_anybody_and_drains_at_a_signal(void **state)
-{
-	struct errmsg e = {0};
-	struct broker *b = start(NULL, 0, &e);
-	int worker = -1, late = -1;
-	char byte;
-
-	(void)state;
-	if (b == NULL)
-		fail_msg("%s", e.text);
-	assert_int_equal(ipc_connect(t.socket, &worker), ERR_OK);
-	(void)event_base_loop(b->base, EVLOOP_NONBLOCK);
-	assert_int_equal(b->npeers, 1);
-	assert_int_equal(recv(worker, &byte, 1, MSG_DONTWAIT), -1);
-	assert_int_equal(raise(SIGTERM), 0);
-	broker_run(b);
-	assert_true(b->draining);
-	assert_int_equal(b->npeers, 0);
-	assert_int_equal(recv(worker, &byte, 1, MSG_DONTWAIT), 0);
-	assert_int_equal(ipc_connect(t.socket, &late), ERR_UNAVAILABLE);
 	broker_free(&b);
-	assert_null(b);
-	(void)close(worker);
+	return rc;
 }
 
-static void what_is_under_way_is_waited_for(void **state)
+static void without_memory_there_is_none_and_it_says_so(void **state)
 {
-	struct errmsg e = {0};
-	struct broker *b = start(NULL, 0, &e);
-	const struct timeval soon = {.tv_usec = 20000};
-	int worker = -1;
-
 	(void)state;
-	assert_non_null(b);
-	assert_int_equal(ipc_connect(t.socket, &worker), ERR_OK);
-	(void)event_base_loop(b->base, EVLOOP_NONBLOCK);
-	b->peers->nrequests = 1; /* as if something of it were under way */
-	assert_int_equal(raise(SIGTERM), 0);
-	(void)event_base_loopexit(b->base, &soon);
-	broker_run(b);
-	assert_true(b->draining);
-	assert_int_equal(b->npeers, 1);
-	b->peers->nrequests = 0;
-	broker_drained(b);
-	broker_run(b); /* returns now */
-	assert_int_equal(b->npeers, 0);
-	broker_free(&b);
-	(void)close(worker);
-}
-
-static void randomness_is_random(void **state)
-{
-	unsigned char a[32] = {0}, b[32] = {0};
-
-	(void)state;
-	broker_random(a, sizeof a);
-	broker_random(b, sizeof b);
-	assert_memory_not_equal(a, b, sizeof a);
+	assert_true(torture(attempt, NULL) >= 20);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	    CASE(everything_is_checked),
-	    CASE(what_is_handed_in_must_listen),
-	    CASE(it_starts_without_anybody_and_drains_at_a_signal),
-	    CASE(what_is_under_way_is_waited_for),
-	    cmocka_unit_test(randomness_is_random),
+	    WITH(check_reads_every_secret),
+	    WITH(mounts_of_a_container_are_taken_where_that_is_said),
+	    WITH(check_parses_the_ring),
+	    WITH(peer_user_is_a_number_or_somebody),
+	    WITH(paths_that_are_too_long_are_refused),
+	    WITH(the_database_is_opened_as_the_brokers_role),
+	    WITH(what_cannot_be_used_keeps_it_from_starting),
+	    WITH(two_brokers_have_two_names),
+	    WITH(what_is_handed_in_must_listen_for_packets),
+	    WITH(listeners_have_a_limit),
+	    WITH(what_is_handed_in_is_listened_on_and_no_path_is_bound),
+	    WITH(a_turn_accepts_so_many_and_the_next_one_the_rest),
+	    WITH(with_nothing_under_way_it_ends_at_once),
+	    WITH(idle_peers_are_closed_and_a_busy_one_gets_its_answer),
+	    WITH(a_refresh_in_flight_is_waited_for),
+	    WITH(time_is_over_some_time),
+	    WITH(without_memory_for_the_timer_it_does_not_wait),
+	    WITH(the_end_is_in_order),
+	    WITH(without_memory_there_is_none_and_it_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,22 +4,79 @@
 #include "common/log.h"
 #include "tests/unit/unit.h"
 
-/* The handlers, the peer and memory are played here: who was called, with a request or without. */
+/* The handlers, the peer and its log are played here. */
 static struct {
-	char called[32];
-	bool from_memory; /* what memory says */
-	bool full;	  /* peer_request() has answered already */
-	struct request request;
+	struct peer peer;
+	char called[64]; /* the handler, or nothing */
+	unsigned calls, requests, dropped;
+	uint32_t id;
+	char correlation[IPC_NAME_MAX + 1];
+	enum err takes; /* what peer_request() and peer_hello() say */
+	bool remembers; /* token_memory_answer() */
+	struct request *request;
+	char why[64];
 } t;
+
+#define CORRELATION "c-1"
+
+void __wrap_log_write_peer(enum log_level level, const char *event, const struct log_field *f,
+			   size_t n);
+void __wrap_log_write_peer(enum log_level level, const char *event, const struct log_field *f,
+			   size_t n)
+{
+	assert_int_equal(level, LOG_WARN);
+	assert_string_equal(event, "peer_dropped");
+	(void)snprintf(t.why, sizeof t.why, SV_FMT, SV_ARG(f[n - 1].s));
+	t.dropped++;
+}
+
+static void called(const char *what)
+{
+	(void)snprintf(t.called, sizeof t.called, "%s", what);
+	t.calls++;
+}
+
+enum err __wrap_peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m);
+enum err __wrap_peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
+{
+	assert_ptr_equal(p, &t.peer);
+	assert_int_equal(m->fingerprint, 99);
+	t.id = id;
+	called("hello");
+	return t.takes;
+}
+
+enum err __wrap_peer_request(struct peer *p, const struct ipc_message *m, struct sv correlation,
+			     struct request **ret);
+enum err __wrap_peer_request(struct peer *p, const struct ipc_message *m, struct sv correlation,
+			     struct request **ret)
+{
+	assert_ptr_equal(p, &t.peer);
+	t.requests++;
+	t.id = m->id;
+	(void)snprintf(t.correlation, sizeof t.correlation, SV_FMT, SV_ARG(correlation));
+	if (t.takes == ERR_OK)
+		*ret = t.request;
+	return t.takes;
+}
+
+bool __wrap_token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get *m);
+bool __wrap_token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get *m)
+{
+	assert_ptr_equal(p, &t.peer);
+	assert_sv_equal(m->correlation, SV(CORRELATION));
+	t.id = id;
+	return t.remembers;
+}
 
 #define HANDLER(name)                                                                              \
 	void __wrap_##name(struct request **r, const struct ipc_##name *m);                        \
 	void __wrap_##name(struct request **r, const struct ipc_##name *m)                         \
 	{                                                                                          \
-		(void)m;                                                                           \
-		assert_ptr_equal(*r, &t.request);                                                  \
-		assert_string_equal(t.called, "");                                                 \
-		snprintf(t.called, sizeof t.called, #name);                                        \
+		assert_ptr_equal(*r, t.request);                                                   \
+		assert_sv_equal(m->correlation, SV(CORRELATION));                                  \
+		*r = NULL;                                                                         \
+		called(#name);                                                                     \
 	}
 HANDLER(login_begin)
 HANDLER(login_finish)
@@ -28,135 +85,234 @@ HANDLER(token_get)
 HANDLER(logout)
 HANDLER(backchannel)
 
-enum err __wrap_peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m);
-enum err __wrap_peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
-{
-	(void)p, (void)m;
-	assert_int_equal(id, 5);
-	snprintf(t.called, sizeof t.called, "hello");
-	return ERR_OK;
-}
-
-enum err __wrap_peer_request(struct peer *p, const struct ipc_message *m, struct sv correlation,
-			     struct request **ret);
-enum err __wrap_peer_request(struct peer *p, const struct ipc_message *m, struct sv correlation,
-			     struct request **ret)
-{
-	(void)p, (void)m, (void)correlation;
-	if (t.full)
-		return ERR_LIMIT;
-	*ret = &t.request;
-	return ERR_OK;
-}
-
-bool __wrap_token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get *m);
-bool __wrap_token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get *m)
-{
-	(void)p, (void)m;
-	assert_int_equal(id, 5);
-	return t.from_memory;
-}
-
-#define IPC_MESSAGE(name, NAME, number, direction, phase)                                          \
-	static enum err ipc_encode_empty_##name(struct buf *b)                                     \
-	{                                                                                          \
-		return ipc_encode_##name(b, 5, &(struct ipc_##name){0});                           \
-	}
-#include "common/ipc.def"
-#undef IPC_MESSAGE
-
-#define DIRECTION_TO_BROKER true
-#define DIRECTION_TO_WORKER false
-static const struct {
+/* One packet of each message of the protocol, whole and within its limits. */
+struct sample {
 	const char *name;
-	enum err (*encode)(struct buf *b);
-	bool to_broker;
+	enum ipc_number number;
+	enum ipc_direction direction;
 	enum ipc_phase phase;
-} messages[] = {
-#define IPC_MESSAGE(name, NAME, number, direction, phase)                                          \
-	{#name, ipc_encode_empty_##name, DIRECTION_##direction, IPC_##phase},
-#include "common/ipc.def"
-#undef IPC_MESSAGE
+	struct buf packet;
 };
 
-static enum err dispatch(size_t i, enum ipc_phase phase)
-{
-	struct peer p = {.phase = phase};
-	struct buf b;
-	enum err e;
+enum {
+#define IPC_MESSAGE(name, NAME, number, direction, phase) SAMPLE_##NAME,
+#include "common/ipc.def"
+#undef IPC_MESSAGE
+	SAMPLES
+};
+static struct sample samples[SAMPLES];
 
-	buf_init(&b, IPC_FRAME_MAX);
-	assert_int_equal(messages[i].encode(&b), ERR_OK);
-	t.called[0] = '\0';
-	e = dispatch_packet(&p, buf_sv(&b));
-	buf_done(&b);
-	return e;
+/* The members that the players above look at, where a message has them. */
+static void fill(struct ipc_message *m, enum ipc_number number)
+{
+	memset(m, 0, sizeof *m);
+	switch (number) {
+	case IPC_HELLO:
+		m->u.hello.fingerprint = 99;
+		break;
+	case IPC_LOGIN_BEGIN:
+		m->u.login_begin.correlation = SV(CORRELATION);
+		break;
+	case IPC_LOGIN_FINISH:
+		m->u.login_finish.correlation = SV(CORRELATION);
+		break;
+	case IPC_LOGIN_PARK:
+		m->u.login_park.correlation = SV(CORRELATION);
+		break;
+	case IPC_TOKEN_GET:
+		m->u.token_get.correlation = SV(CORRELATION);
+		break;
+	case IPC_LOGOUT:
+		m->u.logout.correlation = SV(CORRELATION);
+		break;
+	case IPC_BACKCHANNEL:
+		m->u.backchannel.correlation = SV(CORRELATION);
+		break;
+	case IPC_WELCOME:
+	case IPC_FAILURE:
+	case IPC_LOGIN_BEGUN:
+	case IPC_LOGIN_FINISHED:
+	case IPC_LOGIN_PARKED:
+	case IPC_TOKEN:
+	case IPC_LOGGED_OUT:
+	case IPC_BACKCHANNEL_DONE:
+		break;
+	}
 }
 
-/* Every message of the protocol, in either phase: those of this side in theirs, no other. */
-static void each_message_in_its_phase_alone(void **state)
+static int make_samples(void **state)
+{
+	struct ipc_message m;
+
+	(void)state;
+#define IPC_MESSAGE(name_, NAME, number_, direction_, phase_)                                      \
+	samples[SAMPLE_##NAME] = (struct sample){.name = #name_,                                   \
+						 .number = (number_),                              \
+						 .direction = IPC_##direction_,                    \
+						 .phase = IPC_##phase_};                           \
+	buf_init(&samples[SAMPLE_##NAME].packet, IPC_FRAME_MAX);                                   \
+	fill(&m, (number_));                                                                       \
+	assert_int_equal(ipc_encode_##name_(&samples[SAMPLE_##NAME].packet, 7, &m.u.name_), ERR_OK);
+#include "common/ipc.def"
+#undef IPC_MESSAGE
+	return 0;
+}
+
+static int free_samples(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		for (int phase = IPC_PHASE_HELLO; phase <= IPC_PHASE_OPEN; phase++) {
-			bool want =
-			    messages[i].to_broker && messages[i].phase == (enum ipc_phase)phase;
+	for (size_t i = 0; i < SAMPLES; i++)
+		buf_done(&samples[i].packet);
+	return 0;
+}
 
-			assert_int_equal(dispatch(i, (enum ipc_phase)phase),
-					 want ? ERR_OK : ERR_PROTOCOL);
-			assert_string_equal(t.called, want ? messages[i].name : "");
+static int set_up(void **state)
+{
+	static struct request request;
+
+	(void)state;
+	memset(&t, 0, sizeof t);
+	t.request = &request;
+	return 0;
+}
+
+static enum err dispatch(enum ipc_phase phase, struct sv packet)
+{
+	t.peer.phase = phase;
+	t.calls = t.requests = t.dropped = t.id = 0;
+	t.called[0] = t.why[0] = t.correlation[0] = '\0';
+	return dispatch_packet(&t.peer, packet);
+}
+
+static void assert_refused(const char *what, enum err got)
+{
+	if (got != ERR_PROTOCOL || t.calls != 0 || t.requests != 0 || t.dropped != 1)
+		fail_msg("%s: %s, %u calls, %u requests, %u lines", what, err_text(got), t.calls,
+			 t.requests, t.dropped);
+}
+
+static void each_message_has_its_side_its_phase_and_its_handler(void **state)
+{
+	static const enum ipc_phase phases[] = {IPC_PHASE_HELLO, IPC_PHASE_OPEN};
+
+	(void)state;
+	for (size_t i = 0; i < SAMPLES; i++)
+		for (size_t k = 0; k < ARRAY_LEN(phases); k++) {
+			enum err got = dispatch(phases[k], buf_sv(&samples[i].packet));
+
+			if (samples[i].direction != IPC_TO_BROKER ||
+			    samples[i].phase != phases[k]) {
+				assert_refused(samples[i].name, got);
+				assert_string_equal(t.why,
+						    "not a message of this side or this phase");
+				continue;
+			}
+			assert_int_equal(got, ERR_OK);
+			assert_int_equal(t.calls, 1);
+			assert_string_equal(t.called, samples[i].name);
+			assert_int_equal(t.dropped, 0);
+			assert_int_equal(t.id, 7);
+			if (phases[k] == IPC_PHASE_HELLO)
+				continue;
+			assert_int_equal(t.requests, 1);
+			assert_string_equal(t.correlation, CORRELATION);
 		}
-	}
 }
 
-static void what_does_not_decode(void **state)
+static void unknown_numbers_are_refused(void **state)
 {
-	struct peer p = {.phase = IPC_PHASE_OPEN};
+	const struct buf *token_get = &samples[SAMPLE_TOKEN_GET].packet;
+	char packet[IPC_FRAME_MAX];
 
 	(void)state;
-	t.called[0] = '\0';
-	assert_int_equal(dispatch_packet(&p, SV("")), ERR_PROTOCOL);
-	assert_int_equal(dispatch_packet(&p, SV("\xff\xff\0\0\1\0\0\0")), ERR_PROTOCOL);
-	assert_string_equal(t.called, "");
-}
+	memcpy(packet, token_get->p, token_get->n);
+	for (unsigned number = 0; number <= UINT16_MAX; number++) {
+		bool known = false;
 
-static void memory_comes_before_a_request(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		if (strcmp(messages[i].name, "token_get") != 0)
+		for (size_t i = 0; i < SAMPLES; i++)
+			known = known || (unsigned)samples[i].number == number;
+		if (known)
 			continue;
-		t.from_memory = true;
-		assert_int_equal(dispatch(i, IPC_PHASE_OPEN), ERR_OK);
-		assert_string_equal(t.called, "");
-		t.from_memory = false;
-		assert_int_equal(dispatch(i, IPC_PHASE_OPEN), ERR_OK);
-		assert_string_equal(t.called, "token_get");
+		packet[0] = (char)(number & 0xff);
+		packet[1] = (char)(number >> 8);
+		assert_refused("unknown", dispatch(IPC_PHASE_OPEN, sv_of(packet, token_get->n)));
+	}
+	assert_string_equal(t.why, "packet does not decode");
+}
+
+static void what_is_too_short_or_too_long_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		const struct buf *b = &samples[i].packet;
+		char packet[IPC_FRAME_MAX] = {0};
+
+		memcpy(packet, b->p, b->n);
+		for (size_t n = 0; n < b->n; n++)
+			assert_refused(samples[i].name,
+				       dispatch(samples[i].phase, sv_of(packet, n)));
+		assert_refused(samples[i].name,
+			       dispatch(samples[i].phase, sv_of(packet, b->n + 1)));
+		packet[2] = 1; /* reserved */
+		assert_refused(samples[i].name, dispatch(samples[i].phase, sv_of(packet, b->n)));
+		assert_string_equal(t.why, "packet does not decode");
 	}
 }
 
-static void one_that_was_answered_already_keeps_the_peer(void **state)
+static void a_request_that_is_not_taken_reaches_no_handler_and_drops_nobody(void **state)
+{
+	static const enum err codes[] = {ERR_LIMIT, ERR_UNAVAILABLE, ERR_CONFIG, ERR_NOMEM};
+
+	(void)state;
+	for (size_t i = 0; i < SAMPLES; i++)
+		for (size_t k = 0; k < ARRAY_LEN(codes); k++) {
+			if (samples[i].direction != IPC_TO_BROKER ||
+			    samples[i].phase != IPC_PHASE_OPEN)
+				continue;
+			t.takes = codes[k];
+			assert_int_equal(dispatch(IPC_PHASE_OPEN, buf_sv(&samples[i].packet)),
+					 ERR_OK);
+			assert_int_equal(t.requests, 1);
+			assert_int_equal(t.calls + t.dropped, 0);
+		}
+}
+
+static void a_hello_that_is_refused_drops_the_peer(void **state)
 {
 	(void)state;
-	t.full = true;
-	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		if (!messages[i].to_broker || messages[i].phase != IPC_PHASE_OPEN)
-			continue;
-		assert_int_equal(dispatch(i, IPC_PHASE_OPEN), ERR_OK);
-		assert_string_equal(t.called, "");
-	}
-	t.full = false;
+	t.takes = ERR_PROTOCOL;
+	assert_int_equal(dispatch(IPC_PHASE_HELLO, buf_sv(&samples[SAMPLE_HELLO].packet)),
+			 ERR_PROTOCOL);
+	assert_string_equal(t.called, "hello");
 }
+
+static void a_token_from_memory_makes_no_request(void **state)
+{
+	(void)state;
+	t.remembers = true;
+	assert_int_equal(dispatch(IPC_PHASE_OPEN, buf_sv(&samples[SAMPLE_TOKEN_GET].packet)),
+			 ERR_OK);
+	assert_int_equal(t.id, 7);
+	assert_int_equal(t.requests + t.calls, 0);
+	assert_int_equal(dispatch(IPC_PHASE_OPEN, buf_sv(&samples[SAMPLE_LOGOUT].packet)), ERR_OK);
+	assert_string_equal(t.called, "logout");
+	/* Not even of memory before the hello. */
+	assert_refused("token_get",
+		       dispatch(IPC_PHASE_HELLO, buf_sv(&samples[SAMPLE_TOKEN_GET].packet)));
+}
+
+#define WITH(fn) cmocka_unit_test_setup(fn, set_up)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(each_message_in_its_phase_alone),
-	    cmocka_unit_test(what_does_not_decode),
-	    cmocka_unit_test(memory_comes_before_a_request),
-	    cmocka_unit_test(one_that_was_answered_already_keeps_the_peer),
+	    WITH(each_message_has_its_side_its_phase_and_its_handler),
+	    WITH(unknown_numbers_are_refused),
+	    WITH(what_is_too_short_or_too_long_is_refused),
+	    WITH(a_request_that_is_not_taken_reaches_no_handler_and_drops_nobody),
+	    WITH(a_hello_that_is_refused_drops_the_peer),
+	    WITH(a_token_from_memory_makes_no_request),
 	};
 
-	log_set_level(LOG_ERROR + 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_samples, free_samples);
 }

@@ -1,256 +1,394 @@
 #include "broker/edition.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/broker/certificates.h"
+#include "tests/unit/broker/edition_stand.h"
+#include "tests/unit/torture.h"
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "tests/unit/unit.h"
-
-/* Real files; the providers are played: each is a number. */
-static struct {
-	char dir[64], path[96], secret[96];
-	struct editions e;
-	unsigned made, freed;
-	enum err refuses;
-} t;
-
-struct provider {
-	unsigned number;
-};
-
-enum err __wrap_provider_new(struct event_base *base, struct http_client *http,
-			     const struct config_provider *config,
-			     struct client_credential **credential, struct provider **ret);
-enum err __wrap_provider_new(struct event_base *base, struct http_client *http,
-			     const struct config_provider *config,
-			     struct client_credential **credential, struct provider **ret)
+static void an_unchanged_provider_is_shared(void **state)
 {
-	struct provider *p = calloc(1, sizeof *p);
+	struct edition *first = stand_add(), *second;
 
-	(void)base, (void)http, (void)config, (void)credential;
-	assert_non_null(p);
-	if (t.refuses != ERR_OK) {
-		free(p);
-		return t.refuses;
+	(void)state;
+	assert_int_equal(stand.made, 1);
+	assert_null(first->lenders[0]);
+	stand_write("secret2", "for q", 0600);
+	assert_int_equal(unlink(stand_file("secret")), 0); /* not read again */
+	stand_config("", "",
+		     "provider \"q\" { issuer = \"https://q.example\" client_id = \"c\"\n"
+		     "	client_secret_file = \"DIR/secret2\" }\n");
+	second = stand_add();
+	assert_int_equal(stand.made, 2); /* q alone */
+	assert_ptr_equal(edition_provider(second, SV("p")), edition_provider(first, SV("p")));
+	assert_non_null(edition_provider(second, SV("q")));
+	assert_null(edition_provider(first, SV("q")));
+	assert_int_equal(first->refs, 1);
+	assert_ptr_equal(second->lenders[0], first);
+	assert_null(second->lenders[1]);
+}
+
+static void it_is_borrowed_from_whom_that_has_it(void **state)
+{
+	struct edition *first = stand_add(), *second, *third;
+
+	(void)state;
+	stand_config_number(1);
+	second = stand_add();
+	stand_config_number(2);
+	third = stand_add();
+	assert_ptr_equal(third->lenders[0], first);
+	assert_int_equal(first->refs, 2);
+	assert_int_equal(second->refs, 0);
+	assert_int_equal(stand.made, 1);
+}
+
+static void write_pem(const char *name, bool private)
+{
+	EVP_PKEY *key = signer_key(ALG_ES256);
+	X509 *x = certificate_new("an authority", key, NULL, NULL);
+	struct buf pem;
+
+	buf_init(&pem, 65536);
+	if (private)
+		put_key(&pem, key, NULL);
+	else
+		put_certificate(&pem, x);
+	buf_add_char(&pem, '\0');
+	stand_write(name, pem.p, 0600);
+	buf_done(&pem);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+/* Each option of the section makes it another provider; its place does not. */
+static void a_changed_option_makes_another(void **state)
+{
+	static const char *const options[] = {
+	    "preset = auth0",
+	    "client_auth = client_secret_post",
+	    "signing_alg = ES256",
+	    "scopes = {openid, email}",
+	    "subject_claim = oid",
+	    "claims_from = {id_token, userinfo}",
+	    "keep_claims = {name}",
+	    "response_mode = form_post",
+	    "grace = \"3s\"",
+	    "insecure_loopback = yes",
+	    "ca_file = \"DIR/key.pem\"",
+	};
+
+	(void)state;
+	write_pem("key.pem", false);
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		unsigned made;
+
+		stand_config("", "", "");
+		(void)stand_add();
+		made = stand.made;
+		stand_config(options[i], "", ""); /* this alone */
+		if (stand_add()->lenders[0] != NULL || stand.made != made + 1)
+			fail_msg("shared all the same: %s", options[i]);
+		stand_config(options[i], "", STAND_Q);
+		(void)stand_add();
+		assert_int_equal(stand.made, made + 2);
 	}
-	p->number = ++t.made;
-	*ret = p;
-	return ERR_OK;
 }
 
-void __wrap_provider_free(struct provider **p);
-void __wrap_provider_free(struct provider **p)
+#define SECRET(file) "client_secret_file = \"DIR/" file "\""
+#define KEY(file)                                                                                  \
+	"client_auth = private_key_jwt signing_alg = ES256 client_key_file = \"DIR/" file "\""
+
+/* The rest of the section: what the stand's text has once already. */
+static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 {
-	if (*p == NULL)
-		return;
-	t.freed++;
-	free(*p);
-	*p = NULL;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	assert_true(fd != -1);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
-}
-
-/* What differs from edition to edition is the issuer of p, and how long sessions last. */
-static void write_config(const char *issuer, unsigned hours)
-{
-	char text[4096];
-
-	snprintf(text, sizeof text,
-		 "database { conninfo = \"dbname=bff\" }\nweb { cookie_keys = \"/c\" }\n"
-		 "broker { key_ring = \"/r\" }\n"
-		 "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
-		 "	trusted_peers = {\"::1/128\"} }\n"
-		 "listen \"verify\" { kind = verify address = \"127.0.0.1:2\" edge = traefik\n"
-		 "	trusted_peers = {\"::1/128\"} }\n"
-		 "provider \"p\" { issuer = \"%s\" client_id = \"c\" client_secret_file = \"%s\" "
-		 "scopes = {openid, offline_access} }\n"
-		 "app \"a\" { provider = p origins = {\"https://a.example.com\"}\n"
-		 "	idle_timeout = \"1h\" absolute_timeout = \"%uh\" }\n"
-		 "identity \"default\" { header \"X-User-ID\" { claim = subject } }\n"
-		 "service \"s\" { provider = p grant = session }\n"
-		 "route \"r\" { app = a path = \"/api/\" service = s }\n"
-		 "route \"page\" { app = a path = \"/\" }\n",
-		 issuer, t.secret, hours);
-	write_file(t.path, text);
-}
-
-static enum err add(struct errmsg *msg)
-{
-	struct config *c = NULL;
-
-	if (config_load(t.path, &c, msg) != ERR_OK)
-		fail_msg("%s", msg->text);
-	return editions_add(&t.e, &c, msg);
-}
-
-static struct edition *added(const char *issuer, unsigned hours)
-{
-	struct errmsg msg;
-
-	write_config(issuer, hours);
-	if (add(&msg) != ERR_OK)
-		fail_msg("%s", msg.text);
-	return t.e.newest;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	log_set_level(LOG_ERROR + 1);
-	memset(&t, 0, sizeof t);
-	snprintf(t.dir, sizeof t.dir, "/tmp/bff-edition-XXXXXX");
-	assert_non_null(mkdtemp(t.dir));
-	snprintf(t.path, sizeof t.path, "%s/bff.conf", t.dir);
-	snprintf(t.secret, sizeof t.secret, "%s/secret", t.dir);
-	write_file(t.secret, "secret\n");
-	t.e.path = t.path;
-	clock_set(100000, 1700000000);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	for (struct edition *ed = t.e.newest; ed != NULL; ed = ed->next)
-		edition_stop(ed);
-	editions_done(&t.e);
-	assert_int_equal(t.made, t.freed);
-	(void)unlink(t.path);
-	(void)unlink(t.secret);
-	(void)rmdir(t.dir);
-	clock_unset();
-	return 0;
-}
-
-static struct sv digest_of(const struct edition *ed)
-{
-	return sv_of((const char *)ed->digest, sizeof ed->digest);
-}
-
-static void found_by_digest_and_by_name(void **state)
-{
-	struct edition *one = added("https://one.example", 1);
-	struct edition *two = added("https://two.example", 1);
+	static const struct {
+		const char *name, *issuer, *client_id, *credential;
+		unsigned want_made;
+	} rows[] = {
+	    {"q", "https://q.example", "c", SECRET("secret"), 1}, /* the first of all */
+	    {"q", "https://q.example", "c", SECRET("secret"), 0}, /* the same */
+	    {"r", "https://q.example", "c", SECRET("secret"), 1},
+	    {"r", "https://r.example", "c", SECRET("secret"), 1},
+	    {"r", "https://r.example", "d", SECRET("secret"), 1},
+	    {"r", "https://r.example", "d", SECRET("secret2"), 1},
+	    {"r", "https://r.example", "d", KEY("key.pem"), 1},
+	    {"r", "https://r.example", "d", KEY("password"), 1},
+	};
 
 	(void)state;
-	assert_int_equal(t.e.n, 2);
-	assert_ptr_equal(editions_find(&t.e, digest_of(one)), one);
-	assert_ptr_equal(editions_find(&t.e, digest_of(two)), two);
-	assert_ptr_equal(edition_provider(one, SV("p")), one->providers[0]);
-	assert_null(edition_provider(one, SV("q")));
-	assert_ptr_equal(editions_provider(&t.e, SV("p")), two->providers[0]);
-	assert_null(editions_provider(&t.e, SV("q")));
-	assert_non_null(edition_uses_find(&one->uses, SV("a"), SV("s")));
+	stand_write("secret2", "another", 0600);
+	write_pem("key.pem", true);
+	write_pem("password", true);
+	(void)stand_add();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned made = stand.made;
+		char more[512];
+
+		(void)snprintf(more, sizeof more,
+			       "provider \"%s\" { issuer = \"%s\" client_id = \"%s\" %s }\n",
+			       rows[i].name, rows[i].issuer, rows[i].client_id, rows[i].credential);
+		stand_config("", "", more);
+		(void)stand_add();
+		if (stand.made - made != rows[i].want_made)
+			fail_msg("row %zu: %u providers made", i, stand.made - made);
+	}
 }
 
-static void a_provider_that_did_not_change_is_shared(void **state)
+static void editions_beyond_the_limit_go_oldest_first(void **state)
 {
-	struct edition *one = added("https://one.example", 1);
-	struct edition *two = added("https://one.example", 2);
-	struct edition *three = added("https://one.example", 3);
-	struct edition *four = added("https://other.example", 3);
+	struct edition *first = stand_add(), *ed;
 
 	(void)state;
-	assert_int_equal(t.made, 2);
-	assert_ptr_equal(two->providers[0], one->providers[0]);
-	assert_ptr_equal(three->providers[0], one->providers[0]);
-	assert_ptr_not_equal(four->providers[0], one->providers[0]);
-	assert_int_equal(one->refs, 2); /* it lends */
+	for (unsigned i = 1; i < EDITIONS_MAX; i++) {
+		stand_config_number(i);
+		(void)stand_add();
+	}
+	assert_int_equal(stand.editions.n, EDITIONS_MAX);
+	for (ed = stand.editions.newest; ed->next != NULL && ed->next->next != NULL;)
+		ed = ed->next;
+	assert_ptr_equal(ed->next, first); /* the lender of all */
+	edition_ref(ed);		   /* the second oldest is in use */
+	stand_config_number(EDITIONS_MAX);
+	(void)stand_add();
+	assert_int_equal(stand.editions.n, EDITIONS_MAX);
+	assert_non_null(editions_find(&stand.editions, stand_digest(first)));
+	assert_non_null(editions_find(&stand.editions, stand_digest(ed)));
+	stand_config_number(2); /* the third oldest: gone, and so made anew */
+	assert_ptr_not_equal(stand_add(), ed);
+	assert_int_equal(stand.editions.n, EDITIONS_MAX);
+	assert_int_equal(stand.made, 1);
+	edition_unref(&ed);
+	assert_null(ed);
 }
 
-static void an_unknown_digest_has_the_file_read_again_but_not_at_once(void **state)
+static void editions_in_use_stay_beyond_the_limit(void **state)
 {
-	struct edition *one = added("https://one.example", 1), *two;
+	struct edition *held[EDITIONS_MAX + 2];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(held); i++) {
+		stand_config_number(i);
+		held[i] = stand_add();
+		edition_ref(held[i]);
+	}
+	assert_int_equal(stand.editions.n, ARRAY_LEN(held));
+	for (unsigned i = 0; i < ARRAY_LEN(held); i++)
+		edition_unref(&held[i]);
+	assert_int_equal(stand.editions.n, ARRAY_LEN(held)); /* the next one sweeps */
+	stand_config_number(ARRAY_LEN(held));
+	(void)stand_add();
+	assert_int_equal(stand.editions.n, EDITIONS_MAX);
+}
+
+static void an_edition_that_goes_takes_its_providers_along(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i <= EDITIONS_MAX + 1; i++) {
+		char option[64];
+
+		(void)snprintf(option, sizeof option, "grace = \"%us\"", i + 1);
+		stand_config(option, "", "");
+		(void)stand_add();
+	}
+	assert_int_equal(stand.made, EDITIONS_MAX + 2);
+	assert_int_equal(stand.alive, EDITIONS_MAX);
+}
+
+static void the_file_is_read_again_for_an_unknown_digest(void **state)
+{
 	unsigned char digest[CRYPT_SHA256_LEN];
+	struct edition *first = stand_add(), *found;
+	struct config *c;
+	struct sv want = sv_of((const char *)digest, sizeof digest);
 
 	(void)state;
-	two = added("https://two.example", 1);
-	memcpy(digest, two->digest, sizeof digest);
-	edition_stop(two);
-	t.e.newest = one; /* as if nobody had read that yet */
-	t.e.n = 1;
-	one->next = NULL;
-	two->next = NULL;
-	editions_done(&(struct editions){.newest = two, .n = 1});
-	assert_null(editions_find(&t.e, sv_of((char *)digest, sizeof digest)));
-	clock_set(100000 + EDITION_REREAD_MS, 1700000000);
-	two = editions_find(&t.e, sv_of((char *)digest, sizeof digest));
-	assert_non_null(two);
-	assert_ptr_equal(t.e.newest, two);
-	/* One that the file is not of, or a file that does not load, change nothing. */
-	clock_set(100000 + 2 * EDITION_REREAD_MS, 1700000000);
-	digest[0] ^= 1;
-	assert_null(editions_find(&t.e, sv_of((char *)digest, sizeof digest)));
-	write_file(t.path, "nonsense");
-	clock_set(100000 + 3 * EDITION_REREAD_MS, 1700000000);
-	assert_null(editions_find(&t.e, sv_of((char *)digest, sizeof digest)));
-	assert_int_equal(t.e.n, 2);
-}
-
-static void those_that_nobody_uses_go_oldest_first(void **state)
-{
-	struct edition *held = added("https://0.example", 1), *ed;
-	char issuer[64];
-	unsigned n = 0;
-
-	(void)state;
-	edition_ref(held);
-	for (unsigned i = 1; i < 2 * EDITIONS_MAX; i++) {
-		snprintf(issuer, sizeof issuer, "https://%u.example", i);
-		added(issuer, 1);
-	}
-	assert_int_equal(t.e.n, EDITIONS_MAX);
-	for (ed = t.e.newest; ed->next != NULL; ed = ed->next)
-		n++;
-	assert_int_equal(n, EDITIONS_MAX - 1);
-	assert_ptr_equal(ed, held); /* in use, so that it stays */
-	assert_int_equal(t.made - t.freed, EDITIONS_MAX);
-	edition_unref(&held);
-	assert_null(held);
-	edition_unref(&held);
-}
-
-static void what_cannot_be_used_changes_nothing(void **state)
-{
-	struct edition *one = added("https://one.example", 1);
-	struct errmsg msg = {0};
-	struct config *c = NULL;
-
-	(void)state;
-	write_config("https://two.example", 1);
-	t.refuses = ERR_NOMEM;
-	assert_int_equal(add(&msg), ERR_NOMEM);
-	t.refuses = ERR_OK;
-	assert_int_equal(chmod(t.secret, 0644), 0);
-	assert_int_equal(add(&msg), ERR_CONFIG);
-	assert_non_null(strstr(msg.text, t.secret));
-	assert_ptr_equal(t.e.newest, one);
-	assert_int_equal(t.e.n, 1);
-	assert_int_equal(config_load(t.path, &c, &msg), ERR_OK);
-	assert_int_equal(edition_check_secrets(c, &msg), ERR_CONFIG);
-	assert_int_equal(chmod(t.secret, 0600), 0);
-	assert_int_equal(edition_check_secrets(c, &msg), ERR_OK);
+	stand_config_number(1);
+	c = stand_load();
+	assert_int_equal(config_digest(c, digest), ERR_OK);
 	config_free(&c);
+	assert_ptr_equal(editions_find(&stand.editions, stand_digest(first)), first);
+	clock_set(STAND_NOW_MS + EDITION_REREAD_MS - 1, 0);
+	assert_null(editions_find(&stand.editions, want)); /* read a moment ago */
+	clock_set(STAND_NOW_MS + EDITION_REREAD_MS, 0);
+	assert_ptr_equal(editions_find(&stand.editions, stand_digest(first)), first);
+	assert_int_equal(stand.loads, 0); /* known: not read */
+	found = editions_find(&stand.editions, want);
+	assert_ptr_equal(found, stand.editions.newest);
+	assert_sv_equal(stand_digest(found), want);
+	assert_int_equal(found->refs, 0);
+	assert_int_equal(stand.loads, 1);
+	assert_int_equal(stand.editions.n, 2);
+}
+
+static void an_unknown_digest_reads_once_a_second(void **state)
+{
+	struct edition *ed = stand_add();
+
+	(void)state;
+	for (int64_t ms = 0; ms <= 3 * EDITION_REREAD_MS; ms += EDITION_REREAD_MS / 4) {
+		clock_set(STAND_NOW_MS + ms, 0);
+		assert_null(editions_find(&stand.editions, SV("0123456789abcdef0123456789abcdef")));
+	}
+	assert_int_equal(stand.loads, 3);
+	assert_logged("config_not_the_workers");
+	assert_ptr_equal(stand.editions.newest, ed); /* not another one of the same file */
+	assert_int_equal(stand.editions.n, 1);
+	assert_null(editions_find(&stand.editions, SV_NONE));
+}
+
+static void a_file_that_does_not_load_changes_nothing(void **state)
+{
+	struct edition *ed = stand_add();
+	unsigned char digest[CRYPT_SHA256_LEN];
+	struct sv want = sv_of((const char *)digest, sizeof digest);
+	struct config *c;
+
+	(void)state;
+	stand_write("bff.conf", "provider {", 0600);
+	clock_set(STAND_NOW_MS + EDITION_REREAD_MS, 0);
+	assert_null(editions_find(&stand.editions, SV("0123456789abcdef0123456789abcdef")));
+	assert_logged("config_not_loaded");
+	stand_config("subject_claim = oid", "", "");
+	c = stand_load();
+	assert_int_equal(config_digest(c, digest), ERR_OK);
+	config_free(&c);
+	assert_int_equal(unlink(stand_file("secret")), 0);
+	clock_set(STAND_NOW_MS + 2 * EDITION_REREAD_MS, 0);
+	assert_null(editions_find(&stand.editions, want));
+	assert_logged("config_not_loaded");
+	stand_write("secret", "again", 0600);
+	stand.refuses = ERR_NOMEM;
+	clock_set(STAND_NOW_MS + 3 * EDITION_REREAD_MS, 0);
+	assert_null(editions_find(&stand.editions, want));
+	assert_logged("config_not_loaded");
+	assert_ptr_equal(stand.editions.newest, ed);
+	assert_int_equal(stand.editions.n, 1);
+	assert_int_equal(stand.alive, 1);
+	stand.refuses = ERR_OK; /* and once it loads it is known */
+	clock_set(STAND_NOW_MS + 4 * EDITION_REREAD_MS, 0);
+	assert_non_null(editions_find(&stand.editions, want));
+}
+
+static void what_fails_says_what_and_leaves_nothing(void **state)
+{
+	struct errmsg e = {0};
+	struct edition *ed = stand_add();
+
+	(void)state;
+	stand_config("subject_claim = oid", "", STAND_Q);
+	stand.refuses = ERR_CRYPTO;
+	assert_int_equal(stand_try(&e), ERR_CRYPTO);
+	assert_non_null(strstr(e.text, stand.path));
+	assert_non_null(strstr(e.text, "provider"));
+	stand.refuses = ERR_OK;
+	stand_config("", "", STAND_Q); /* p is borrowed, then q fails */
+	stand.refuses = ERR_NOMEM;
+	assert_int_equal(stand_try(&e), ERR_NOMEM);
+	assert_ptr_equal(stand.editions.newest, ed);
+	assert_int_equal(stand.editions.n, 1);
+	assert_int_equal(ed->refs, 0); /* given back */
+	assert_int_equal(stand.alive, 1);
+}
+
+static void providers_by_name_the_newest_first(void **state)
+{
+	struct edition *first, *second;
+
+	(void)state;
+	stand_config("", "", STAND_Q);
+	first = stand_add();
+	stand_config("subject_claim = oid", "", "");
+	second = stand_add();
+	assert_ptr_equal(editions_provider(&stand.editions, SV("p")),
+			 edition_provider(second, SV("p")));
+	assert_ptr_not_equal(edition_provider(second, SV("p")), edition_provider(first, SV("p")));
+	assert_ptr_equal(editions_provider(&stand.editions, SV("q")),
+			 edition_provider(first, SV("q"))); /* of an older one, still */
+	assert_null(editions_provider(&stand.editions, SV("r")));
+}
+
+static void a_stop_ends_the_providers_of_ones_own(void **state)
+{
+	struct edition *first = stand_add(), *second;
+
+	(void)state;
+	stand_config("", "", STAND_Q);
+	second = stand_add();
+	edition_stop(second);
+	assert_int_equal(stand.alive, 1); /* q */
+	assert_int_equal(first->refs, 0);
+	assert_null(edition_provider(second, SV("p")));
+	assert_non_null(edition_provider(first, SV("p")));
+	edition_stop(second); /* again */
+	edition_stop(first);
+	assert_int_equal(stand.alive, 0);
+}
+
+static void check_reads_every_secret_and_keeps_none(void **state)
+{
+	struct config *c;
+	struct errmsg e = {0};
+
+	(void)state;
+	stand_write("secret2", "another", 0600);
+	stand_config("", "",
+		     "provider \"q\" { issuer = \"https://q.example\" client_id = \"c\"\n"
+		     "	client_secret_file = \"DIR/secret2\" }\n");
+	c = stand_load();
+	assert_int_equal(edition_check_secrets(c, &e), ERR_OK);
+	assert_int_equal(chmod(stand_file("secret2"), 0644), 0);
+	assert_int_equal(edition_check_secrets(c, &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "secret2"));
+	assert_int_equal(unlink(stand_file("secret2")), 0);
+	assert_int_equal(edition_check_secrets(c, &e), ERR_CONFIG);
+	assert_int_equal(stand.made, 0);
+	config_free(&c);
+}
+
+static enum err attempt(void *arg)
+{
+	struct edition *before = stand.editions.newest;
+	unsigned at = torture_state.at;
+	struct errmsg e;
+	struct config *c;
+	enum err rc;
+
+	(void)arg;
+	torture_state.at = 0;
+	c = stand_load();
+	torture_state.at = at;
+	rc = editions_add(&stand.editions, &c, &e);
+	assert_null(c);
+	assert_int_equal(before->refs, rc == ERR_OK ? 1 : 0);
+	assert_true((stand.editions.newest == before) == (rc != ERR_OK));
+	return rc;
+}
+
+static void without_memory_there_is_none(void **state)
+{
+	(void)state;
+	(void)stand_add();
+	stand_config("", "", STAND_Q);
+	assert_true(torture(attempt, NULL) >= 6);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	    CASE(found_by_digest_and_by_name),
-	    CASE(a_provider_that_did_not_change_is_shared),
-	    CASE(an_unknown_digest_has_the_file_read_again_but_not_at_once),
-	    CASE(those_that_nobody_uses_go_oldest_first),
-	    CASE(what_cannot_be_used_changes_nothing),
+	    STAND(an_unchanged_provider_is_shared),
+	    STAND(it_is_borrowed_from_whom_that_has_it),
+	    STAND(a_changed_option_makes_another),
+	    STAND(another_name_issuer_client_secret_or_key_makes_another),
+	    STAND(editions_beyond_the_limit_go_oldest_first),
+	    STAND(editions_in_use_stay_beyond_the_limit),
+	    STAND(an_edition_that_goes_takes_its_providers_along),
+	    STAND(the_file_is_read_again_for_an_unknown_digest),
+	    STAND(an_unknown_digest_reads_once_a_second),
+	    STAND(a_file_that_does_not_load_changes_nothing),
+	    STAND(what_fails_says_what_and_leaves_nothing),
+	    STAND(providers_by_name_the_newest_first),
+	    STAND(a_stop_ends_the_providers_of_ones_own),
+	    STAND(check_reads_every_secret_and_keeps_none),
+	    STAND(without_memory_there_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void askers_of_the_same_service_join(void **state)
 	stand_want("res");
 	stand_want("res");
 	stand_want("res");
-	assert_int_equal(stand.pg.n, 1);
+	assert_int_equal(fake_nasked, 1);
 	stand_reads("res", "the token", 200000);
 	assert_int_equal(stand.got.answers, 3);
 	assert_sv_equal(stand_sv(&stand.got.token), SV("the token"));
@@ -78,10 +78,10 @@ static void one_job_at_a_time_has_the_refresh_token(void **state)
 	(void)state;
 	stand_want("res");
 	stand_want("other");
-	assert_int_equal(stand.pg.n, 2); /* both look */
+	assert_int_equal(fake_nasked, 2); /* both look */
 	stand_reads("res", NULL, 0);
 	stand_reads("other", NULL, 0); /* and this one waits */
-	assert_int_equal(stand.pg.n, 1);
+	assert_int_equal(fake_nasked, 1);
 	stand_leases(true, 1, 0);
 	assert_int_equal(stand.calls.n, 1);
 	stand_reply(ERR_OK, &reply);
@@ -104,7 +104,7 @@ static void a_queued_job_that_is_served_meanwhile_passes_the_turn_on(void **stat
 	stand_reads("other", NULL, 0);
 	stand_reads(NULL, NULL, 0);
 	assert_asked(SQL_REFRESH_LEASE);
-	stand_rows(ERR_UNAVAILABLE, NULL); /* the first one ends without a lease */
+	fake_answer(ERR_UNAVAILABLE, NULL); /* the first one ends without a lease */
 	assert_asked(SQL_REFRESH_RELEASE);
 	stand_bool(false);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
@@ -148,7 +148,7 @@ static void a_check_asks_whatever_stands_there(void **state)
 	assert_int_equal(checks, 1);
 	assert_int_equal(last.code, IPC_ERROR_PROVIDER_DOWN);
 	stand_want("own"); /* a request does not wait for a check */
-	assert_int_equal(stand.pg.n, 2);
+	assert_int_equal(fake_nasked, 2);
 	stand_reads(NULL, "good for long", 290000);
 	assert_asked(SQL_TOKEN_READ);
 	stand_reads(NULL, "good for long", 290000);
@@ -180,7 +180,7 @@ static void what_does_not_fit_is_turned_away(void **state)
 		grant_table_ask(stand.broker.grants, &a.ask, &r);
 		if (i < GRANT_JOBS_MAX) {
 			assert_asked(SQL_TOKEN_READ);
-			stand.pg.n = 0; /* never answered */
+			fake_nasked = 0; /* never answered */
 		}
 	}
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "queue_full");
@@ -189,7 +189,7 @@ static void what_does_not_fit_is_turned_away(void **state)
 static void a_database_that_is_away_at_once(void **state)
 {
 	(void)state;
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	stand_want("res");
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);

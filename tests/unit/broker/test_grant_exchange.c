@@ -78,7 +78,7 @@ static void the_subject_token_is_had_first(void **state)
 	assert_null(stand.calls.v[0].service);
 	stand_reply(ERR_OK, &refreshed);
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_sv_equal(stand_param(7), TOKEN_SESSION_SERVICE);
+	assert_sv_equal(fake_param(0, 7), TOKEN_SESSION_SERVICE);
 	stand_bool(true);
 	stand_reads(NULL, "the new one", 300000);
 	assert_called(CALL_EXCHANGE, SV("the new one"));
@@ -105,7 +105,7 @@ static void a_refused_subject_token_is_renewed_once(void **state)
 	assert_called(CALL_EXCHANGE, SV("the new one"));
 	stand_outcome(TOKEN_DEAD, "invalid_request");
 	assert_failed(IPC_ERROR_UPSTREAM, "invalid_request");
-	assert_int_equal(stand.pg.n, 0); /* no grant is ended for it */
+	assert_int_equal(fake_nasked, 0); /* no grant is ended for it */
 }
 
 /* The grant's own end shows in that renewal. */

@@ -9,7 +9,7 @@ static void the_order_of_a_refresh(void **state)
 	stand_reads("res", NULL, 0);
 	/* The attempt is committed before anything leaves. */
 	assert_asked(SQL_REFRESH_LEASE);
-	assert_sv_equal(stand_param(0), SV(STAND_ID));
+	assert_sv_equal(fake_param(0, 0), SV(STAND_ID));
 	assert_int_equal(stand.calls.n, 0);
 	stand_leases(true, 1, 0);
 	assert_called(CALL_REFRESH, SV("rt-1"));
@@ -59,7 +59,7 @@ static void what_becomes_of_the_lease(void **state)
 		stand_outcome(rows[i].outcome, "word");
 		assert_asked(rows[i].want);
 		if (rows[i].want == SQL_REFRESH_RELEASE)
-			assert_sv_equal(stand_param(4), rows[i].fate);
+			assert_sv_equal(fake_param(0, 4), rows[i].fate);
 		assert_nothing_said();
 		stand_bool(true);
 		assert_failed(rows[i].answer, "word");
@@ -104,7 +104,7 @@ static void the_last_look_says_no(void **state)
 	assert_false(stand.calls.v[0].before(stand.calls.v[0].arg));
 	stand_outcome(TOKEN_NOT_SENT, "before_send");
 	assert_asked(SQL_REFRESH_RELEASE);
-	assert_sv_equal(stand_param(4), SV("unused"));
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
 	stand_bool(false);
 	/* Nobody's fault: what stands there now? */
 	stand_reads("res", "the other host's", 200000);
@@ -136,7 +136,7 @@ static void sent_often_enough(void **state)
 	assert_int_equal(stand.calls.n, 0);
 	/* The lease goes back, uncounted; the session stays. */
 	assert_asked(SQL_REFRESH_RELEASE);
-	assert_sv_equal(stand_param(4), SV("unused"));
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
 	stand_bool(true);
 	assert_failed(IPC_ERROR_REAUTHENTICATE, "attempts_used_up");
 	stand_want("res");
@@ -171,7 +171,7 @@ static void a_last_attempt_lets_others_probe(void **state)
 	stand_leases(true, LEASE_ATTEMPTS_MAX, 1000);
 	assert_int_equal(stand.calls.n, 0);
 	assert_asked(SQL_REFRESH_RELEASE);
-	assert_sv_equal(stand_param(4), SV("unused"));
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
 	stand_bool(true);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
 	stand.now_ms += HOLDOFF_SPARE_MS;
@@ -186,18 +186,18 @@ static void a_lease_of_unknown_fate_is_given_back(void **state)
 	(void)state;
 	stand_want("res");
 	stand_reads("res", NULL, 0);
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_int_equal(stand.calls.n, 0);
 	assert_asked(SQL_REFRESH_RELEASE);
-	assert_sv_equal(stand_param(4), SV("unused"));
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
 	/* Nobody waits for that; it is tried until the lease is over by itself. */
-	stand_rows(ERR_UNAVAILABLE, NULL);
+	fake_answer(ERR_UNAVAILABLE, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	loop_fire(stand.broker.base);
 	assert_asked(SQL_REFRESH_RELEASE);
 	stand.now_ms += TIMEOUT_LEASE_MS;
-	stand_rows(ERR_UNAVAILABLE, NULL);
-	assert_int_equal(stand.pg.n, 0);
+	fake_answer(ERR_UNAVAILABLE, NULL);
+	assert_int_equal(fake_nasked, 0);
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);
 }
 
@@ -209,10 +209,10 @@ static void a_key_that_is_missing_ends_nothing(void **state)
 	stand_want("res");
 	stand_row_of(&r, "res", NULL, 0);
 	r.rows.v[0][17].number = 2; /* not what it was sealed under */
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_failed(IPC_ERROR_INTERNAL, "key_ring");
-	assert_int_equal(stand.pg.n + stand.calls.n, 0);
+	assert_int_equal(fake_nasked + stand.calls.n, 0);
 }
 
 static void without_metadata_nothing_was_sent(void **state)
@@ -223,7 +223,7 @@ static void without_metadata_nothing_was_sent(void **state)
 	stand_reads("res", NULL, 0);
 	stand_leases(true, 1, 0);
 	assert_asked(SQL_REFRESH_RELEASE);
-	assert_sv_equal(stand_param(4), SV("unused"));
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
 	stand_bool(true);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "no_metadata");
 }
@@ -235,7 +235,7 @@ static void a_cancel_is_the_end_of_the_process(void **state)
 	stand.broker.stopping = true;
 	stand_reply(ERR_CANCELED, NULL);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "stopping");
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 }
 
 int main(void)

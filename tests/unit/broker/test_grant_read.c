@@ -28,10 +28,10 @@ static void what_refuses_asks_nobody(void **state)
 		stand_want("res");
 		stand_row_of(&r, "res", NULL, 0);
 		set(&r, rows[i].col, rows[i].text);
-		stand_rows(ERR_OK, &r.rows);
+		fake_answer(ERR_OK, &r.rows);
 		stand_row_done(&r);
 		assert_failed(rows[i].want, rows[i].detail);
-		assert_int_equal(stand.pg.n + stand.calls.n, 0);
+		assert_int_equal(fake_nasked + stand.calls.n, 0);
 	}
 }
 
@@ -41,10 +41,10 @@ static void no_row_or_no_database(void **state)
 
 	(void)state;
 	stand_want("res");
-	stand_rows(ERR_OK, &none);
+	fake_answer(ERR_OK, &none);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_NOT_FOUND));
 	stand_want("res");
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
 }
 
@@ -59,10 +59,10 @@ static void leased_elsewhere(void **state)
 		stand_row_of(&r, "res", NULL, 0);
 		r.rows.v[0][8].number = 5000;
 		assert_asked(SQL_TOKEN_READ);
-		stand_rows(ERR_OK, &r.rows);
+		fake_answer(ERR_OK, &r.rows);
 		stand_row_done(&r);
 		assert_int_equal(loop_asked_ms(), LEASE_POLL_MS);
-		assert_int_equal(stand.pg.n, 0);
+		assert_int_equal(fake_nasked, 0);
 		assert_nothing_said();
 		loop_fire(stand.broker.base);
 	}
@@ -73,7 +73,7 @@ static void leased_elsewhere(void **state)
 	stand.now_ms += WAITER_PATIENCE_MS;
 	stand_row_of(&r, "res", NULL, 0);
 	r.rows.v[0][8].number = 5000;
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "leased_elsewhere");
 }
@@ -84,7 +84,7 @@ static void near_its_end_it_still_serves_who_waits(void **state)
 	stand_want("res");
 	stand_reads("res", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_int_equal(stand.calls.n + stand.pg.n, 0); /* token.c has the next one fetched */
+	assert_int_equal(stand.calls.n + fake_nasked, 0); /* token.c has the next one fetched */
 }
 
 static void renewed_ahead_when_nobody_waits(void **state)
@@ -146,13 +146,13 @@ static void an_exchange_reads_the_logins_own_token_first(void **state)
 {
 	(void)state;
 	stand_want("ex");
-	assert_sv_equal(stand_param(1), SV("ex"));
+	assert_sv_equal(fake_param(0, 1), SV("ex"));
 	stand_reads("ex", NULL, 0);
 	assert_asked(SQL_TOKEN_READ);
-	assert_sv_equal(stand_param(1), TOKEN_SESSION_SERVICE);
+	assert_sv_equal(fake_param(0, 1), TOKEN_SESSION_SERVICE);
 	stand_reads(NULL, "the login's", 2000); /* near its end, and good enough */
 	assert_called(CALL_EXCHANGE, SV("the login's"));
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 }
 
 static void an_exchange_without_a_refresh_token(void **state)
@@ -163,11 +163,11 @@ static void an_exchange_without_a_refresh_token(void **state)
 	stand_want("ex");
 	stand_row_of(&r, "ex", NULL, 0);
 	set(&r, 6, SV_NONE);
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	stand_row_of(&r, NULL, "the login's", 60000);
 	set(&r, 6, SV_NONE);
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_called(CALL_EXCHANGE, SV("the login's"));
 	/* Once the login's own token is over there is nothing to start from. */
@@ -183,7 +183,7 @@ static void an_exchange_of_a_dead_login(void **state)
 	stand_reads("ex", NULL, 0);
 	stand_row_of(&r, NULL, NULL, 0);
 	set(&r, 6, SV_NONE);
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_failed(IPC_ERROR_REAUTHENTICATE, "no_refresh_token");
 }
@@ -217,7 +217,7 @@ static void prefetch_in_parallel(void **state)
 			stand_reads("other", "at", 300000);
 		} else {
 			assert_int_equal(stand.calls.n, 0);
-			assert_int_equal(stand.pg.n, 1);
+			assert_int_equal(fake_nasked, 1);
 			assert_asked(SQL_REFRESH_LEASE);
 		}
 	}

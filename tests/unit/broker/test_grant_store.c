@@ -30,19 +30,19 @@ static void what_is_filed(void **state)
 	stand_to_provider("res");
 	stand_reply(ERR_OK, &reply);
 	assert_called(CALL_ID_TOKEN, SV("jwt"));
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 	stand_claims(ERR_OK, &c, "");
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_int_equal(vault_open(stand.broker.ring, &refresh, stand_param(C_REFRESH), &got),
+	assert_int_equal(vault_open(stand.broker.ring, &refresh, fake_param(0, C_REFRESH), &got),
 			 ERR_OK);
 	assert_sv_equal(secret_view(got), SV("rt-2"));
 	secret_free(&got);
-	assert_int_equal(vault_open(stand.broker.ring, &id_token, stand_param(C_ID_TOKEN), &got),
+	assert_int_equal(vault_open(stand.broker.ring, &id_token, fake_param(0, C_ID_TOKEN), &got),
 			 ERR_OK);
 	secret_free(&got);
-	assert_sv_equal(stand_param(C_SERVICE), SV("res"));
-	assert_sv_equal(stand_param(C_HASH), sv_of((const char *)stand_hash, sizeof stand_hash));
-	assert_true(stand_param(C_TOKEN).n > 0);
+	assert_sv_equal(fake_param(0, C_SERVICE), SV("res"));
+	assert_sv_equal(fake_param(0, C_HASH), sv_of((const char *)stand_hash, sizeof stand_hash));
+	assert_true(fake_param(0, C_TOKEN).n > 0);
 }
 
 /* A provider that does not rotate this time: the old one is kept. */
@@ -55,8 +55,8 @@ static void without_a_successor(void **state)
 	stand_to_provider("res");
 	stand_reply(ERR_OK, &reply);
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_true(stand.pg.v[0].params[C_REFRESH].null);
-	assert_true(stand.pg.v[0].params[C_ID_TOKEN].null);
+	assert_true(fake_asked[0].params[C_REFRESH].null);
+	assert_true(fake_asked[0].params[C_ID_TOKEN].null);
 }
 
 /* Core 12.2: whoever answers with another's ID token is not believed; the successor is kept. */
@@ -69,9 +69,9 @@ static void an_id_token_that_is_refused(void **state)
 	stand_reply(ERR_OK, &reply);
 	stand_claims(ERR_CRYPTO, NULL, "sub");
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_false(stand.pg.v[0].params[C_REFRESH].null);
-	assert_true(stand.pg.v[0].params[C_TOKEN].null);
-	assert_true(stand.pg.v[0].params[C_ID_TOKEN].null);
+	assert_false(fake_asked[0].params[C_REFRESH].null);
+	assert_true(fake_asked[0].params[C_TOKEN].null);
+	assert_true(fake_asked[0].params[C_ID_TOKEN].null);
 	stand_bool(true);
 	assert_failed(IPC_ERROR_UPSTREAM, "id_token_refused");
 }
@@ -85,8 +85,8 @@ static void an_id_token_that_cannot_be_checked(void **state)
 	stand_reply(ERR_OK, &reply);
 	stand_claims(ERR_UNAVAILABLE, NULL, "no_keys");
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_false(stand.pg.v[0].params[C_TOKEN].null); /* the access token is none the worse */
-	assert_true(stand.pg.v[0].params[C_ID_TOKEN].null);
+	assert_false(fake_asked[0].params[C_TOKEN].null); /* the access token is none the worse */
+	assert_true(fake_asked[0].params[C_ID_TOKEN].null);
 	stand_bool(true);
 	stand_reads("res", "at", 300000);
 	assert_answered("at");
@@ -103,8 +103,8 @@ static void a_refusal_with_a_successor(void **state)
 	stand_to_provider("res");
 	stand_reply(ERR_OK, &reply);
 	assert_asked(SQL_GRANT_COMMIT);
-	assert_false(stand.pg.v[0].params[C_REFRESH].null);
-	assert_true(stand.pg.v[0].params[C_TOKEN].null);
+	assert_false(fake_asked[0].params[C_REFRESH].null);
+	assert_true(fake_asked[0].params[C_TOKEN].null);
 	stand_bool(true);
 	assert_failed(IPC_ERROR_UPSTREAM, "wrong_audience");
 }
@@ -118,10 +118,10 @@ static void a_commit_is_tried_again(void **state)
 	(void)state;
 	stand_to_provider("res");
 	stand_reply(ERR_OK, &reply);
-	stand_rows(ERR_UNAVAILABLE, NULL);
+	fake_answer(ERR_UNAVAILABLE, NULL);
 	assert_nothing_said();
 	assert_int_equal(loop_asked_ms(), LEASE_COMMIT_RETRY_MS);
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	for (int i = 0; i < 10; i++)
 		loop_fire(stand.broker.base);
 	assert_nothing_said();
@@ -129,7 +129,7 @@ static void a_commit_is_tried_again(void **state)
 	loop_fire(stand.broker.base);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	stand.now_ms += GRANT_STORE_MAX_MS / 2;
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	loop_fire(stand.broker.base);
 	assert_asked(SQL_GRANT_COMMIT);
 	stand_bool(true);
@@ -145,7 +145,7 @@ static void a_commit_is_given_up_in_the_end(void **state)
 	stand_to_provider("res");
 	stand_reply(ERR_OK, &reply);
 	stand.now_ms += GRANT_STORE_MAX_MS;
-	stand_rows(ERR_UNAVAILABLE, NULL);
+	fake_answer(ERR_UNAVAILABLE, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);
 }
@@ -175,7 +175,7 @@ static void a_session_that_ended_meanwhile(void **state)
 	stand_bool(true);
 	stand_row_of(&r, "res", NULL, 0);
 	r.rows.v[0][0].text = SV("revoked");
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_failed(IPC_ERROR_NO_SESSION, "session_not_live");
 }
@@ -191,9 +191,9 @@ static void a_token_without_a_lease_is_not_insisted_on(void **state)
 	stand_reads(NULL, "the login's", 60000);
 	stand_reply(ERR_OK, &reply);
 	assert_asked(SQL_TOKEN_PUT);
-	assert_sv_equal(stand_param(3), SV("ex"));
-	assert_true(stand.pg.v[0].params[7].null); /* an exchange brings no refresh token of ours */
-	stand_rows(ERR_UNAVAILABLE, NULL);
+	assert_sv_equal(fake_param(0, 3), SV("ex"));
+	assert_true(fake_asked[0].params[7].null); /* an exchange brings no refresh token of ours */
+	fake_answer(ERR_UNAVAILABLE, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);
 }

@@ -10,7 +10,8 @@ static struct {
 	unsigned passes;
 } t;
 
-void reseal_start(struct reseal *r)
+void __wrap_reseal_start(struct reseal *r);
+void __wrap_reseal_start(struct reseal *r)
 {
 	(void)r;
 	t.passes++;
@@ -20,9 +21,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof t);
-	fake_nasked = 0;
-	fake_refuse = ERR_OK;
-	fake_nparams[SQL_KEYS_REPORT] = 5;
+	fake_reset();
 	t.broker.base = event_base_new();
 	t.broker.ring = ring_of("1 pending " RING_KEY_A "\n2 pending " RING_KEY_B "\n");
 	return key_watch_new(&t.broker, SV("host /run/s"), &t.watch) == ERR_OK ? 0 : -1;

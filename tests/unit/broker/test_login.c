@@ -44,12 +44,12 @@ static void assert_row_of(struct sv parameters)
 
 	assert_int_equal(state.n, 43);
 	assert_int_equal(crypt_sha256(state, hash), ERR_OK);
-	assert_int_equal(stand.pg.stmt, SQL_LOGIN_BEGIN);
-	assert_sv_equal(stand_sv(&stand.pg.params[0]), sv_of((const char *)hash, sizeof hash));
-	assert_sv_equal(stand_sv(&stand.pg.params[1]), SV("a"));
-	assert_sv_equal(stand_sv(&stand.pg.params[2]), SV("q"));
-	assert_sv_equal(stand_sv(&stand.pg.params[4]), SV("https://a.example.com/auth/callback"));
-	assert_sv_equal(stand_sv(&stand.pg.params[5]), SV("https://a.example.com/x"));
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_BEGIN);
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 1), SV("a"));
+	assert_sv_equal(fake_param(0, 2), SV("q"));
+	assert_sv_equal(fake_param(0, 4), SV("https://a.example.com/auth/callback"));
+	assert_sv_equal(fake_param(0, 5), SV("https://a.example.com/x"));
 }
 
 static void without_pushed_requests_all_is_in_the_url(void **state)
@@ -86,14 +86,14 @@ static void the_binding_is_the_browsers_or_a_new_one(void **state)
 	m.binding = sv_of(mine, IPC_SECRET_LEN);
 	begin(&m);
 	assert_int_equal(crypt_sha256(m.binding, hash), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[3]), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 3), sv_of((const char *)hash, sizeof hash));
 	STAND_ROWS(SV("t"));
 	assert_sv_equal(stand.answer.m.u.login_begun.binding, m.binding);
 	m.binding = SV_NONE;
 	begin(&m);
 	STAND_ROWS(SV("t"));
 	assert_int_equal(crypt_sha256(stand.answer.m.u.login_begun.binding, hash), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[3]), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 3), sv_of((const char *)hash, sizeof hash));
 }
 
 /* RFC 9126 4: the browser carries client_id and request_uri; and there is no row before it can. */
@@ -106,7 +106,7 @@ static void a_pushed_request_leaves_the_browser_two_parameters(void **state)
 	begin(&m);
 	assert_waiting();
 	assert_int_equal(stand.provider.pushes, 1);
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 	stand.provider.push(stand.provider.arg, ERR_OK, SV("urn:ietf:x:1"), "");
 	assert_waiting();
 	assert_row_of(stand_sv(&stand.provider.form));
@@ -139,12 +139,11 @@ static void a_push_that_fails(void **state)
 		stand.provider.push(stand.provider.arg, rows[i].e, SV_NONE, rows[i].detail);
 		assert_failed(rows[i].code, rows[i].want);
 		assert_int_equal(stand.answer.retry_after_s, rows[i].retry_after_s);
-		assert_int_equal(stand.note.n, 1);
-		assert_sv_equal(stand_sv(&stand.note.detail), sv_str(rows[i].want));
-		assert_sv_equal(stand_sv(&stand.note.outcome),
-				sv_str(ipc_error_word(rows[i].code)));
+		assert_int_equal(fake_nnotes, 1);
+		assert_sv_equal(stand_noted(NOTE_DETAIL), sv_str(rows[i].want));
+		assert_sv_equal(stand_noted(NOTE_OUTCOME), sv_str(ipc_error_word(rows[i].code)));
 	}
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 	stand.provider.refuses = ERR_UNAVAILABLE;
 	begin(&m);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "push_unavailable");
@@ -175,7 +174,7 @@ static void what_may_not_begin(void **state)
 		assert_failed(IPC_ERROR_FORBIDDEN, "app_origin_or_binding");
 		assert_noted("forbidden", "app_origin_or_binding");
 	}
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 }
 
 static void without_metadata_there_is_no_login_yet(void **state)
@@ -203,7 +202,7 @@ static void beginnings_beyond_the_rate_are_refused_and_not_noted(void **state)
 	begin(&m);
 	assert_failed(IPC_ERROR_LIMITED, "login_rate");
 	assert_true(stand.answer.retry_after_s >= 1);
-	assert_int_equal(stand.note.n, 0);
+	assert_int_equal(fake_nnotes, 0);
 	m.client = SV("198.51.100.0/24");
 	begin(&m);
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "no_metadata");
@@ -218,12 +217,12 @@ static void no_row_no_login(void **state)
 	STAND_ROWS(SV("f")); /* the same state twice */
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_CONFLICT));
 	begin(&m);
-	stand_rows(ERR_TIMEOUT, NULL, 0);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	begin(&m);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
-	stand.pg.refuses = ERR_LIMIT;
+	fake_refuse = ERR_LIMIT;
 	begin(&m);
 	assert_failed(IPC_ERROR_INTERNAL, err_text(ERR_LIMIT));
 }

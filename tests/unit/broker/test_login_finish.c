@@ -13,13 +13,13 @@ static void a_row_is_taken_before_the_code_is_exchanged(void **state)
 	(void)state;
 	flow_send(&m);
 	assert_int_equal(stand.provider.codes, 0);
-	assert_int_equal(stand.pg.stmt, SQL_LOGIN_RETURN);
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_RETURN);
 	assert_int_equal(crypt_sha256(SV("S"), hash), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[0]), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)hash, sizeof hash));
 	assert_int_equal(crypt_sha256(SV(FLOW_BINDING), hash), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[1]), sv_of((const char *)hash, sizeof hash));
-	assert_sv_equal(stand_sv(&stand.pg.params[2]), SV("a"));
-	assert_sv_equal(stand_sv(&stand.pg.params[3]), SV("f")); /* false */
+	assert_sv_equal(fake_param(0, 1), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 2), SV("a"));
+	assert_sv_equal(fake_param(0, 3), SV("f")); /* false */
 	flow_taken(&plain, STAND_ISSUER, &nothing);
 	assert_waiting();
 	assert_int_equal(stand.provider.codes, 1);
@@ -49,7 +49,7 @@ static void what_never_reaches_the_database(void **state)
 		flow_send(&rows[i]);
 		assert_failed(IPC_ERROR_BINDING, "app_origin_or_binding");
 	}
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 }
 
 static void rows_that_are_not_taken(void **state)
@@ -74,13 +74,13 @@ static void rows_that_are_not_taken(void **state)
 		    known ? SV("https://a.example.com/x") : SV_NONE, SV_NONE, SV("1"), SV_NONE);
 		assert_failed(rows[i].code, rows[i].detail);
 		assert_int_equal(stand.answer.return_to.n > 0, known);
-		assert_int_equal(stand.note.n, 1);
+		assert_int_equal(fake_nnotes, 1);
 	}
 	flow_send(&m);
-	stand_rows(ERR_TIMEOUT, NULL, 0);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
 	assert_int_equal(stand.answer.retry_after_s, 1);
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	flow_send(&m);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
 	assert_int_equal(stand.provider.codes, 0);
@@ -104,22 +104,22 @@ static void responses_come_at_the_rate_of_beginnings(void **state)
 
 		stand_reset();
 		m.client = sv_str(rows[i].client);
-		stand.pg.refuses = rows[i].state == NULL ? ERR_UNAVAILABLE : ERR_OK;
+		fake_refuse = rows[i].state == NULL ? ERR_UNAVAILABLE : ERR_OK;
 		for (unsigned k = 0; k < sent; k++) {
 			flow_send(&m);
-			if (stand.pg.fn != NULL)
+			if (fake_nasked > 0)
 				STAND_ROWS(sv_str(rows[i].state), SV("q"),
 					   SV("https://a.example.com/auth/callback"),
 					   SV("https://a.example.com/x"), SV_NONE, SV("1"),
 					   SV_NONE);
 			assert_int_equal(stand.answer.n, 1);
 			limited += stand.answer.code == IPC_ERROR_LIMITED;
-			notes += stand.note.n;
+			notes += fake_nnotes;
 		}
 		assert_failed(IPC_ERROR_LIMITED, "response_rate");
 		assert_true(stand.answer.retry_after_s > 0);
 		assert_int_equal(notes, sent - limited);
-		assert_int_equal(stand.pg.queries, rows[i].state == NULL ? 0 : notes);
+		assert_int_equal(fake_queries, rows[i].state == NULL ? 0 : notes);
 		assert_in_range(notes, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
 	}
 }
@@ -167,7 +167,7 @@ static void responses_that_are_refused(void **state)
 		flow_send(&m);
 		flow_taken(rows[i].flow, rows[i].issuer, &nothing);
 		assert_failed(rows[i].want, rows[i].detail);
-		assert_int_equal(stand.note.n, 1);
+		assert_int_equal(fake_nnotes, 1);
 	}
 	assert_int_equal(stand.provider.codes, 0);
 }
@@ -222,7 +222,7 @@ static void a_response_that_was_put_away_is_judged_like_any_other(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		stand_reset();
 		flow_send(&m);
-		assert_sv_equal(stand_sv(&stand.pg.params[3]), SV("t")); /* true */
+		assert_sv_equal(fake_param(0, 3), SV("t")); /* true */
 		flow_taken(&form, "https://p.example", &rows[i].response);
 		if (rows[i].detail != NULL) {
 			assert_failed(rows[i].want, rows[i].detail);
@@ -246,7 +246,7 @@ static void a_code_that_should_have_come_by_post_is_refused(void **state)
 	m.error = SV("access_denied");
 	flow_send(&m);
 	assert_failed(IPC_ERROR_BINDING, "response_mode");
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 }
 
 static void a_parked_response_that_does_not_open(void **state)

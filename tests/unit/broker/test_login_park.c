@@ -104,11 +104,11 @@ static void the_row_is_that_of_the_state_and_holds_no_plain_code(void **state)
 	(void)state;
 	park(&m);
 	assert_waiting();
-	assert_int_equal(stand.pg.stmt, SQL_LOGIN_PARK);
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_PARK);
 	assert_int_equal(crypt_sha256(SV("S"), want), ERR_OK);
-	assert_sv_equal(stand_sv(&stand.pg.params[0]), sv_of((const char *)want, sizeof want));
-	assert_sv_equal(stand_sv(&stand.pg.params[1]), SV("f"));
-	sealed = stand_sv(&stand.pg.params[2]);
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)want, sizeof want));
+	assert_sv_equal(fake_param(0, 1), SV("f"));
+	sealed = fake_param(0, 2);
 	assert_null(memmem(sealed.p, sealed.n, "the code", 8));
 	STAND_ROWS(SV("t"));
 	assert_false(stand.answer.failed);
@@ -136,7 +136,7 @@ static void what_is_not_put_away(void **state)
 		park(&rows[i]);
 		assert_failed(IPC_ERROR_BINDING, "app_or_response_mode");
 	}
-	assert_int_equal(stand.pg.queries, 0);
+	assert_int_equal(fake_queries, 0);
 }
 
 static void responses_by_post_come_at_the_rate_of_beginnings(void **state)
@@ -147,13 +147,13 @@ static void responses_by_post_come_at_the_rate_of_beginnings(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 10 * LOGIN_PREFIX_BURST; i++) {
 		park(&m);
-		if (stand.pg.fn != NULL)
+		if (fake_nasked > 0)
 			STAND_ROWS(SV("f"));
 		assert_int_equal(stand.answer.n, 1);
 	}
 	assert_failed(IPC_ERROR_LIMITED, "response_rate");
 	assert_true(stand.answer.retry_after_s > 0);
-	assert_in_range(stand.pg.queries, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
+	assert_in_range(fake_queries, LOGIN_PREFIX_BURST, 2 * LOGIN_PREFIX_BURST);
 	/* The GET that follows counts by itself, and so does a beginning. */
 	assert_true(rate_limit_take(stand.broker.responses, m.client, clock_boot_ms(), &retry_s));
 	assert_true(rate_limit_take(stand.broker.limits, m.client, clock_boot_ms(), &retry_s));
@@ -165,12 +165,12 @@ static void without_a_database_or_a_key(void **state)
 
 	(void)state;
 	park(&m);
-	stand_rows(ERR_TIMEOUT, NULL, 0);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	park(&m);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	m.iss = SV("a\0b");
 	park(&m);
 	assert_failed(IPC_ERROR_INTERNAL, err_text(ERR_SYNTAX));

@@ -28,17 +28,7 @@ enum {
 	P_AGENT
 };
 
-#define assert_param(i, want) assert_sv_equal(stand_sv(&stand.pg.params[i]), want)
-
-static int64_t param_i64(unsigned i)
-{
-	uint64_t v = 0;
-
-	assert_int_equal(stand.pg.params[i].n, 8);
-	for (size_t k = 0; k < 8; k++)
-		v = v << 8 | (unsigned char)stand.pg.params[i].p[k];
-	return (int64_t)v;
-}
+#define assert_param(i, want) assert_sv_equal(fake_param(0, i), want)
 
 static void code_answered(const struct token_reply *reply)
 {
@@ -90,7 +80,7 @@ static void to_session(const struct flow *f)
 
 static void end(void)
 {
-	stand_rows(ERR_TIMEOUT, NULL, 0);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
 }
 
@@ -160,7 +150,7 @@ static void id_tokens_that_are_refused(void **state)
 		told(rows[i].e, NULL, rows[i].detail);
 		assert_failed(rows[i].want, rows[i].want_detail);
 		assert_int_equal(stand.provider.revocations, 1);
-		assert_int_equal(stand.pg.queries, 1); /* the row of the login alone */
+		assert_int_equal(fake_queries, 1); /* the row of the login alone */
 	}
 }
 
@@ -185,13 +175,13 @@ static void an_id_token_that_does_not_meet_what_was_asked_for(void **state)
 		to_id_token(&rows[i].flow);
 		told(ERR_OK, &c, "");
 		if (rows[i].want == NULL) {
-			assert_int_equal(stand.pg.stmt, SQL_SESSION_CREATE);
+			assert_int_equal(fake_asked[0].stmt, SQL_SESSION_CREATE);
 			end();
 			continue;
 		}
 		assert_failed(IPC_ERROR_PROVIDER, rows[i].want);
 		assert_noted("provider", "acr_unmet");
-		assert_int_equal(stand.pg.queries, 1);
+		assert_int_equal(fake_queries, 1);
 		assert_int_equal(stand.provider.revocations, 1);
 	}
 	old.auth_time_s = FLOW_BEGUN_S - 60 - JWT_SKEW_S - 1;
@@ -211,7 +201,7 @@ static void a_session_is_what_the_id_token_said(void **state)
 
 	(void)state;
 	to_session(&replacing);
-	assert_int_equal(stand.pg.stmt, SQL_SESSION_CREATE);
+	assert_int_equal(fake_asked[0].stmt, SQL_SESSION_CREATE);
 	assert_param(P_APP, SV("a"));
 	assert_param(P_PROVIDER, SV("q"));
 	assert_param(P_ISSUER, SV(STAND_ISSUER));
@@ -221,20 +211,20 @@ static void a_session_is_what_the_id_token_said(void **state)
 	assert_param(P_EMAIL, SV("a@example.com"));
 	assert_param(P_CLAIMS, SV("{\"name\":\"A\"}"));
 	assert_param(P_ACR, SV("silver"));
-	assert_int_equal(param_i64(P_AUTH_TIME), FLOW_BEGUN_S - 5);
-	assert_int_equal(param_i64(P_IDLE), 3600000);
-	assert_int_equal(param_i64(P_BEGUN), FLOW_BEGUN_S * INT64_C(1000));
+	assert_int_equal(fake_number(0, P_AUTH_TIME), FLOW_BEGUN_S - 5);
+	assert_int_equal(fake_number(0, P_IDLE), 3600000);
+	assert_int_equal(fake_number(0, P_BEGUN), FLOW_BEGUN_S * INT64_C(1000));
 	assert_int_equal(crypt_sha256(SV(FLOW_OLD), hash), ERR_OK);
 	assert_param(P_OLD, sv_of((const char *)hash, sizeof hash));
 	assert_param(P_CLIENT, SV("192.0.2.0/24"));
 	assert_param(P_AGENT, SV("Agent/1 ??"));
 	for (unsigned i = P_REFRESH; i <= P_ACCESS; i++) {
-		const struct stand_text *t = &stand.pg.params[i];
+		struct sv sealed = fake_param(0, i);
 
-		assert_true(t->n > VAULT_OVERHEAD);
-		assert_null(memmem(t->p, t->n, "refresh", 7));
-		assert_null(memmem(t->p, t->n, "token", 5));
-		assert_null(memmem(t->p, t->n, "access", 6));
+		assert_true(sealed.n > VAULT_OVERHEAD);
+		assert_null(memmem(sealed.p, sealed.n, "refresh", 7));
+		assert_null(memmem(sealed.p, sealed.n, "token", 5));
+		assert_null(memmem(sealed.p, sealed.n, "access", 6));
 	}
 	STAND_ROWS(SV("t"), SV("ref"));
 	assert_int_equal(stand.answer.n, 1);
@@ -245,7 +235,7 @@ static void a_session_is_what_the_id_token_said(void **state)
 	assert_int_equal(crypt_sha256(stand.answer.m.u.login_finished.session, hash), ERR_OK);
 	assert_param(P_HASH, sv_of((const char *)hash, sizeof hash));
 	assert_noted("ok", "");
-	assert_sv_equal(stand_sv(&stand.note.subject), SV("alice"));
+	assert_sv_equal(stand_noted(NOTE_SUBJECT), SV("alice"));
 	assert_int_equal(stand.provider.revocations, 0);
 }
 
@@ -253,7 +243,7 @@ static void a_session_that_is_not_made(void **state)
 {
 	(void)state;
 	to_session(&plain);
-	assert_int_equal(stand.pg.params[P_OLD].n, 0);
+	assert_int_equal(fake_param(0, P_OLD).n, 0);
 	STAND_ROWS(SV("f"), SV_NONE); /* ended while the login was under way */
 	assert_failed(IPC_ERROR_STALE, "revoked_meanwhile");
 	assert_int_equal(stand.provider.revocations, 1);
@@ -287,9 +277,9 @@ static void a_silent_login_may_not_change_who_it_is(void **state)
 				     [13] = sv_str(rows[i].issuer)};
 
 		to_session(&f);
-		assert_int_equal(stand.pg.stmt, SQL_TOKEN_READ);
+		assert_int_equal(fake_asked[0].stmt, SQL_TOKEN_READ);
 		assert_param(0, sv_of((const char *)hash, sizeof hash));
-		stand_rows(ERR_OK, row, ARRAY_LEN(row));
+		fake_row(row, ARRAY_LEN(row));
 		if (rows[i].refused) {
 			assert_failed(IPC_ERROR_LOGIN_REQUIRED, "other_user");
 			assert_sv_equal(stand_sv(&stand.answer.return_to),
@@ -297,7 +287,7 @@ static void a_silent_login_may_not_change_who_it_is(void **state)
 			assert_int_equal(stand.provider.revocations, 1);
 			continue;
 		}
-		assert_int_equal(stand.pg.stmt, SQL_SESSION_CREATE);
+		assert_int_equal(fake_asked[0].stmt, SQL_SESSION_CREATE);
 		end();
 	}
 	to_session(&f);
@@ -311,7 +301,7 @@ static void only_a_silent_login_with_a_session_is_compared(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		to_session(&rows[i]);
-		assert_int_equal(stand.pg.stmt, SQL_SESSION_CREATE);
+		assert_int_equal(fake_asked[0].stmt, SQL_SESSION_CREATE);
 		end();
 	}
 }
@@ -336,9 +326,9 @@ static void userinfo_is_asked_once_the_id_token_held(void **state)
 	assert_int_equal(stand.provider.userinfos, 1);
 	assert_sv_equal(stand_sv(&stand.provider.token), SV("access"));
 	assert_sv_equal(stand_sv(&stand.provider.sub), SV("s-1"));
-	assert_int_equal(stand.pg.queries, 1);
+	assert_int_equal(fake_queries, 1);
 	told(ERR_OK, &c, "");
-	assert_int_equal(stand.pg.stmt, SQL_SESSION_CREATE);
+	assert_int_equal(fake_asked[0].stmt, SQL_SESSION_CREATE);
 	assert_param(P_SUB, SV("s-1"));
 	assert_param(P_SUBJECT, SV("by userinfo"));
 	assert_param(P_EMAIL, SV("b@example.com"));
@@ -371,7 +361,7 @@ static void without_userinfo_there_is_no_login(void **state)
 		told(rows[i].e, NULL, rows[i].detail);
 		assert_failed(rows[i].want, rows[i].want_detail);
 		assert_int_equal(stand.provider.revocations, 1);
-		assert_int_equal(stand.pg.queries, 1);
+		assert_int_equal(fake_queries, 1);
 	}
 	to_id_token(&info);
 	stand.provider.refuses = ERR_UNAVAILABLE;

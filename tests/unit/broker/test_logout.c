@@ -2,6 +2,7 @@
 #include "broker/dispatch.h"
 #include "broker/revocation.h"
 #include "broker/token_memory.h"
+#include "broker/token_row.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 
@@ -16,33 +17,45 @@ static struct {
 	struct config_app app;
 	struct provider_metadata meta;
 	bool has_meta;
-	unsigned kicks;
+	unsigned kicks, forgotten;
 	char packet[IPC_FRAME_MAX];
 	unsigned answers;
 	struct ipc_message answer;
 	struct buf sealed;
 } t;
 
-struct provider *edition_provider(const struct edition *ed, struct sv name)
+struct provider *__wrap_edition_provider(const struct edition *ed, struct sv name);
+struct provider *__wrap_edition_provider(const struct edition *ed, struct sv name)
 {
 	(void)ed;
 	assert_sv_equal(name, SV("idp"));
 	return (struct provider *)&t.provider;
 }
 
-const struct provider_metadata *provider_metadata(struct provider *p)
+const struct provider_metadata *__wrap_provider_metadata(struct provider *p);
+const struct provider_metadata *__wrap_provider_metadata(struct provider *p)
 {
 	assert_ptr_equal(p, &t.provider);
 	return t.has_meta ? &t.meta : NULL;
 }
 
-void revocation_kick(struct revocation *r)
+void __wrap_revocation_kick(struct revocation *r);
+void __wrap_revocation_kick(struct revocation *r)
 {
 	(void)r;
 	t.kicks++;
 }
 
-void peer_send(struct peer *p, struct sv packet)
+void __wrap_token_memory_end(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN]);
+void __wrap_token_memory_end(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN])
+{
+	(void)m;
+	assert_memory_equal(hash, fake_param(0, 0).p, CRYPT_SHA256_LEN);
+	t.forgotten++;
+}
+
+void __wrap_peer_send(struct peer *p, struct sv packet);
+void __wrap_peer_send(struct peer *p, struct sv packet)
 {
 	assert_ptr_equal(p, &t.peer);
 	memcpy(t.packet, packet.p, packet.n);
@@ -50,27 +63,23 @@ void peer_send(struct peer *p, struct sv packet)
 	t.answers++;
 }
 
-void broker_drained(struct broker *b)
+void __wrap_broker_drained(struct broker *b);
+void __wrap_broker_drained(struct broker *b)
 {
 	(void)b;
 }
 
 /* A counter: the same 'random' each time would hide a state that is none. */
-void broker_random(void *out, size_t n)
+void __wrap_broker_random(void *out, size_t n);
+void __wrap_broker_random(void *out, size_t n)
 {
 	static unsigned char next = 1;
 
 	memset(out, next++, n);
 }
 
-static unsigned char ended_hash[CRYPT_SHA256_LEN];
-void token_memory_end(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN])
-{
-	(void)m;
-	memcpy(ended_hash, hash, sizeof ended_hash);
-}
-
-void edition_unref(struct edition **ed)
+void __wrap_edition_unref(struct edition **ed);
+void __wrap_edition_unref(struct edition **ed)
 {
 	*ed = NULL;
 }
@@ -79,9 +88,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof t);
-	fake_nasked = 0;
-	fake_refuse = ERR_OK;
-	fake_nparams[SQL_LOGOUT] = 3;
+	fake_reset();
 	t.provider = (struct config_provider){.name = SV("idp"), .client_id = SV("bff")};
 	t.app = (struct config_app){
 	    .name = SV("demo"), .provider = &t.provider, .logout_method = LOGOUT_GET};
@@ -156,24 +163,20 @@ static bool has(struct sv text, const char *what)
 
 static void the_session_ends_first_and_then_the_way_leads_to_the_provider(void **state)
 {
-	unsigned char fake_hash[CRYPT_SHA256_LEN];
-
 	(void)state;
 	ask("demo", IPC_SECRET_LEN, 0);
 	assert_int_equal(fake_asked[0].stmt, SQL_LOGOUT);
 	assert_sv_equal(fake_param(0, 1), SV("demo"));
-	memcpy(fake_hash, fake_param(0, 0).p, sizeof fake_hash);
-	assert_int_equal(t.answers, 0);
+	assert_int_equal(t.answers + t.forgotten, 0);
 	ended("a.b.c", 2);
 	assert_int_equal(logged_out()->sessions, 1);
+	assert_int_equal(t.forgotten, 1);
 	assert_true(sv_starts(logged_out()->redirect_url,
 			      SV("https://idp.example/end?client_id=bff&post_logout_redirect_uri="
 				 "https%3A%2F%2Fapp.example%2F&state=")));
 	assert_false(has(logged_out()->redirect_url, "id_token_hint"));
 	assert_int_equal(logged_out()->action.n + logged_out()->form.n, 0);
 	assert_int_equal(t.kicks, 1);
-	assert_memory_equal(ended_hash, fake_hash,
-			    sizeof ended_hash); /* gone from memory at once */
 }
 
 static void every_state_is_another(void **state)

@@ -1,289 +1,400 @@
 #include "broker/peer.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
+#include "tests/unit/broker/peer_stand.h"
+#include "tests/unit/torture.h"
 
-#include "broker/dispatch.h"
-#include "common/log.h"
-#include "tests/unit/broker/ring.h"
-#include "tests/unit/loop.h"
+/* ---- who may connect ---------------------------------------------------------------------- */
 
-/* A real socket pair; what dispatch and the editions say is the test's. */
-static struct {
-	struct broker broker;
-	struct edition edition;
-	int worker;    /* the other side, of the last who came */
-	int others[8]; /* of those before */
-	size_t nothers;
-	bool known; /* the edition */
-	unsigned looked, dispatched, drained;
-	enum err verdict;
-	struct ipc_message m;
-	char packet[IPC_FRAME_MAX];
-} t;
-
-enum err __wrap_dispatch_packet(struct peer *p, struct sv packet);
-enum err __wrap_dispatch_packet(struct peer *p, struct sv packet)
+static void another_uid_is_refused(void **state)
 {
-	assert_ptr_equal(p->broker, &t.broker);
-	assert_sv_equal(packet, SV("packet"));
-	t.dispatched++;
-	return t.verdict;
-}
+	struct peer *p;
+	int fd;
 
-struct edition *__wrap_editions_find(struct editions *e, struct sv digest);
-struct edition *__wrap_editions_find(struct editions *e, struct sv digest)
-{
-	assert_ptr_equal(e, &t.broker.editions);
-	assert_sv_equal(digest, SV("0123456789abcdef0123456789abcdef"));
-	t.looked++;
-	return t.known ? &t.edition : NULL;
-}
-
-void __wrap_broker_drained(struct broker *b);
-void __wrap_broker_drained(struct broker *b)
-{
-	assert_ptr_equal(b, &t.broker);
-	t.drained++;
-}
-
-static void join(void)
-{
-	int fds[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
-			 0);
-	if (t.worker != -1)
-		t.others[t.nothers++] = t.worker;
-	t.worker = fds[0];
-	peer_accept(&t.broker, &fds[1]);
-	assert_int_equal(fds[1], -1); /* taken, whatever came of it */
-}
-
-static int setup(void **state)
-{
 	(void)state;
-	log_set_level(LOG_ERROR + 1);
-	memset(&t, 0, sizeof t);
-	t.worker = -1;
-	t.known = true;
-	t.broker.base = event_base_new();
-	t.broker.ring = ring_of(RING_ONE);
-	t.broker.peer_uid = geteuid();
-	assert_non_null(t.broker.base);
-	join();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	while (t.broker.peers != NULL) {
-		struct peer *p = t.broker.peers;
-
-		peer_free(&p);
-	}
-	assert_int_equal(t.broker.npeers, 0);
-	assert_int_equal(t.edition.refs, 0);
-	(void)close(t.worker);
-	while (t.nothers > 0)
-		(void)close(t.others[--t.nothers]);
-	keyring_free(&t.broker.ring);
-	event_base_free(t.broker.base);
-	return 0;
-}
-
-/* 0: the broker closed; -1: nothing came. */
-static ssize_t receive(void)
-{
-	ssize_t n;
-
-	loop_turn(t.broker.base);
-	n = recv(t.worker, t.packet, sizeof t.packet, MSG_DONTWAIT);
-	if (n > 0)
-		assert_int_equal(ipc_decode(sv_of(t.packet, (size_t)n), &t.m), ERR_OK);
-	return n;
-}
-
-static enum err hello(uint64_t fingerprint, struct sv digest)
-{
-	const struct ipc_hello m = {
-	    .fingerprint = fingerprint, .build = SV("test"), .digest = digest};
-
-	return peer_hello(t.broker.peers, 3, &m);
-}
-
-static void greet(void)
-{
-	assert_int_equal(hello(ipc_fingerprint(), SV("0123456789abcdef0123456789abcdef")), ERR_OK);
-	assert_true(receive() > 0);
-}
-
-static enum err request(struct request **ret)
-{
-	const struct ipc_message m = {.id = 8, .name = "logout"};
-
-	return peer_request(t.broker.peers, &m, SV("corr"), ret);
-}
-
-static void who_may_connect(void **state)
-{
-	(void)state;
-	assert_int_equal(t.broker.npeers, 1);
-	assert_int_equal(t.broker.peers->phase, IPC_PHASE_HELLO);
 	t.broker.peer_uid = geteuid() + 1;
-	join();
-	assert_int_equal(t.broker.npeers, 1);
-	assert_int_equal(receive(), 0);
-	t.broker.peer_uid = geteuid();
-	t.broker.npeers = BROKER_PEERS_MAX;
-	join();
-	assert_int_equal(t.broker.npeers, BROKER_PEERS_MAX);
-	assert_int_equal(receive(), 0);
-	t.broker.npeers = 1;
-	join();
-	assert_int_equal(t.broker.npeers, 2);
+	fd = connect_peer(&p);
+	assert_null(p);
+	assert_true(is_closed(fd));
+	assert_logged("peer_refused uid is not that of broker.peer_user");
+	(void)close(fd);
 }
 
-static void a_hello_opens(void **state)
+static void what_has_no_peer_is_refused(void **state)
 {
-	(void)state;
-	greet();
-	assert_int_equal(t.m.number, IPC_WELCOME);
-	assert_int_equal(t.m.id, 3);
-	assert_int_equal(t.m.u.welcome.fingerprint, ipc_fingerprint());
-	assert_int_equal(t.broker.peers->phase, IPC_PHASE_OPEN);
-	assert_ptr_equal(t.broker.peers->edition, &t.edition);
-	assert_int_equal(t.edition.refs, 1);
-}
-
-static void another_protocol_does_not(void **state)
-{
-	(void)state;
-	assert_int_equal(hello(ipc_fingerprint() + 1, SV("0123456789abcdef0123456789abcdef")),
-			 ERR_PROTOCOL);
-	assert_int_equal(hello(ipc_fingerprint(), SV("short")), ERR_PROTOCOL);
-	assert_int_equal(t.broker.peers->phase, IPC_PHASE_HELLO);
-	assert_int_equal(receive(), -1);
-}
-
-static void an_unknown_configuration_is_looked_for_again(void **state)
-{
-	struct request *r = NULL;
+	int fds[2], fd;
 
 	(void)state;
-	t.known = false;
-	greet(); /* welcome all the same */
-	assert_int_equal(request(&r), ERR_CONFIG);
-	assert_null(r);
-	assert_true(receive() > 0);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_CONFIG_SKEW);
-	assert_int_equal(t.looked, 2);
-	t.known = true;
-	assert_int_equal(request(&r), ERR_OK);
-	assert_int_equal(t.edition.refs, 2);
-	request_fail(&r, IPC_ERROR_INTERNAL, request_detail("x"));
-	assert_int_equal(t.looked, 3); /* not once it was found */
-}
-
-static void without_a_sealing_key_nothing_is_taken_on(void **state)
-{
-	struct request *r = NULL;
-
-	(void)state;
-	greet();
-	keyring_free(&t.broker.ring);
-	t.broker.ring = ring_of("1 pending " RING_KEY_A "\n");
-	assert_int_equal(request(&r), ERR_UNAVAILABLE);
-	assert_null(r);
-	assert_true(receive() > 0);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_STORE);
-}
-
-static void requests_are_bounded(void **state)
-{
-	struct request *r[PEER_REQUESTS_MAX + 1] = {NULL};
-
-	(void)state;
-	greet();
-	for (size_t i = 0; i < PEER_REQUESTS_MAX; i++)
-		assert_int_equal(request(&r[i]), ERR_OK);
-	assert_int_equal(request(&r[PEER_REQUESTS_MAX]), ERR_LIMIT);
-	assert_null(r[PEER_REQUESTS_MAX]);
-	assert_true(receive() > 0);
-	assert_int_equal(t.m.id, 8);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_INTERNAL);
-	assert_string_equal(r[0]->correlation, "corr");
-	for (size_t i = 0; i < PEER_REQUESTS_MAX; i++)
-		request_fail(&r[i], IPC_ERROR_INTERNAL, request_detail("x"));
-	assert_int_equal(t.broker.peers->nrequests, 0);
-}
-
-static void requests_outlive_their_peer(void **state)
-{
-	struct request *r = NULL;
-
-	(void)state;
-	greet();
-	assert_int_equal(request(&r), ERR_OK);
-	(void)close(t.worker);
-	t.worker = -1;
-	loop_turn(t.broker.base);
-	assert_null(t.broker.peers);
-	assert_null(r->peer);
-	request_fail(&r, IPC_ERROR_INTERNAL, request_detail("x"));
-	assert_int_equal(t.drained, 0);
-}
-
-static void a_verdict_of_dispatch_drops_the_peer(void **state)
-{
-	(void)state;
-	assert_int_equal(send(t.worker, "packet", 6, 0), 6);
-	loop_turn(t.broker.base);
-	assert_int_equal(t.dispatched, 1);
-	assert_int_equal(t.broker.npeers, 1);
-	t.verdict = ERR_PROTOCOL;
-	assert_int_equal(send(t.worker, "packet", 6, 0), 6);
-	assert_int_equal(receive(), 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	t.broker.peer_uid = 0; /* what a uid that nobody told would be */
+	fd = fds[0];
+	peer_accept(&t.broker, &fd);
+	assert_int_equal(fd, -1);
+	assert_int_equal(fcntl(fds[0], F_GETFD), -1); /* closed */
 	assert_int_equal(t.broker.npeers, 0);
+	assert_logged("peer_refused");
+	(void)close(fds[1]);
 }
 
-static void a_drain_closes_who_waits_for_nothing(void **state)
+static void peers_have_a_limit(void **state)
 {
-	struct request *r = NULL;
+	int fds[BROKER_PEERS_MAX + 1];
 	struct peer *p;
 
 	(void)state;
-	t.broker.draining = true;
-	greet();
-	assert_int_equal(request(&r), ERR_OK);
-	p = t.broker.peers;
-	peer_close_idle(&p);
-	assert_non_null(p);
-	request_fail(&r, IPC_ERROR_INTERNAL, request_detail("last"));
-	assert_int_equal(t.drained, 1);
-	peer_close_idle(&p);
+	for (size_t i = 0; i < BROKER_PEERS_MAX; i++) {
+		fds[i] = connect_peer(&p);
+		assert_non_null(p);
+		assert_int_equal(t.broker.peers->serial, i + 1);
+	}
+	fds[BROKER_PEERS_MAX] = connect_peer(&p);
 	assert_null(p);
-	assert_int_equal(t.drained, 2);
-	assert_true(receive() > 0); /* the last answer still arrives */
-	assert_sv_equal(t.m.u.failure.detail, SV("last"));
-	assert_int_equal(receive(), 0);
+	assert_true(is_closed(fds[BROKER_PEERS_MAX]));
+	assert_logged("peer_refused too many peers");
+	(void)close(fds[BROKER_PEERS_MAX]);
+	(void)close(fds[7]);
+	loop_turns(t.broker.base, 2);
+	assert_int_equal(t.broker.npeers, BROKER_PEERS_MAX - 1);
+	fds[7] = connect_peer(&p);
+	assert_non_null(p);
+	for (size_t i = 0; i < BROKER_PEERS_MAX; i++)
+		(void)close(fds[i]);
+}
+
+/* ---- hello -------------------------------------------------------------------------------- */
+
+static void hello_is_welcomed(void **state)
+{
+	struct peer *p;
+
+	(void)state;
+	t.fd = connect_peer(&p);
+	assert_int_equal(t.broker.peers->phase, IPC_PHASE_HELLO);
+	say_hello(ipc_fingerprint(), own_digest());
+	assert_true(get());
+	assert_int_equal(t.answer.number, IPC_WELCOME);
+	assert_int_equal(t.answer.id, 3);
+	assert_int_equal(t.answer.u.welcome.fingerprint, ipc_fingerprint());
+	assert_sv_equal(t.answer.u.welcome.build, SV(BFF_VERSION));
+	assert_int_equal(p->phase, IPC_PHASE_OPEN);
+	assert_ptr_equal(p->edition, t.broker.editions.newest);
+	assert_int_equal(p->edition->refs, 1);
+	assert_logged("peer_open");
+	peer_free(&p);
+	assert_null(p);
+	assert_int_equal(t.broker.editions.newest->refs, 0);
+	assert_true(is_closed(t.fd));
+}
+
+static void a_second_hello_drops(void **state)
+{
+	(void)state;
+	(void)open_peer();
+	say_hello(ipc_fingerprint(), own_digest());
+	assert_int_equal(t.broker.npeers, 0);
+	assert_true(is_closed(t.fd));
+	assert_logged("peer_closed");
+	assert_int_equal(t.broker.editions.newest->refs, 0);
+}
+
+static void nothing_comes_before_hello(void **state)
+{
+	struct peer *p;
+
+	(void)state;
+	t.fd = connect_peer(&p);
+	say_login(1);
+	assert_int_equal(t.broker.npeers, 0);
+	assert_true(is_closed(t.fd));
+	assert_int_equal(t.nheld, 0);
+}
+
+static void another_protocol_or_digest_drops(void **state)
+{
+	static const char digest[CRYPT_SHA256_LEN] = "";
+	static const struct {
+		uint64_t off;
+		size_t digest_len;
+	} rows[] = {{1, CRYPT_SHA256_LEN}, {0, CRYPT_SHA256_LEN - 1}, {0, 1}, {0, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct peer *p;
+
+		t.fd = connect_peer(&p);
+		say_hello(ipc_fingerprint() + rows[i].off, sv_of(digest, rows[i].digest_len));
+		assert_int_equal(t.broker.npeers, 0);
+		assert_false(get()); /* no welcome */
+		assert_true(is_closed(t.fd));
+		assert_logged("peer_dropped another protocol: mixed old and new binaries?");
+		(void)close(t.fd);
+	}
+	t.fd = -1;
+}
+
+static void an_unknown_digest_is_skew_until_a_re_read_knows_it(void **state)
+{
+	unsigned char digest[CRYPT_SHA256_LEN];
+	struct config *c;
+	struct peer *p;
+
+	(void)state;
+	stand_config_number(1); /* what the worker has, and our file not yet */
+	c = stand_load();
+	assert_int_equal(config_digest(c, digest), ERR_OK);
+	config_free(&c);
+	stand_config("", "", "");
+	t.fd = connect_peer(&p);
+	say_hello(ipc_fingerprint(), sv_of((const char *)digest, sizeof digest));
+	assert_true(get());
+	assert_int_equal(t.answer.number, IPC_WELCOME); /* the worker is told by its requests */
+	assert_null(p->edition);
+	assert_logged("config_skew");
+	say_login(5);
+	assert_failed(5, IPC_ERROR_CONFIG_SKEW, "config_skew");
+	clock_set(STAND_NOW_MS + EDITION_REREAD_MS, 0);
+	say_login(6);
+	assert_failed(6, IPC_ERROR_CONFIG_SKEW, "config_skew");
+	assert_int_equal(stand.loads, 1);
+	stand_config_number(1);
+	clock_set(STAND_NOW_MS + 2 * EDITION_REREAD_MS, 0);
+	assert_int_equal(t.nheld, 0);
+	say_login(7);
+	assert_int_equal(t.nheld, 1);
+	assert_non_null(p->edition);
+	assert_ptr_equal(t.held[0]->edition, p->edition);
+	assert_int_equal(p->edition->refs, 2); /* the peer's and the request's */
+	assert_int_equal(p->nrequests, 1);
+	say_login(8);
+	assert_int_equal(p->edition->refs, 3);
+	assert_int_equal(stand.loads, 2);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+static void a_request_is_what_its_packet_says(void **state)
+{
+	struct peer *p = open_peer();
+
+	(void)state;
+	say_login(9);
+	assert_int_equal(t.nheld, 1);
+	assert_int_equal(t.held[0]->id, 9);
+	assert_ptr_equal(t.held[0]->peer, p);
+	assert_ptr_equal(t.held[0]->broker, &t.broker);
+	assert_string_equal(t.held[0]->name, "login_begin");
+	assert_string_equal(t.held[0]->correlation, "corr-1");
+	answer_held();
+	loop_turn(t.broker.base);
+	assert_failed(9, IPC_ERROR_LIMITED, "done");
+	assert_int_equal(p->nrequests, 0);
+	assert_int_equal(p->edition->refs, 1);
+}
+
+/* Until the database said so nothing can be sealed, and what cannot be sealed is not begun. */
+static void nothing_is_served_before_it_is_known_which_key_seals(void **state)
+{
+	struct peer *p = open_peer();
+
+	(void)state;
+	keyring_set_state(t.broker.ring, 1, KEY_PENDING);
+	say_login(1);
+	assert_failed(1, IPC_ERROR_STORE, "no_key");
+	assert_int_equal(t.answer.u.failure.retry_after_s, 1);
+	assert_int_equal(t.nheld + p->nrequests, 0);
+	assert_int_equal(p->edition->refs, 1);
+	keyring_set_state(t.broker.ring, 1, KEY_PRIMARY);
+	say_login(2);
+	assert_int_equal(t.nheld, 1);
+}
+
+static void requests_have_a_limit(void **state)
+{
+	struct peer *p = open_peer();
+
+	(void)state;
+	for (uint32_t i = 0; i < PEER_REQUESTS_MAX; i++)
+		say_login(i);
+	assert_int_equal(t.nheld, PEER_REQUESTS_MAX);
+	assert_false(get());
+	say_login(PEER_REQUESTS_MAX);
+	assert_failed(PEER_REQUESTS_MAX, IPC_ERROR_INTERNAL, "too_many");
+	assert_int_equal(t.answer.u.failure.retry_after_s, 1);
+	assert_int_equal(p->nrequests, PEER_REQUESTS_MAX);
+	assert_int_equal(t.broker.npeers, 1);
+	answer_held();
+	loop_turn(t.broker.base);
+	assert_failed(PEER_REQUESTS_MAX - 1, IPC_ERROR_LIMITED, "done");
+	say_login(1);
+	assert_int_equal(t.nheld, PEER_REQUESTS_MAX);
+}
+
+static void a_request_outlives_its_peer(void **state)
+{
+	struct edition *ed = t.broker.editions.newest;
+
+	(void)state;
+	(void)open_peer();
+	say_login(1);
+	say_login(2);
+	(void)close(t.fd);
+	t.fd = -1;
+	loop_turns(t.broker.base, 2);
+	assert_int_equal(t.broker.npeers, 0);
+	assert_null(t.held[0]->peer);
+	assert_null(t.held[1]->peer);
+	assert_int_equal(ed->refs, 2);
+	answer_held();
+	answer_held();
+	assert_int_equal(ed->refs, 0);
+}
+
+static void a_worker_that_does_not_read_is_noted(void **state)
+{
+	struct peer *p = open_peer();
+	char packet[IPC_FRAME_MAX] = {0};
+
+	(void)state;
+	for (size_t n = 0; n < 2 * IPC_QUEUE_MAX; n += sizeof packet) /* the kernel takes some */
+		peer_send(p, sv_of(packet, sizeof packet));
+	assert_logged("peer_not_reading");
+}
+
+/* ---- the end of a connection -------------------------------------------------------------- */
+
+static void idle_peers_are_closed_and_busy_ones_are_not(void **state)
+{
+	struct peer *busy = open_peer(), *idle;
+	int fd = connect_peer(&idle);
+
+	(void)state;
+	say_login(1);
+	peer_close_idle(&busy);
+	assert_non_null(busy);
+	peer_close_idle(&idle);
+	assert_null(idle);
+	assert_true(is_closed(fd));
+	assert_int_equal(t.broker.npeers, 1);
+	assert_false(is_closed(t.fd));
+	answer_held();
+	peer_close_idle(&busy);
+	assert_null(busy);
+	assert_failed(1, IPC_ERROR_LIMITED, "done"); /* what was sent before arrives */
+	assert_true(is_closed(t.fd));
+	(void)close(fd);
+}
+
+static void the_drain_is_told_of_every_peer_that_goes(void **state)
+{
+	struct peer *p;
+
+	(void)state;
+	t.fd = connect_peer(&p);
+	t.broker.draining = true;
+	peer_free(&p);
+	assert_int_equal(t.drained, 1);
+	peer_free(&p); /* NULL */
+	assert_int_equal(t.drained, 1);
+}
+
+static void peers_go_in_any_order(void **state)
+{
+	struct peer *p[3];
+	int fds[3];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		fds[i] = connect_peer(&p[i]);
+	peer_free(&p[1]);
+	assert_ptr_equal(t.broker.peers, p[2]);
+	assert_ptr_equal(p[2]->next, p[0]);
+	assert_ptr_equal(p[0]->prev, &p[2]->next);
+	peer_free(&p[2]);
+	assert_ptr_equal(t.broker.peers, p[0]);
+	assert_ptr_equal(p[0]->prev, &t.broker.peers);
+	peer_free(&p[0]);
+	assert_null(t.broker.peers);
+	for (size_t i = 0; i < 3; i++)
+		(void)close(fds[i]);
+}
+
+/* ---- without memory ----------------------------------------------------------------------- */
+
+static enum err attempt_accept(void *arg)
+{
+	struct peer *p;
+	int fd = connect_peer(&p);
+	enum err rc = p == NULL ? ERR_NOMEM : ERR_OK;
+
+	(void)arg;
+	if (p == NULL)
+		assert_logged("peer_refused");
+	peer_free(&p);
+	(void)event_base_loop(t.broker.base, EVLOOP_NONBLOCK);
+	assert_true(is_closed(fd));
+	(void)close(fd);
+	return rc;
+}
+
+static void without_memory_a_connection_is_refused(void **state)
+{
+	(void)state;
+	assert_true(torture(attempt_accept, NULL) >= 2);
+}
+
+static void without_memory_there_is_no_request(void **state)
+{
+	struct peer *p = open_peer();
+	const struct ipc_message m = {.id = 1, .name = "login_begin"};
+	struct request *r = NULL;
+
+	(void)state;
+	torture_state.at = 1;
+	torture_state.seen = 0;
+	assert_int_equal(peer_request(p, &m, SV_NONE, &r), ERR_NOMEM);
+	torture_state.at = 0;
+	assert_null(r);
+	assert_int_equal(p->nrequests, 0);
+}
+
+static void without_memory_for_the_welcome_the_peer_is_dropped(void **state)
+{
+	const struct ipc_hello m = {.fingerprint = ipc_fingerprint(), .digest = own_digest()};
+	struct peer *p;
+
+	(void)state;
+	t.fd = connect_peer(&p);
+	torture_state.at = 1;
+	torture_state.seen = 0;
+	assert_int_equal(peer_hello(p, 1, &m), ERR_NOMEM);
+	torture_state.at = 0;
+	loop_turn(t.broker.base);
+	assert_false(get());
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	    CASE(who_may_connect),
-	    CASE(a_hello_opens),
-	    CASE(another_protocol_does_not),
-	    CASE(an_unknown_configuration_is_looked_for_again),
-	    CASE(without_a_sealing_key_nothing_is_taken_on),
-	    CASE(requests_are_bounded),
-	    CASE(requests_outlive_their_peer),
-	    CASE(a_verdict_of_dispatch_drops_the_peer),
-	    CASE(a_drain_closes_who_waits_for_nothing),
+	    WITH(another_uid_is_refused),
+	    WITH(what_has_no_peer_is_refused),
+	    WITH(peers_have_a_limit),
+	    WITH(hello_is_welcomed),
+	    WITH(a_second_hello_drops),
+	    WITH(nothing_comes_before_hello),
+	    WITH(another_protocol_or_digest_drops),
+	    WITH(an_unknown_digest_is_skew_until_a_re_read_knows_it),
+	    WITH(a_request_is_what_its_packet_says),
+	    WITH(nothing_is_served_before_it_is_known_which_key_seals),
+	    WITH(requests_have_a_limit),
+	    WITH(a_request_outlives_its_peer),
+	    WITH(a_worker_that_does_not_read_is_noted),
+	    WITH(idle_peers_are_closed_and_busy_ones_are_not),
+	    WITH(the_drain_is_told_of_every_peer_that_goes),
+	    WITH(peers_go_in_any_order),
+	    WITH(without_memory_a_connection_is_refused),
+	    WITH(without_memory_there_is_no_request),
+	    WITH(without_memory_for_the_welcome_the_peer_is_dropped),
 	};
 
+	torture_libevent();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

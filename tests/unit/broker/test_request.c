@@ -2,23 +2,28 @@
 
 #include "broker/peer.h"
 #include "common/log.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
 
+/* The peer and the loop are played here; freed memory that held a packet is looked at. */
 static struct {
 	struct broker broker;
-	struct edition edition;
 	struct peer peer;
+	struct edition edition;
 	unsigned sent, drained;
 	char packet[IPC_FRAME_MAX];
-	struct ipc_message m;
+	struct ipc_message answer; /* borrows packet */
+	const void *watched;	   /* what is to be all zero when it is freed */
+	size_t watched_n;
+	unsigned wiped;
 } t;
 
 void __wrap_peer_send(struct peer *p, struct sv packet);
 void __wrap_peer_send(struct peer *p, struct sv packet)
 {
 	assert_ptr_equal(p, &t.peer);
+	assert_true(packet.n <= sizeof t.packet);
 	memcpy(t.packet, packet.p, packet.n);
-	assert_int_equal(ipc_decode(sv_of(t.packet, packet.n), &t.m), ERR_OK);
+	assert_int_equal(ipc_decode(sv_of(t.packet, packet.n), &t.answer), ERR_OK);
 	t.sent++;
 }
 
@@ -29,16 +34,30 @@ void __wrap_broker_drained(struct broker *b)
 	t.drained++;
 }
 
-static int setup(void **state)
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+	if (p != NULL && p == t.watched) {
+		for (size_t i = 0; i < t.watched_n; i++)
+			assert_int_equal(((const char *)p)[i], 0);
+		t.wiped++;
+		t.watched = NULL;
+	}
+	__real_free(p);
+}
+
+static int set_up(void **state)
 {
 	(void)state;
-	log_set_level(LOG_ERROR + 1);
+	log_set_level(LOG_ERROR);
 	memset(&t, 0, sizeof t);
 	t.peer.broker = &t.broker;
 	return 0;
 }
 
-static struct request *make(uint32_t id)
+/* As peer_request() makes them. */
+static struct request *request_new(uint32_t id)
 {
 	struct request *r = calloc(1, sizeof *r);
 
@@ -47,7 +66,8 @@ static struct request *make(uint32_t id)
 			      .peer = &t.peer,
 			      .edition = &t.edition,
 			      .id = id,
-			      .name = "logout",
+			      .name = "token_get",
+			      .correlation = "c-1",
 			      .next = t.peer.requests,
 			      .prev = &t.peer.requests};
 	if (r->next != NULL)
@@ -58,108 +78,212 @@ static struct request *make(uint32_t id)
 	return r;
 }
 
-static void answer(struct request **r)
+static enum err encode(struct buf *packet, uint32_t id, const char *token)
 {
-	struct ipc_logged_out m = {.redirect_url = SV("https://a.example/"), .sessions = 1};
-	struct buf b;
-	enum err e;
+	const struct ipc_token m = {.access_token = sv_str(token), .expires_in_ms = 1000};
 
-	buf_init(&b, IPC_FRAME_MAX);
-	e = ipc_encode_logged_out(&b, (*r)->id, &m);
-	request_answer(r, e, &b);
-	assert_null(b.p);
+	buf_init(packet, IPC_FRAME_MAX);
+	return ipc_encode_token(packet, id, &m);
 }
 
-static void one_answer_of_its_id_and_nothing_is_left(void **state)
+static void an_answer_goes_out_once_and_is_wiped(void **state)
 {
-	struct request *one = make(1), *two = make(2), *three = make(3);
+	struct request *r = request_new(7);
+	struct buf packet;
+	enum err rc = encode(&packet, 7, "secret token");
 
 	(void)state;
-	answer(&two);
-	assert_null(two);
-	assert_int_equal(t.sent, 1);
-	assert_int_equal(t.m.number, IPC_LOGGED_OUT);
-	assert_int_equal(t.m.id, 2);
-	assert_int_equal(t.peer.nrequests, 2);
-	assert_int_equal(t.edition.refs, 2);
-	assert_ptr_equal(t.peer.requests, three);
-	assert_ptr_equal(three->next, one);
-	answer(&three);
-	answer(&one);
-	assert_null(t.peer.requests);
-	assert_int_equal(t.edition.refs, 0);
-	assert_int_equal(t.drained, 0);
-}
-
-static void a_failure_says_why(void **state)
-{
-	struct request *r = make(9);
-
-	(void)state;
-	request_fail(&r, IPC_ERROR_STALE,
-		     (struct request_failure){.retry_after_s = 3,
-					      .return_to = SV("https://a.example/x"),
-					      .detail = "used"});
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, rc, &packet);
 	assert_null(r);
-	assert_int_equal(t.m.number, IPC_FAILURE);
-	assert_int_equal(t.m.id, 9);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_STALE);
-	assert_int_equal(t.m.u.failure.retry_after_s, 3);
-	assert_sv_equal(t.m.u.failure.return_to, SV("https://a.example/x"));
-	assert_sv_equal(t.m.u.failure.detail, SV("used"));
-	r = make(10);
-	request_fail_store(&r, ERR_TIMEOUT);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_STORE);
-	assert_int_equal(t.m.u.failure.retry_after_s, 1);
+	assert_int_equal(t.sent, 1);
+	assert_int_equal(t.answer.number, IPC_TOKEN);
+	assert_int_equal(t.answer.id, 7);
+	assert_sv_equal(t.answer.u.token.access_token, SV("secret token"));
+	assert_int_equal(t.wiped, 1);
+	assert_null(packet.p);
 	assert_int_equal(t.edition.refs, 0);
+	assert_int_equal(t.peer.nrequests, 0);
+	assert_null(t.peer.requests);
+	assert_int_equal(t.drained, 0);
 }
 
 static void what_was_not_encoded_is_a_failure(void **state)
 {
-	struct request *r = make(4);
-	struct buf b;
+	struct request *r = request_new(8);
+	struct buf packet;
 
 	(void)state;
-	buf_init(&b, IPC_FRAME_MAX);
-	request_answer(&r, ERR_LIMIT, &b);
+	assert_int_equal(encode(&packet, 8, "half a packet"), ERR_OK);
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, ERR_LIMIT, &packet);
 	assert_null(r);
-	assert_int_equal(t.sent, 1);
-	assert_int_equal(t.m.u.failure.code, IPC_ERROR_INTERNAL);
+	assert_int_equal(t.wiped, 1);
+	assert_null(packet.p);
+	assert_int_equal(t.sent, 1); /* and not what there was of it */
+	assert_int_equal(t.answer.number, IPC_FAILURE);
+	assert_int_equal(t.answer.id, 8);
+	assert_int_equal(t.answer.u.failure.code, IPC_ERROR_INTERNAL);
+	assert_sv_equal(t.answer.u.failure.detail, SV("answer_not_encoded"));
 	assert_int_equal(t.edition.refs, 0);
 }
 
-static void without_its_peer_it_just_ends(void **state)
+static void a_gone_peer_gets_nothing_and_the_packet_is_wiped(void **state)
 {
-	struct request *r = make(4), *s = make(5);
+	struct request *r = request_new(7), *failing = request_new(8), *lost = request_new(9);
+	struct buf packet;
+	enum err rc = encode(&packet, 7, "secret token");
 
 	(void)state;
-	r->peer = s->peer = NULL; /* as peer_free() does */
-	t.peer.requests = NULL;
-	answer(&r);
-	request_fail(&s, IPC_ERROR_INTERNAL, request_detail("x"));
+	r->peer = failing->peer = lost->peer = NULL; /* as peer_free() does */
+	memset(&t.peer, 0xee, sizeof t.peer);	     /* and whatever is there now */
+	t.watched = packet.p;
+	t.watched_n = packet.n;
+	request_answer(&r, rc, &packet);
+	request_fail(&failing, IPC_ERROR_STORE, request_detail("x"));
+	request_fail_store(&lost, ERR_TIMEOUT);
+	assert_true(r == NULL && failing == NULL && lost == NULL);
 	assert_int_equal(t.sent, 0);
+	assert_int_equal(t.wiped, 1);
 	assert_int_equal(t.edition.refs, 0);
+	assert_int_equal(t.peer.nrequests, (size_t)0xeeeeeeeeeeeeeeee);
 }
 
-static void a_drain_hears_of_each_end(void **state)
+static void a_failure_has_all_its_fields(void **state)
 {
-	struct request *r = make(4), *s = make(5);
+	static const struct {
+		enum ipc_error code;
+		struct request_failure why;
+		const char *want_detail, *want_return_to;
+	} rows[] = {
+	    {IPC_ERROR_STALE,
+	     {.return_to = SV_INIT("https://a.example/x"), .detail = "used"},
+	     "used",
+	     "https://a.example/x"},
+	    {IPC_ERROR_PROVIDER_DOWN,
+	     {.retry_after_s = 30, .detail = "throttled"},
+	     "throttled",
+	     ""},
+	    {IPC_ERROR_LIMITED, {.retry_after_s = UINT32_MAX}, "", ""},
+	    {IPC_ERROR_ACCESS_DENIED, {0}, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct request *r = request_new((uint32_t)(i + 1));
+
+		request_fail(&r, rows[i].code, rows[i].why);
+		assert_null(r);
+		assert_int_equal(t.sent, i + 1);
+		assert_int_equal(t.answer.number, IPC_FAILURE);
+		assert_int_equal(t.answer.id, i + 1);
+		assert_int_equal(t.answer.u.failure.code, rows[i].code);
+		assert_int_equal(t.answer.u.failure.retry_after_s, rows[i].why.retry_after_s);
+		assert_sv_equal(t.answer.u.failure.detail, sv_str(rows[i].want_detail));
+		assert_sv_equal(t.answer.u.failure.return_to, sv_str(rows[i].want_return_to));
+		assert_int_equal(t.edition.refs, 0);
+	}
+}
+
+static void a_query_that_failed_is_store_whatever_it_was(void **state)
+{
+	static const enum err codes[] = {ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_DENIED, ERR_PROTOCOL,
+					 ERR_CANCELED};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		struct request *r = request_new(3);
+
+		request_fail_store(&r, codes[i]);
+		assert_null(r);
+		assert_int_equal(t.answer.u.failure.code, IPC_ERROR_STORE);
+		assert_int_equal(t.answer.u.failure.retry_after_s, 1);
+		assert_sv_equal(t.answer.u.failure.detail, sv_str(err_text(codes[i])));
+	}
+}
+
+/* The next of each `next` must be where its `prev` points. */
+static void assert_linked(size_t n)
+{
+	struct request **at = &t.peer.requests;
+	size_t seen = 0;
+
+	for (; *at != NULL; at = &(*at)->next, seen++)
+		assert_ptr_equal((*at)->prev, at);
+	assert_int_equal(seen, n);
+	assert_int_equal(t.peer.nrequests, n);
+}
+
+static void requests_end_in_any_order(void **state)
+{
+	static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+					     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		struct request *r[3];
+
+		for (uint32_t k = 0; k < 3; k++)
+			r[k] = request_new(k);
+		for (size_t k = 0; k < 3; k++) {
+			request_fail(&r[orders[i][k]], IPC_ERROR_STORE, request_detail("x"));
+			assert_int_equal(t.answer.id, orders[i][k]);
+			assert_linked(2 - k);
+		}
+	}
+}
+
+static void the_drain_is_told_of_every_end(void **state)
+{
+	struct request *r = request_new(1);
+	struct buf packet;
+	enum err rc = encode(&packet, 1, "token");
 
 	(void)state;
 	t.broker.draining = true;
-	answer(&r);
-	request_fail(&s, IPC_ERROR_INTERNAL, request_detail("x"));
+	request_answer(&r, rc, &packet);
+	assert_int_equal(t.drained, 1);
+	r = request_new(2);
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
 	assert_int_equal(t.drained, 2);
+	r = request_new(3);
+	r->peer = NULL;
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	assert_int_equal(t.drained, 3);
 }
+
+/* The worker's own timeout is what is left then. */
+static void without_memory_for_a_failure_the_request_ends_all_the_same(void **state)
+{
+	struct request *r = request_new(1);
+
+	(void)state;
+	torture_state.at = 1;
+	torture_state.seen = 0;
+	request_fail(&r, IPC_ERROR_STORE, request_detail("x"));
+	torture_state.at = 0;
+	assert_null(r);
+	assert_int_equal(torture_state.seen, 1);
+	assert_int_equal(t.sent, 0);
+	assert_int_equal(t.edition.refs, 0);
+	assert_linked(0);
+}
+
+#define WITH(fn) cmocka_unit_test_setup(fn, set_up)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(one_answer_of_its_id_and_nothing_is_left, setup),
-	    cmocka_unit_test_setup(a_failure_says_why, setup),
-	    cmocka_unit_test_setup(what_was_not_encoded_is_a_failure, setup),
-	    cmocka_unit_test_setup(without_its_peer_it_just_ends, setup),
-	    cmocka_unit_test_setup(a_drain_hears_of_each_end, setup),
+	    WITH(an_answer_goes_out_once_and_is_wiped),
+	    WITH(what_was_not_encoded_is_a_failure),
+	    WITH(a_gone_peer_gets_nothing_and_the_packet_is_wiped),
+	    WITH(a_failure_has_all_its_fields),
+	    WITH(a_query_that_failed_is_store_whatever_it_was),
+	    WITH(requests_end_in_any_order),
+	    WITH(the_drain_is_told_of_every_end),
+	    WITH(without_memory_for_a_failure_the_request_ends_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

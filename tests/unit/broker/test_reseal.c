@@ -15,10 +15,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof t);
-	fake_nasked = 0;
-	fake_refuse = ERR_OK;
-	fake_nparams[SQL_RESEAL_TAKE] = 2;
-	fake_nparams[SQL_RESEAL_PUT] = 7;
+	fake_reset();
 	t.broker.base = event_base_new();
 	t.broker.ring = ring_of("1 decrypt-only " RING_KEY_A "\n2 primary " RING_KEY_B "\n");
 	t.old = ring_of(RING_ONE);

@@ -30,7 +30,7 @@ static void take(const char *app, const char *issuer)
 	assert_int_equal(loop_asked_ms() >= REVALIDATION_EVERY_MS, true);
 	loop_fire(stand.broker.base);
 	assert_asked(SQL_REVALIDATION_TAKE);
-	stand_rows(ERR_OK, &rows);
+	fake_answer(ERR_OK, &rows);
 }
 
 static void to_reply(void)
@@ -41,19 +41,9 @@ static void to_reply(void)
 	assert_called(CALL_REFRESH, SV("rt-1"));
 }
 
-static int64_t number_param(size_t i)
-{
-	uint64_t v = 0;
-
-	assert_int_equal(stand_param(i).n, 8);
-	for (size_t k = 0; k < 8; k++)
-		v = v << 8 | (unsigned char)stand_param(i).p[k];
-	return (int64_t)v;
-}
-
 static void noted(bool yes)
 {
-	assert_sv_equal(stand_param(0), sv_of((const char *)stand_hash, sizeof stand_hash));
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)stand_hash, sizeof stand_hash));
 	stand_bool(yes);
 	assert_int_equal(stand.edition.refs, 0);
 	assert_nothing_said();
@@ -93,9 +83,9 @@ static void the_claims_of_the_new_id_token(void **state)
 	stand_bool(true);
 	stand_reads(NULL, "at", 300000);
 	assert_asked(SQL_REVALIDATION_DONE);
-	assert_int_equal(number_param(2), 15 * 60 * 1000);
-	assert_sv_equal(stand_param(3), claims.claims);
-	assert_sv_equal(stand_param(4), claims.email);
+	assert_int_equal(fake_number(0, 2), 15 * 60 * 1000);
+	assert_sv_equal(fake_param(0, 3), claims.claims);
+	assert_sv_equal(fake_param(0, 4), claims.email);
 	noted(true);
 }
 
@@ -109,8 +99,8 @@ static void without_an_id_token_they_stay(void **state)
 	stand_bool(true);
 	stand_reads(NULL, "at", 300000);
 	assert_asked(SQL_REVALIDATION_DONE);
-	assert_int_equal(number_param(2), 15 * 60 * 1000);
-	assert_true(stand.pg.v[0].params[3].null && stand.pg.v[0].params[4].null);
+	assert_int_equal(fake_number(0, 2), 15 * 60 * 1000);
+	assert_true(fake_asked[0].params[3].null && fake_asked[0].params[4].null);
 	noted(true);
 }
 
@@ -156,7 +146,7 @@ static void userinfo_where_claims_come_from_it(void **state)
 		assert_called(CALL_USERINFO, SV("at"));
 		stand_claims(ERR_OK, &info, "");
 		assert_asked(SQL_REVALIDATION_DONE);
-		assert_sv_equal(stand_param(3), sv_str(rows[i].want));
+		assert_sv_equal(fake_param(0, 3), sv_str(rows[i].want));
 		noted(true);
 	}
 	set_claims_from(CLAIMS_USERINFO);
@@ -195,7 +185,7 @@ static void what_an_answer_means(void **state)
 		stand_bool(true); /* the lease, or the grant's end */
 		assert_asked(rows[i].want);
 		if (rows[i].want == SQL_REVALIDATION_RETRY)
-			assert_true(number_param(2) >= revalidation_delay_ms(2, 0, 0));
+			assert_true(fake_number(0, 2) >= revalidation_delay_ms(2, 0, 0));
 		noted(true);
 	}
 }
@@ -219,10 +209,10 @@ static void a_session_that_is_over(void **state)
 	take("a", STAND_ISSUER);
 	stand_row_of(&r, NULL, NULL, 0);
 	r.rows.v[0][0].text = SV("logout");
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_asked(SQL_REVALIDATION_DONE);
-	assert_int_equal(number_param(2), 0);
+	assert_int_equal(fake_number(0, 2), 0);
 	noted(false);
 }
 
@@ -237,7 +227,7 @@ static void what_the_configuration_says_now(void **state)
 	noted(true);
 	take("b", STAND_ISSUER); /* without revalidate */
 	assert_asked(SQL_REVALIDATION_DONE);
-	assert_int_equal(number_param(2), 0);
+	assert_int_equal(fake_number(0, 2), 0);
 	noted(true);
 	assert_int_equal(stand.calls.n, 0);
 }
@@ -245,16 +235,16 @@ static void what_the_configuration_says_now(void **state)
 static void without_a_database(void **state)
 {
 	(void)state;
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	loop_fire(stand.broker.base);
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	loop_fire(stand.broker.base);
 	assert_asked(SQL_REVALIDATION_TAKE);
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	take("a", STAND_ISSUER);
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_asked(SQL_REVALIDATION_RETRY);
-	stand_rows(ERR_TIMEOUT, NULL); /* its lease ends by itself */
+	fake_answer(ERR_TIMEOUT, NULL); /* its lease ends by itself */
 	assert_int_equal(stand.edition.refs, 0);
 }
 
@@ -263,7 +253,7 @@ static void not_in_a_drain(void **state)
 	(void)state;
 	stand.broker.draining = true;
 	loop_fire(stand.broker.base);
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 }
 
 /* The end of the process in the middle of one. */
@@ -273,7 +263,7 @@ static void stopped(void **state)
 	to_reply();
 	stand.broker.stopping = true;
 	stand_reply(ERR_CANCELED, NULL);
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 	assert_int_equal(stand.edition.refs, 0);
 }
 

@@ -33,7 +33,7 @@ static void swept(int64_t rows_swept)
 
 	loop_fire(stand.broker.base);
 	assert_asked(SQL_SWEEP);
-	stand_rows(ERR_OK, &rows);
+	fake_answer(ERR_OK, &rows);
 }
 
 static void when_it_comes_again(void **state)
@@ -64,12 +64,12 @@ static void when_it_comes_again(void **state)
 static void a_database_that_is_away(void **state)
 {
 	(void)state;
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	loop_fire(stand.broker.base);
 	assert_int_equal(loop_asked_ms(), SWEEP_EVERY_MS);
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	loop_fire(stand.broker.base);
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_int_equal(loop_asked_ms(), SWEEP_EVERY_MS);
 	swept(0);
 }
@@ -79,10 +79,10 @@ static void not_in_a_drain_nor_after_it(void **state)
 	(void)state;
 	loop_fire(stand.broker.base);
 	stand.broker.stopping = true;
-	stand_rows(ERR_CANCELED, NULL);
+	fake_answer(ERR_CANCELED, NULL);
 	stand.broker.draining = true;
 	loop_fire(stand.broker.base);
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 }
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, open_sweep, close_sweep)

@@ -37,7 +37,7 @@ static void refused_without_a_look(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		get(rows[i].app, rows[i].service, rows[i].session);
 		assert_failed(rows[i].want, rows[i].detail);
-		assert_int_equal(stand.pg.n, 0);
+		assert_int_equal(fake_nasked, 0);
 	}
 }
 
@@ -50,12 +50,12 @@ static void what_is_asked(void **state)
 	assert_int_equal(crypt_sha256(SESSION, hash), ERR_OK);
 	get("a", "res", SESSION);
 	assert_asked(SQL_TOKEN_READ);
-	assert_sv_equal(stand_param(0), sv_of((const char *)hash, sizeof hash));
-	assert_sv_equal(stand_param(1), SV("res"));
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 1), SV("res"));
 	stand_reads("res", "at", 200000);
 	assert_answered("at");
 	get("a", "own", SESSION);
-	assert_sv_equal(stand_param(1), TOKEN_SESSION_SERVICE);
+	assert_sv_equal(fake_param(0, 1), TOKEN_SESSION_SERVICE);
 	stand_reads(NULL, "at", 200000);
 	assert_answered("at");
 }
@@ -68,12 +68,12 @@ static void judged_by_the_row(void **state)
 	get("a", "res", SESSION);
 	stand_row_of(&r, "res", "at", 200000);
 	r.rows.v[0][0].text = SV("idle");
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	assert_failed(IPC_ERROR_NO_SESSION, "session_not_live");
 	get("a", "res", SESSION);
 	r.rows.v[0][0].text = SV("live");
 	r.rows.v[0][1].text = SV("b");
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	assert_failed(IPC_ERROR_NO_SESSION, "other_app");
 	stand_row_done(&r);
 }
@@ -96,30 +96,30 @@ static void renewed_while_the_old_one_serves(void **state)
 	assert_answered("nearly over");
 	assert_asked(SQL_TOKEN_READ); /* the job's */
 	get("a", "res", SESSION);
-	assert_int_equal(stand.pg.n, 2);
-	stand_rows(ERR_TIMEOUT, NULL); /* the job ends */
+	assert_int_equal(fake_nasked, 2);
+	fake_answer(ERR_TIMEOUT, NULL); /* the job ends */
 	stand_reads("res", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_int_equal(stand.pg.n, 1); /* and another began */
+	assert_int_equal(fake_nasked, 1); /* and another began */
 	/* Not while one is under way, nor while it is held off, nor in a drain. */
 	get("a", "res", SESSION);
-	stand.pg.v[0] = stand.pg.v[1];
-	stand.pg.n = 1; /* the job's is never answered */
+	fake_asked[0] = fake_asked[1];
+	fake_nasked = 1; /* the job's is never answered */
 	stand_reads("res", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 	stand.broker.draining = true;
 	get("a", "other", SESSION);
 	stand_reads("other", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 	stand.broker.draining = false;
 	holdoff_for(&stand.edition.holdoffs, stand_service("res")->provider,
 		    IPC_ERROR_PROVIDER_DOWN, stand.now_ms, 5000, 0);
 	get("a", "other", SESSION);
 	stand_reads("other", "nearly over", 5000);
 	assert_answered("nearly over");
-	assert_int_equal(stand.pg.n, 0);
+	assert_int_equal(fake_nasked, 0);
 }
 
 /* A service's own token: the session is judged all the same, and its grant left alone. */
@@ -132,7 +132,7 @@ static void a_services_own_token(void **state)
 	get("a", "cc", SESSION);
 	stand_row_of(&r, "res", NULL, 0);
 	r.rows.v[0][0].text = SV("logout");
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 	assert_failed(IPC_ERROR_NO_SESSION, "session_not_live");
 	get("a", "cc", SESSION);
@@ -146,12 +146,12 @@ static void a_services_own_token(void **state)
 static void without_a_database(void **state)
 {
 	(void)state;
-	stand.pg.refuses = ERR_UNAVAILABLE;
+	fake_refuse = ERR_UNAVAILABLE;
 	get("a", "res", SESSION);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
-	stand.pg.refuses = ERR_OK;
+	fake_refuse = ERR_OK;
 	get("a", "res", SESSION);
-	stand_rows(ERR_TIMEOUT, NULL);
+	fake_answer(ERR_TIMEOUT, NULL);
 	assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT));
 }
 

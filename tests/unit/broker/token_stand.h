@@ -3,9 +3,9 @@
  *
  * The configuration: provider p; app a, whose routes use the services res, other (both by
  * resource), own, ex (exchange) and cc (client credentials); app b has none. What is asked of the
- * database stands in stand.pg, oldest first, and is answered by stand_rows(); calls of the provider
- * in stand.calls, by stand_reply() and stand_claims(); what requests got in stand.got. Timers are
- * held: loop_fire() lets the last one come. Nothing here opens a socket.
+ * database stands in fake_asked (fake_pg.h), and is answered by fake_answer(); calls of the
+ * provider in stand.calls, by stand_reply() and stand_claims(); what requests got in stand.got.
+ * Timers are held: loop_fire() lets the last one come. Nothing here opens a socket.
  *
  * Rule Zero: over 400 lines, because every test of a token being had wants all of its neighbours.
  */
@@ -16,12 +16,12 @@
 #include "broker/service_token.h"
 #include "broker/token_memory.h"
 #include "common/log.h"
+#include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 #include "tests/unit/common/config_text.h"
 #include "tests/unit/loop.h"
 
 #define STAND_MAX 16
-#define STAND_COLUMNS 24
 #define STAND_ISSUER "https://idp.example"
 #define STAND_NOW_MS 1000000
 #define STAND_ID "0123456789abcdef"
@@ -47,14 +47,6 @@ static const char stand_config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_T
     "route \"ex\" { app = a path = \"/4/\" service = ex }\n"
     "route \"cc\" { app = a path = \"/5/\" service = cc }\n";
 
-struct stand_value {
-	struct sv text;
-	int64_t number; /* and booleans */
-};
-struct pg_rows {
-	size_t n;
-	struct stand_value v[STAND_MAX][STAND_COLUMNS];
-};
 struct stand_text {
 	char p[1024];
 	size_t n;
@@ -72,17 +64,8 @@ static struct {
 	unsigned char random;
 	unsigned drained;
 	struct {
-		enum err refuses;
-		size_t n;
-		unsigned queries; /* in all */
 		unsigned lease_used;
 		int64_t age_ms; /* of what is answered */
-		struct {
-			unsigned stmt;
-			struct stand_text params[STAND_COLUMNS];
-			pg_fn fn;
-			void *arg;
-		} v[STAND_MAX];
 	} pg;
 	struct {
 		enum err refuses;
@@ -206,51 +189,6 @@ static inline struct request *stand_request(void)
 
 /* ---- the database ------------------------------------------------------------------------- */
 
-enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
-			 void *arg, struct pg_call **ret);
-enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
-			 void *arg, struct pg_call **ret)
-{
-	size_t at = stand.pg.n;
-
-	(void)p, (void)ret;
-	if (stand.pg.refuses != ERR_OK)
-		return stand.pg.refuses;
-	assert_true(at < STAND_MAX);
-	for (unsigned i = 0; i < broker_statements[stmt].nparams; i++)
-		stand_keep(&stand.pg.v[at].params[i], params[i].p, params[i].n);
-	stand.pg.v[at].stmt = stmt;
-	stand.pg.v[at].fn = fn;
-	stand.pg.v[at].arg = arg;
-	stand.pg.n++;
-	stand.pg.queries++;
-	return ERR_OK;
-}
-
-size_t __wrap_pg_rows_count(const struct pg_rows *r);
-size_t __wrap_pg_rows_count(const struct pg_rows *r)
-{
-	return r->n;
-}
-
-struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
-struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
-{
-	return r->v[row][col].text;
-}
-
-int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col);
-int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)
-{
-	return r->v[row][col].number;
-}
-
-bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col);
-bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col)
-{
-	return r->v[row][col].number != 0;
-}
-
 /* Every answer comes over one connection, and was sent now unless the test says otherwise. */
 const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r);
 const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r)
@@ -268,36 +206,19 @@ void __wrap_pg_lease_used(struct pg *p)
 	stand.pg.lease_used++;
 }
 
-/* The oldest query is this one; its parameters are then in *ret (may be NULL). */
+/* The oldest query is this one; its parameters: fake_param(0, i). */
 #define assert_asked(want_stmt)                                                                    \
 	do {                                                                                       \
-		assert_true(stand.pg.n > 0);                                                       \
-		assert_string_equal(broker_statements[stand.pg.v[0].stmt].name,                    \
+		assert_true(fake_nasked > 0);                                                      \
+		assert_string_equal(broker_statements[fake_asked[0].stmt].name,                    \
 				    broker_statements[want_stmt].name);                            \
 	} while (0)
-
-static inline struct sv stand_param(size_t i)
-{
-	return stand_sv(&stand.pg.v[0].params[i]);
-}
-
-/* Answers the oldest query: with these rows, or with an error. */
-static inline void stand_rows(enum err e, const struct pg_rows *rows)
-{
-	pg_fn fn = stand.pg.v[0].fn;
-	void *arg = stand.pg.v[0].arg;
-
-	assert_true(stand.pg.n > 0);
-	stand.pg.n--;
-	memmove(&stand.pg.v[0], &stand.pg.v[1], stand.pg.n * sizeof stand.pg.v[0]);
-	fn(arg, e, e == ERR_OK ? rows : NULL);
-}
 
 static inline void stand_bool(bool yes)
 {
 	const struct pg_rows rows = {.n = 1, .v = {{{.number = yes}}}};
 
-	stand_rows(ERR_OK, &rows);
+	fake_answer(ERR_OK, &rows);
 }
 
 /* ---- the provider ------------------------------------------------------------------------- */
@@ -493,7 +414,7 @@ static inline void stand_row_of(struct stand_row *r, const char *service, const 
 					     .grant = GRANT_SESSION};
 	const struct config_service *s = service == NULL ? &login : stand_service(service);
 	struct vault_label label = token_refresh_label(SV(STAND_ID), 1);
-	struct stand_value *v = r->rows.v[0];
+	struct fake_value *v = r->rows.v[0];
 
 	memset(r, 0, sizeof *r);
 	r->rows.n = 1;
@@ -536,7 +457,7 @@ static inline void stand_reads(const char *service, const char *token, int64_t l
 
 	assert_asked(SQL_TOKEN_READ);
 	stand_row_of(&r, service, token, left_ms);
-	stand_rows(ERR_OK, &r.rows);
+	fake_answer(ERR_OK, &r.rows);
 	stand_row_done(&r);
 }
 
@@ -552,7 +473,7 @@ static inline void stand_leases(bool leased, int64_t attempts, int64_t since_fir
 					    {.number = since_first_ms}}}};
 
 	assert_asked(SQL_REFRESH_LEASE);
-	stand_rows(ERR_OK, &rows);
+	fake_answer(ERR_OK, &rows);
 }
 
 /* Up to the provider being asked for this service. */
@@ -582,6 +503,7 @@ static inline int stand_open(void **state)
 	(void)state;
 	log_set_level(LOG_ERROR + 1);
 	memset(&stand, 0, sizeof stand);
+	fake_reset();
 	if (config_text_load(stand_config, sizeof stand_config - 1, &stand.config, &e, &path_n) !=
 	    ERR_OK)
 		fail_msg("%s", e.text);

@@ -377,6 +377,7 @@ static void test_what_the_database_and_the_broker_are_given(void **state)
 	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
 	assert_string_equal(f.options.user, "bff_web");
 	assert_string_equal(f.password_file, "/run/creds/pw");
+	assert_int_equal(f.options.password_file_mode, SECRET_FILE_STRICT);
 	assert_int_equal(f.options.connections, 3);
 	assert_int_equal(f.options.query_timeout_ms, 70);
 	assert_int_equal(f.options.nstatements, ARRAY_LEN(names));
