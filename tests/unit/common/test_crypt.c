@@ -56,9 +56,29 @@ static void random_bytes_differ(void **state)
 	assert_memory_not_equal(a, b, sizeof a);
 }
 
+static void a_hasher_gives_the_same_again_and_again(void **state)
+{
+	static const struct sv in[] = {SV_INIT(""), SV_INIT("abc"), SV_INIT("abc"),
+				       SV_INIT("longer than abc")};
+	unsigned char got[CRYPT_SHA256_LEN], want[CRYPT_SHA256_LEN];
+	struct crypt_hasher *h = NULL;
+
+	(void)state;
+	assert_int_equal(crypt_hasher_new(&h), ERR_OK);
+	for (size_t i = 0; i < ARRAY_LEN(in); i++) {
+		assert_int_equal(crypt_hasher_sha256(h, in[i], got), ERR_OK);
+		assert_int_equal(crypt_sha256(in[i], want), ERR_OK);
+		assert_memory_equal(got, want, sizeof got);
+	}
+	crypt_hasher_free(&h);
+	assert_null(h);
+	crypt_hasher_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_hasher_gives_the_same_again_and_again),
 	    cmocka_unit_test(published_vectors),
 	    cmocka_unit_test(equality_wants_length_and_bytes),
 	    cmocka_unit_test(random_bytes_differ),
