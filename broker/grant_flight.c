@@ -127,10 +127,8 @@ static void send_refresh(struct grant_job *j)
 {
 	const struct config_service *s = grant_job_wants(j);
 	bool own = s->grant == GRANT_SESSION || s->grant == GRANT_ID_TOKEN;
-	bool last = j->lease.attempts >= LEASE_ATTEMPTS_MAX && j->lease.grace_until_ms == 0 &&
-		    provider_traits(grant_job_provider(j))->rotates;
-	enum ipc_error held =
-	    grant_job_admit(j, last ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY, &j->retry_after_s);
+	enum ipc_error held = grant_job_admit(
+	    j, j->lease.spared ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY, &j->retry_after_s);
 	enum err rc;
 
 	if (held != IPC_ERROR_NONE) {

@@ -61,8 +61,14 @@ static enum jwt_refusal check_subject(struct json_object *o, const struct id_tok
 static enum jwt_refusal check_aud(struct json_object *o, const struct id_token_rules *r,
 				  struct id_token *t)
 {
+	enum jwt_refusal why = jwt_aud(o, r->client_id);
+	struct sv azp;
+
 	(void)t;
-	return jwt_aud(o, r->client_id);
+	if (why == JWT_AUD_EXTRA && r->azp_decides &&
+	    json_get_string(o, "azp", JSON_KEY_MAX, &azp) == ERR_OK && sv_eq(azp, r->client_id))
+		return JWT_NONE;
+	return why;
 }
 
 static enum jwt_refusal check_azp(struct json_object *o, const struct id_token_rules *r,

@@ -3,8 +3,8 @@
  * UserInfo must (5.3.2, 5.3.4)
  *
  * Pure: payload, rules and the time in, claims or one word out. Runs after the signature held.
- * Strict where the specification is soft: an audience beside ours is refused, as is a claim of a
- * wrong type, whether needed or not, among those this file reads.
+ * Strict where the specification is soft: an audience beside ours is refused (but see azp_decides),
+ * as is a claim of a wrong type, whether needed or not, among those this file reads.
  */
 #ifndef BFF_ID_TOKEN_H
 #define BFF_ID_TOKEN_H
@@ -19,7 +19,9 @@
 struct id_token_rules {
 	struct sv issuer, client_id;
 	enum config_alg alg; /* decides at_hash's digest */
-	struct sv typ;	     /* of the header; empty: absent */
+	bool azp_decides; /* others beside us in aud pass where azp says that it is ours (preset.h)
+			   */
+	struct sv typ;	  /* of the header; empty: absent */
 	struct sv subject_claim;
 	bool userinfo_follows; /* an ID token without subject_claim may pass: subject is empty then
 				*/

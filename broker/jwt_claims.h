@@ -14,7 +14,7 @@
 #define JWT_SKEW_S 60
 #define JWT_IAT_PAST_S 3600 /* an older one is not of this login or logout */
 #define JWT_SUB_MAX 255	    /* Core 2 */
-#define JWT_AUD_MAX 16	    /* elements */
+#define JWT_AUD_MAX 64	    /* elements: ZITADEL names all applications of a project */
 
 struct json_object;
 

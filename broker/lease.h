@@ -32,6 +32,7 @@ struct lease {
 	int64_t asked_at_ms; /* clock_boot_ms() before the query left: never later than the row's */
 	int64_t
 	    grace_until_ms; /* this attempt is allowed by the grace period alone; 0: it is not */
+	bool spared;	    /* the last attempt: others go first while the provider is in trouble */
 	unsigned char attempt[LEASE_ATTEMPT_LEN];
 };
 

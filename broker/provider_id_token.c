@@ -5,6 +5,7 @@
 #include "broker/provider_call.h"
 #include "broker/provider_jws.h"
 #include "common/clock.h"
+#include "common/preset.h"
 
 struct question {
 	struct provider *provider;
@@ -22,6 +23,7 @@ struct id_token_rules provider_rules(const struct provider *p, const struct id_t
 	return (struct id_token_rules){.issuer = c->issuer,
 				       .client_id = c->client_id,
 				       .alg = c->signing_alg,
+				       .azp_decides = preset_of(c->preset)->shares_id_tokens,
 				       .subject_claim = c->subject_claim,
 				       .userinfo_follows = (c->claims_from & CLAIMS_USERINFO) != 0,
 				       .keep_claims = c->keep_claims,

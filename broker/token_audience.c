@@ -98,7 +98,7 @@ static bool listed(struct sv list, struct sv want)
 
 bool token_scope_ok(const struct config_service *service, struct sv scope)
 {
-	if (!selects(service) || scope.n == 0)
+	if (!selects(service) || scope.p == NULL)
 		return true;
 	for (size_t i = 0; i < service->scope.n; i++)
 		if (!expanded(service->scope.v[i]) && !listed(scope, service->scope.v[i]))

@@ -20,8 +20,8 @@ enum token_opaque { TOKEN_OPAQUE_PASSES = 1, TOKEN_OPAQUE_REFUSED };
 bool token_audience_ok(const struct config_service *service, enum token_opaque opaque,
 		       struct sv access_token);
 
-/* False: the answer names its scope and a scope of the service is missing there. Not asked of
- * openid, offline_access and names that end in /.default, which providers expand. */
+/* False: the answer names its scope, were it none, and a scope of the service is missing there. Not
+ * asked of openid, offline_access and names that end in /.default, which providers expand. */
 bool token_scope_ok(const struct config_service *service, struct sv scope);
 
 #endif

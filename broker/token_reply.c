@@ -161,11 +161,10 @@ static bool issued_ok(struct sv issued, enum config_preset preset,
 static const char *not_for(const struct fields *f, enum config_preset preset,
 			   const struct config_service *service)
 {
-	enum token_opaque opaque = TOKEN_OPAQUE_PASSES;
+	enum token_opaque opaque = preset_of(preset)->ignores_unknown_audience
+				       ? TOKEN_OPAQUE_REFUSED
+				       : TOKEN_OPAQUE_PASSES;
 
-	if (service != NULL && service->grant == GRANT_AUDIENCE &&
-	    preset_of(preset)->ignores_unknown_audience)
-		opaque = TOKEN_OPAQUE_REFUSED;
 	if (!issued_ok(f->v[ISSUED], preset, service))
 		return "issued_token_type";
 	if (!token_audience_ok(service, opaque, f->v[ACCESS]))

@@ -229,6 +229,22 @@ static enum err check_preset(const struct config_build *b, size_t i)
 				  preset_word(s->provider->preset));
 }
 
+/* A service that every session would die of. */
+static enum err check_scope_of_login(const struct config_build *b, size_t i)
+{
+	const struct config_service *s = &b->c->services[i];
+
+	if (s->grant != GRANT_SCOPE || !preset_of(s->provider->preset)->dead_if_scope_unknown)
+		return ERR_OK;
+	for (size_t k = 0; k < s->scope.n; k++)
+		if (!config_list_has(&s->provider->scopes, s->scope.v[k]))
+			return config_build_error(b, CONFIG_OPT_service_scope, i,
+						  "expected scopes of its provider's login alone, "
+						  "%s ends the grant for another",
+						  preset_word(s->provider->preset));
+	return ERR_OK;
+}
+
 static enum err check_service(const struct config_build *b, size_t i)
 {
 	const struct config_service *s = &b->c->services[i];
@@ -260,7 +276,7 @@ static enum err check_service(const struct config_build *b, size_t i)
 	if (!scopes_ok(&s->scope))
 		return config_build_error(b, CONFIG_OPT_service_scope, i,
 					  "expected scopes without blanks, quotes and backslashes");
-	return ERR_OK;
+	return check_scope_of_login(b, i);
 }
 
 enum err config_check(const struct config_build *b)

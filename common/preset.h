@@ -34,6 +34,8 @@ struct preset {
 	enum preset_offline offline;
 	enum preset_scope scope;
 	bool ignores_unknown_audience; /* so the token must say whose it is */
+	bool dead_if_scope_unknown;    /* to a refresh: a scope that the login had not */
+	bool shares_id_tokens;	       /* their aud names others too; azp says whose they are */
 	const char *exchange_type;     /* urn:ietf:params:oauth:token-type:... */
 };
 

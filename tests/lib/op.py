@@ -32,6 +32,7 @@ import jws
 
 CODE_TTL_S = 60
 TOKEN_TTL_S = 300
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 DAY_S = 86400
 SKEW_S = 10
@@ -77,11 +78,15 @@ class Script:
 
 
 class Refusal(Exception):
-    """An OAuth error of an endpoint."""
+    """An OAuth error of an endpoint; `more` is of its body."""
 
-    def __init__(self, error, status=400):
+    def __init__(self, error, status=400, headers=None, **more):
         super().__init__(error)
-        self.error, self.status = error, status
+        self.status, self.headers, self.body = status, headers or {}, {"error": error, **more}
+
+
+class Lost(Exception):
+    """What was asked is done, and its answer never arrives."""
 
 
 def _changed(function, value, *more):
@@ -149,8 +154,7 @@ class Issuer:
             endpoints["pushed_authorization_request_endpoint"] = "par"
         document = {"issuer": self.url, "authorization_endpoint": self.url + "/authorize",
                     "jwks_uri": "%s/%s" % (self.url, self.jwks_path), "response_types_supported": ["code"],
-                    "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials",
-                                              "urn:ietf:params:oauth:grant-type:token-exchange"],
+                    "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", EXCHANGE],
                     "response_modes_supported": ["query"] + ["form_post"] * p.form_post,
                     "subject_types_supported": ["public"], "code_challenge_methods_supported": ["S256"],
                     "id_token_signing_alg_values_supported": [p.alg],
@@ -269,14 +273,15 @@ class Issuer:
 
     # ---- tokens -------------------------------------------------------------------------------
 
+    def grants(self):
+        return {"authorization_code": self._code, "refresh_token": self._refresh, "client_credentials": self._bare,
+                EXCHANGE: self._exchange}
+
     def token(self, seen):
         self.script.before_token(self)
         self.demand(seen.method == "POST", "token request by " + seen.method)
         self.authenticate(seen)
-        grants = {"authorization_code": self._code, "refresh_token": self._refresh,
-                  "client_credentials": self._bare,
-                  "urn:ietf:params:oauth:grant-type:token-exchange": self._exchange}
-        grant = grants.get(seen.form.get("grant_type"))
+        grant = self.grants().get(seen.form.get("grant_type"))
         self.demand(grant, "grant_type: %r" % seen.form.get("grant_type"))
         return 200, _changed(self.script.tokenresp, grant(seen.form))
 
@@ -291,12 +296,17 @@ class Issuer:
         self.refresh_tokens[token] = bound
         return token
 
-    def _code(self, form):
+    def _login(self, form):
+        """The authorization request that a code is of."""
         p, until = self.codes.pop(form.get("code"), (None, 0))
         self.demand(p is not None and time.time() < until, "code is unknown, used or expired")
         self.demand(form.get("redirect_uri") == p["redirect_uri"], "redirect_uri at the token endpoint")
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         self.demand(jws.b64(digest) == p["code_challenge"], "code_verifier")
+        return p
+
+    def _code(self, form):
+        p = self._login(form)
         body = self._tokens(p["scope"], p)
         body["id_token"] = self._id_token(body["access_token"], p["nonce"], self.script.idtoken, self.script.sign)
         return body
@@ -318,10 +328,11 @@ class Issuer:
         self.demand(form.get("subject_token_type") == kind, "subject_token_type")
         return self._tokens(form.get("scope", ""), None, {"issued_token_type": kind})
 
-    def _id_token(self, access_token, nonce, change, sign):
+    def _id_token(self, access_token, nonce, change, sign, **more):
         now, key = int(time.time()), self.keys[0]
         claims = {"iss": self.url, "sub": SUB, "aud": self.client.id, "exp": now + TOKEN_TTL_S, "iat": now,
-                  "auth_time": now, "at_hash": jws.at_hash(access_token, key.alg), "sid": "sid-of-" + SUB}
+                  "auth_time": now, "at_hash": jws.at_hash(access_token, key.alg), "sid": "sid-of-" + SUB,
+                  **more}
         if nonce is not None:
             claims["nonce"] = nonce
         header = {"typ": "JWT"}
@@ -367,6 +378,16 @@ class Issuer:
         return self.script.sign_logout(self, claims, header) if self.script.sign_logout else key.sign(claims, **header)
 
 
+def _parameters(text):
+    """By name. A `resource` is a list: it alone may be repeated (RFC 6749 3.1, RFC 8707 2)."""
+    pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    found = dict(pairs)
+    resources = [v for k, v in pairs if k == "resource"]
+    if len(found) != len(pairs) - max(len(resources) - 1, 0):
+        raise ValueError("repeated parameters: %r" % sorted(k for k, _ in pairs))
+    return {**found, "resource": resources} if resources else found
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     ENDPOINTS = ("jwks", "authorize", "par", "token", "userinfo", "end_session")
@@ -380,12 +401,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
 
     def _seen(self, endpoint, query, body):
-        form = {}
-        if body:
-            pairs = urllib.parse.parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True)
-            form = dict(pairs)
         tls = self.request if isinstance(self.request, ssl.SSLSocket) else None
-        return Seen(endpoint, self.command, dict(urllib.parse.parse_qsl(query, keep_blank_values=True)), form,
+        return Seen(endpoint, self.command, _parameters(query), _parameters(body.decode()),
                     {k.lower(): v for k, v in self.headers.items()}, tls.getpeercert(True) if tls else None)
 
     def _answer(self):
@@ -394,21 +411,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         _, name, rest = at.path.split("/", 2)
         issuer = self.server.op.issuers[name]
         endpoint = {".well-known/openid-configuration": "discovery", issuer.jwks_path: "jwks"}.get(rest, rest)
-        seen = self._seen(endpoint, at.query, body)
-        issuer.seen.append(seen)
         try:
+            seen = self._seen(endpoint, at.query, body)
+            issuer.seen.append(seen)
             if endpoint != "discovery" and endpoint not in self.ENDPOINTS:
                 raise Refusal("not_found", 404)
             told = getattr(issuer, endpoint)(seen)
         except Refusal as e:
-            told = e.status, {"error": e.error}
+            told = e.status, e.body, e.headers
+        except Lost:
+            return None
         except Exception as e:  # pylint: disable=broad-except  # a test must see it, not a thread's stderr
             issuer.wrong.append("%s: %r" % (endpoint, e))
             raise
         return told if isinstance(told, tuple) else (200, told)
 
     def _serve(self):
-        status, told = self._answer()
+        answer = self._answer()
+        if answer is None:
+            self.close_connection = True
+            return
+        status, told, *headers = answer
         data, kind = b"", "text/plain"
         if isinstance(told, (dict, list)):
             data, kind = json.dumps(told).encode(), "application/json"
@@ -417,6 +440,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", told)
+        for name, value in headers[0].items() if headers else ():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Length", str(len(data)))
@@ -463,12 +488,12 @@ class Op:
     def __exit__(self, *_):
         self.stop()
 
-    def issuer(self, name, client, profile=None, script=None):
-        """name: one segment of a path. Tokens bound to certificates want https."""
+    def issuer(self, name, client, profile=None, script=None, kind=Issuer):
+        """name: one segment of a path. Tokens bound to certificates want https. kind: Issuer or one made of it."""
         profile = profile or Profile()
         base = self.https if client.certificate is not None or profile.fapi else self.http
-        self.issuers[name] = Issuer(self, name, "%s/%s" % (base.url, name), "%s/%s" % (self.mtls.url, name),
-                                    client, profile, script or Script())
+        self.issuers[name] = kind(self, name, "%s/%s" % (base.url, name), "%s/%s" % (self.mtls.url, name),
+                                  client, profile, script or Script())
         return self.issuers[name]
 
     def visit(self, url):

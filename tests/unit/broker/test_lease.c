@@ -1,5 +1,7 @@
 #include "broker/lease.h"
 
+#include "broker/holdoff.h"
+
 #include "tests/unit/unit.h"
 
 static void who_may_send(void **state)
@@ -48,6 +50,44 @@ static void who_may_send(void **state)
 				 cases[i].want);
 		assert_int_equal(l.grace_until_ms, cases[i].want_grace_until_ms);
 		assert_int_equal(l.attempts, cases[i].row.attempts);
+	}
+}
+
+/* Dex's sample configuration has 3 s: spared for 5 the repetition would come too late. */
+static void the_last_attempt_is_spared_within_reason(void **state)
+{
+	static const struct provider_traits none = {.rotates = true}, static_ = {.rotates = false},
+					    brief = {.rotates = true, .grace_ms = 3000},
+					    grace = {.rotates = true, .grace_ms = 30000};
+	static const struct {
+		int64_t attempts, since_first_ms;
+		const struct provider_traits *traits;
+		bool want;
+	} rows[] = {
+	    {1, 0, &none, false},
+	    {2, 600, &none, true},
+	    {2, 600, &static_, false},
+	    {2, 600, &brief, false},
+	    {2, 2000, &brief, true}, /* over, less the margin */
+	    {1, 0, &grace, false},
+	    {2, 600, &grace, true},
+	    {2, 29000 - HOLDOFF_SPARE_MS - 1, &grace, true},
+	    {2, 29000 - HOLDOFF_SPARE_MS, &grace, false},
+	    {2, 29000, &grace, true},
+	    {3, 600, &grace, false}, /* the grace period allows it, not the count */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct lease_row row = {.leased = true,
+					.live = true,
+					.attempts = rows[i].attempts,
+					.since_first_ms = rows[i].since_first_ms};
+		struct lease l = {.asked_at_ms = 1000};
+
+		(void)lease_judge_start(&l, &row, rows[i].traits);
+		if (l.spared != rows[i].want)
+			fail_msg("row %zu", i);
 	}
 }
 
@@ -147,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_may_send),
+	    cmocka_unit_test(the_last_attempt_is_spared_within_reason),
 	    cmocka_unit_test(the_last_look_before_the_first_byte),
 	    cmocka_unit_test(what_a_reply_means),
 	    cmocka_unit_test(the_words_for_what_became_of_it),

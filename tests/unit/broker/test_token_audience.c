@@ -81,7 +81,7 @@ static void scopes_must_be_there_when_named(void **state)
 		const char *scope;
 		bool want;
 	} rows[] = {
-	    {"", true},		 {"read", true},   {"write read", true}, {"read write", true},
+	    {"", false},	 {"read", true},   {"write read", true}, {"read write", true},
 	    {"readonly", false}, {"write", false}, {" ", false},	 {"rea d", false},
 	};
 	struct config_service s = {.grant = GRANT_SCOPE, .scope = {wanted, 4}};
@@ -89,6 +89,7 @@ static void scopes_must_be_there_when_named(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_int_equal(token_scope_ok(&s, sv_str(rows[i].scope)), rows[i].want);
+	assert_true(token_scope_ok(&s, SV_NONE));
 	assert_true(token_scope_ok(NULL, SV("write")));
 	s.grant = GRANT_SESSION;
 	assert_true(token_scope_ok(&s, SV("write")));

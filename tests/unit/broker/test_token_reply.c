@@ -375,6 +375,10 @@ static void auth0_must_say_whose_the_token_is(void **state)
 	token_answer_done(&a);
 	s.grant = GRANT_SCOPE;
 	token_reply_read(&h, PRESET_AUTH0, &s, NOW, &a);
+	assert_int_equal(a.reply.outcome, TOKEN_MISCONFIGURED);
+	token_answer_done(&a);
+	s.audience = SV_NONE;
+	token_reply_read(&h, PRESET_AUTH0, &s, NOW, &a);
 	assert_int_equal(a.reply.outcome, TOKEN_OK);
 	token_answer_done(&a);
 }

@@ -193,6 +193,10 @@ static void test_what_a_product_can_do(void **state)
 	     "resource: expected no value"},
 	    {SERVICE, OF("authentik", "grant = scope scope = {a}"), 2, "grant: expected one of"},
 	    {SERVICE, OF("oidc-provider", "grant = obo scope = {a}"), 0, NULL},
+	    {SERVICE, OF("dex", "grant = scope scope = {openid}"), 0, NULL},
+	    {SERVICE, OF("dex", "grant = scope scope = {openid, a}"), 2,
+	     "scope: expected scopes of its provider's login alone, dex"},
+	    {SERVICE, OF("okta", "grant = scope scope = {a}"), 0, NULL},
 	};
 
 	(void)state;
