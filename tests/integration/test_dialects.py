@@ -149,7 +149,7 @@ class Ahead(dialects.Entra):
 
 
 def had_before_the_first_request(run):
-    """At login, side by side and without a lease, since an old refresh token stays good."""
+    """At login, once each, though they all start from one refresh token."""
     session = run.login()
     names = [name for name, s in run.kind.services.items() if "prefetch" in s.options]
     filed = "select count(*) from bff_private.token where service ~ '^%s-(%s)$'" % (run.label, "|".join(names))
