@@ -36,6 +36,7 @@ static void ask(struct sv jwt, struct verdict *v)
 static void typ_and_payload_come_after_the_signature_held(void **state)
 {
 	struct verdict v;
+	char *c;
 
 	(void)state;
 	buf_clear(&t.text);
@@ -45,7 +46,8 @@ static void typ_and_payload_come_after_the_signature_held(void **state)
 	assert_int_equal(v.e, ERR_OK);
 	assert_string_equal(v.typ, "x+jwt");
 	assert_string_equal(v.payload, "{\"a\":1}");
-	t.text.p[t.text.n - 3] ^= 1;
+	c = &t.text.p[t.text.n - 3];
+	*c = *c == 'A' ? 'B' : 'A'; /* still base64url */
 	ask(buf_sv(&t.text), &v);
 	assert_int_equal(v.e, ERR_CRYPTO);
 	assert_int_equal(v.why, JWT_SIGNATURE);
