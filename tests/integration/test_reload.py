@@ -181,3 +181,32 @@ def test_a_broken_file_changes_nothing(bare):
     assert bare.verify("/api/crm/x", b).status == 200
     if before is None:
         pytest.skip(ROOT_LOOKS)
+
+
+def test_workers_of_another_file_than_the_brokers(bare):
+    """What needs no broker goes on; the rest is 503 config_skew, logged on both sides, until the master reads the file."""
+    b = bare.login("alice")
+    assert bare.verify("/api/crm/x", b).status == 200
+    skewed = [bare.log(name).count("config_skew") for name in ("broker", "bffd")]
+    with open(bare.config, encoding="utf-8") as f:
+        good = f.read()
+    try:
+        with open(bare.config, "a", encoding="utf-8") as f:
+            f.write('service "later" { provider = "idp" grant = session }\n'
+                    'route "later" { app = "demo" path = "/api/later/" service = "later" }\n')
+        bare.stop_broker()
+        bare.start_broker()
+        eventually(lambda: bare.log("broker").count("event=config_skew") > skewed[0], what="the broker's complaint")
+        got = bare.verify("/api/crm/x", b)
+        assert (got.status, got.header("Retry-After") is not None) == (503, True), got
+        assert not got.all("Set-Cookie") and bare.verify("/private/", b).status == 200
+        eventually(lambda: bare.log("bffd").count("reason=config_skew") > skewed[1], what="the worker's complaint")
+        reload(bare)
+        eventually(lambda: bare.verify("/api/later/x", b).status == 200, what="the new service")
+        assert bare.verify("/api/crm/x", b).status == 200
+    finally:
+        with open(bare.config, "w", encoding="utf-8") as f:
+            f.write(good)
+    reload(bare)
+    # The broker looks into its file at most once a second.
+    eventually(lambda: bare.verify("/api/crm/x", b).status == 200, what="the file of before")
