@@ -44,7 +44,7 @@ grant execute on function
 	bff_private.login_note(text, text, text, text, text, text, text),
 	bff_private.keys_report(text, text, bool, int8[], bytea[]),
 	bff_private.reseal_take(bytea, int8),
-	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea, bytea, bytea)
+	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea)
 	to bff_broker;
 
 -- People. Functions inside a view run with the rights of who asks, hence doctor().
