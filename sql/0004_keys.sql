@@ -95,16 +95,3 @@ begin
 	return found;
 end $$;
 comment on function bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea) is 'Puts re-sealed values in place of the old ones, where those still stand';
-
--- Counted by reading everything that is sealed: for people, not for daemons.
-create function bff_private.seal_counts() returns table (id int8, refresh_tokens int8, id_tokens int8, access_tokens int8, logins int8)
-language sql stable security definer set search_path = bff_private, pg_temp as $$
-	select u.id, sum(u.r)::int8, sum(u.i)::int8, sum(u.a)::int8, sum(u.l)::int8 from (
-		select sealed_key(g.refresh_sealed), 1, 0, 0, 0 from grants g where g.refresh_sealed is not null
-		union all select sealed_key(g.previous_sealed), 1, 0, 0, 0 from grants g where g.previous_sealed is not null
-		union all select sealed_key(g.id_token_sealed), 0, 1, 0, 0 from grants g where g.id_token_sealed is not null
-		union all select sealed_key(t.sealed), 0, 0, 1, 0 from token t where now() < t.expires_at
-		union all select sealed_key(l.sealed), 0, 0, 0, 1 from login l where l.sealed is not null and now() < l.expires_at
-	) u (id, r, i, a, l) group by u.id
-$$;
-comment on function bff_private.seal_counts() is 'How many values each key sealed';
