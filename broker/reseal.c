@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/token_row.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct reseal {
@@ -91,7 +92,7 @@ static void begin(struct reseal *r)
 
 static void end(struct reseal *r)
 {
-	const struct timeval later = {.tv_sec = RESEAL_RETRY_MS / 1000};
+	const struct timeval later = clock_timeval(RESEAL_RETRY_MS);
 
 	r->walking = false;
 	if (r->failed > 0)
@@ -155,7 +156,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void batch_done(struct reseal *r)
 {
-	const struct timeval pause = {.tv_usec = RESEAL_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(RESEAL_PAUSE_MS);
 
 	if (r->again)
 		begin(r);

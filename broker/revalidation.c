@@ -4,6 +4,7 @@
 
 #include "broker/grant_table.h"
 #include "broker/login_claims.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct revalidation {
@@ -202,7 +203,7 @@ static void schedule(struct revalidation *r, int64_t ms)
 
 	broker_random(&jitter, sizeof jitter);
 	ms += ms * jitter / 1024;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	tv = clock_timeval(ms);
 	(void)evtimer_add(r->timer, &tv); /* a timer that exists already cannot fail to be set */
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/token_row.h"
+#include "common/clock.h"
 #include "common/contract.h"
 #include "common/log.h"
 
@@ -46,7 +47,7 @@ static void schedule(struct revocation *r, int64_t ms)
 
 	broker_random(&jitter, sizeof jitter);
 	ms += ms * jitter / 1024;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	tv = clock_timeval(ms);
 	(void)evtimer_add(r->timer, &tv); /* fails without memory alone; the next kick retries */
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/revocation.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct sweep {
@@ -17,7 +18,7 @@ static void schedule(struct sweep *s, int64_t ms)
 
 	broker_random(&jitter, sizeof jitter);
 	ms += ms * jitter / 512;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	tv = clock_timeval(ms);
 	(void)evtimer_add(s->timer, &tv); /* fails without memory alone */
 }
 
