@@ -280,7 +280,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void grant_job_later(struct grant_job *j, int64_t ms, void (*fn)(struct grant_job *j))
 {
-	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval tv = clock_timeval(ms);
 
 	j->later = fn;
 	if (j->timer == NULL)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/http_easy.h"
+#include "common/clock.h"
 
 struct http_client {
 	struct event_base *base;
@@ -124,7 +125,7 @@ static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void *ol
 static int timer_cb(CURLM *multi, long ms, void *arg)
 {
 	struct http_client *c = arg;
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)multi;
 	if (ms < 0)

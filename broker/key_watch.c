@@ -22,7 +22,7 @@ struct key_watch {
 
 static void schedule(struct key_watch *w, int64_t ms)
 {
-	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval tv = clock_timeval(ms);
 
 	(void)evtimer_add(w->timer, &tv); /* fails without memory alone */
 }

@@ -50,7 +50,7 @@ static int64_t jittered(int64_t ms)
 
 static void again_in(struct provider *p, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (ms % 1000) * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)event_add(p->timer, &tv); /* a timer that exists already cannot fail to be set */
 }

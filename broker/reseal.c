@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/token_row.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct reseal {
@@ -56,27 +57,23 @@ static void again_under_primary(struct reseal *r, const struct vault_label *labe
 static void put(struct reseal *r, const struct pg_rows *rows, size_t i)
 {
 	struct sv id = pg_rows_sv(rows, i, 0), refresh = pg_rows_sv(rows, i, 2),
-		  previous = pg_rows_sv(rows, i, 4), id_token = pg_rows_sv(rows, i, 6);
+		  id_token = pg_rows_sv(rows, i, 4);
 	struct vault_label labels[] = {token_refresh_label(id, pg_rows_i64(rows, i, 3)),
-				       token_refresh_label(id, pg_rows_i64(rows, i, 5)),
-				       token_id_token_label(id, pg_rows_i64(rows, i, 7))};
+				       token_id_token_label(id, pg_rows_i64(rows, i, 5))};
 	struct buf out[ARRAY_LEN(labels)];
 	enum err rc = ERR_OK;
 
 	again_under_primary(r, &labels[0], refresh, &out[0]);
-	again_under_primary(r, &labels[1], previous, &out[1]);
-	again_under_primary(r, &labels[2], id_token, &out[2]);
+	again_under_primary(r, &labels[1], id_token, &out[1]);
 	/* An old value that is null is equal to nothing: what was not opened stays. */
 	const struct pg_param params[] = {
 	    PG_BYTES(id.p, id.n),
 	    out[0].n > 0 ? PG_BYTES(refresh.p, refresh.n) : PG_NULL,
 	    sql_bytes_or_null(buf_sv(&out[0])),
-	    out[1].n > 0 ? PG_BYTES(previous.p, previous.n) : PG_NULL,
+	    out[1].n > 0 ? PG_BYTES(id_token.p, id_token.n) : PG_NULL,
 	    sql_bytes_or_null(buf_sv(&out[1])),
-	    out[2].n > 0 ? PG_BYTES(id_token.p, id_token.n) : PG_NULL,
-	    sql_bytes_or_null(buf_sv(&out[2])),
 	};
-	if (out[0].n + out[1].n + out[2].n > 0) {
+	if (out[0].n + out[1].n > 0) {
 		rc = pg_query(r->broker->pg, SQL_RESEAL_PUT, params, on_put, r, NULL);
 		r->pending += rc == ERR_OK;
 		r->failed += rc != ERR_OK;
@@ -95,7 +92,7 @@ static void begin(struct reseal *r)
 
 static void end(struct reseal *r)
 {
-	const struct timeval later = {.tv_sec = RESEAL_RETRY_MS / 1000};
+	const struct timeval later = clock_timeval(RESEAL_RETRY_MS);
 
 	r->walking = false;
 	if (r->failed > 0)
@@ -159,7 +156,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void batch_done(struct reseal *r)
 {
-	const struct timeval pause = {.tv_usec = RESEAL_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(RESEAL_PAUSE_MS);
 
 	if (r->again)
 		begin(r);

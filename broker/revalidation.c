@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/grant_table.h"
+#include "broker/job_timer.h"
 #include "broker/login_claims.h"
 #include "common/log.h"
 
@@ -24,15 +25,9 @@ struct check {
 
 int64_t revalidation_delay_ms(int64_t tries, uint32_t retry_after_s, unsigned char random)
 {
-	int64_t delay = REVALIDATION_FIRST_DELAY_MS;
+	static const struct job_delays d = {REVALIDATION_FIRST_DELAY_MS, REVALIDATION_MAX_DELAY_MS};
 
-	for (int64_t i = 1; i < tries && delay < REVALIDATION_MAX_DELAY_MS; i++)
-		delay *= 2;
-	if (delay < (int64_t)retry_after_s * 1000)
-		delay = (int64_t)retry_after_s * 1000;
-	if (delay > REVALIDATION_MAX_DELAY_MS)
-		delay = REVALIDATION_MAX_DELAY_MS;
-	return delay + delay * random / 1024;
+	return job_delay_ms(&d, tries, retry_after_s, random);
 }
 
 static void check_free(struct check *c)
@@ -195,17 +190,6 @@ static void ask(struct check *c, const struct pg_rows *rows, size_t i)
 
 /* --- the queue --- */
 
-static void schedule(struct revalidation *r, int64_t ms)
-{
-	struct timeval tv;
-	unsigned char jitter;
-
-	broker_random(&jitter, sizeof jitter);
-	ms += ms * jitter / 1024;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	(void)evtimer_add(r->timer, &tv); /* a timer that exists already cannot fail to be set */
-}
-
 static void take(struct revalidation *r, const struct pg_rows *rows, size_t i)
 {
 	struct sv hash = pg_rows_sv(rows, i, 0), app = pg_rows_sv(rows, i, 1);
@@ -237,7 +221,8 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 		return;
 	for (size_t i = 0; i < n; i++)
 		take(r, rows, i);
-	schedule(r, n == REVALIDATION_BATCH ? REVALIDATION_AGAIN_MS : REVALIDATION_EVERY_MS);
+	job_timer_set(r->timer,
+		      n == REVALIDATION_BATCH ? REVALIDATION_AGAIN_MS : REVALIDATION_EVERY_MS);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -254,7 +239,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (r->nchecks + REVALIDATION_BATCH > REVALIDATION_MAX ||
 	    pg_query(r->broker->pg, SQL_REVALIDATION_TAKE, params, on_taken, r, NULL) != ERR_OK)
-		schedule(r, REVALIDATION_EVERY_MS);
+		job_timer_set(r->timer, REVALIDATION_EVERY_MS);
 }
 
 enum err revalidation_new(struct broker *b, struct revalidation **ret)
@@ -269,7 +254,7 @@ enum err revalidation_new(struct broker *b, struct revalidation **ret)
 		free(r);
 		return ERR_NOMEM;
 	}
-	schedule(r, REVALIDATION_EVERY_MS);
+	job_timer_set(r->timer, REVALIDATION_EVERY_MS);
 	*ret = r;
 	return ERR_OK;
 }

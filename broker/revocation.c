@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "broker/job_timer.h"
 #include "broker/token_row.h"
 #include "common/contract.h"
 #include "common/log.h"
@@ -28,26 +29,9 @@ struct revocation {
 
 int64_t revocation_delay_ms(int64_t tries, uint32_t retry_after_s, unsigned char random)
 {
-	int64_t delay = REVOCATION_FIRST_DELAY_MS;
+	static const struct job_delays d = {REVOCATION_FIRST_DELAY_MS, REVOCATION_MAX_DELAY_MS};
 
-	for (int64_t i = 1; i < tries && delay < REVOCATION_MAX_DELAY_MS; i++)
-		delay *= 2;
-	if (delay < (int64_t)retry_after_s * 1000)
-		delay = (int64_t)retry_after_s * 1000;
-	if (delay > REVOCATION_MAX_DELAY_MS)
-		delay = REVOCATION_MAX_DELAY_MS;
-	return delay + delay * random / 1024;
-}
-
-static void schedule(struct revocation *r, int64_t ms)
-{
-	struct timeval tv;
-	unsigned char jitter;
-
-	broker_random(&jitter, sizeof jitter);
-	ms += ms * jitter / 1024;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	(void)evtimer_add(r->timer, &tv); /* fails without memory alone; the next kick retries */
+	return job_delay_ms(&d, tries, retry_after_s, random);
 }
 
 static void next(struct revocation *r);
@@ -58,7 +42,7 @@ static void batch_over(struct revocation *r)
 
 	r->running = false;
 	r->n = 0;
-	schedule(r, full || r->again ? REVOCATION_KICK_MS : REVOCATION_EVERY_MS);
+	job_timer_set(r->timer, full || r->again ? REVOCATION_KICK_MS : REVOCATION_EVERY_MS);
 	r->again = false;
 }
 
@@ -198,7 +182,7 @@ enum err revocation_new(struct broker *b, struct revocation **ret)
 		free(r);
 		return ERR_NOMEM;
 	}
-	schedule(r, REVOCATION_EVERY_MS);
+	job_timer_set(r->timer, REVOCATION_EVERY_MS);
 	*ret = r;
 	return ERR_OK;
 }
@@ -219,5 +203,5 @@ void revocation_kick(struct revocation *r)
 	if (r->running)
 		r->again = true;
 	else
-		schedule(r, REVOCATION_KICK_MS);
+		job_timer_set(r->timer, REVOCATION_KICK_MS);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/job_timer.h"
 #include "broker/revocation.h"
 #include "common/log.h"
 
@@ -9,17 +10,6 @@ struct sweep {
 	struct broker *broker;
 	struct event *timer;
 };
-
-static void schedule(struct sweep *s, int64_t ms)
-{
-	struct timeval tv;
-	unsigned char jitter;
-
-	broker_random(&jitter, sizeof jitter);
-	ms += ms * jitter / 512;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	(void)evtimer_add(s->timer, &tv); /* fails without memory alone */
-}
 
 static void on_swept(void *arg, enum err e, const struct pg_rows *rows)
 {
@@ -34,7 +24,7 @@ static void on_swept(void *arg, enum err e, const struct pg_rows *rows)
 		log_info("swept", KI("rows", n));
 		revocation_kick(s->broker->revocation);
 	}
-	schedule(s, n >= SWEEP_ROWS_MAX ? SWEEP_AGAIN_MS : SWEEP_EVERY_MS);
+	job_timer_set(s->timer, n >= SWEEP_ROWS_MAX ? SWEEP_AGAIN_MS : SWEEP_EVERY_MS);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -48,7 +38,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (s->broker->draining)
 		return;
 	if (pg_query(s->broker->pg, SQL_SWEEP, params, on_swept, s, NULL) != ERR_OK)
-		schedule(s, SWEEP_EVERY_MS);
+		job_timer_set(s->timer, SWEEP_EVERY_MS);
 }
 
 enum err sweep_new(struct broker *b, struct sweep **ret)
@@ -63,7 +53,7 @@ enum err sweep_new(struct broker *b, struct sweep **ret)
 		free(s);
 		return ERR_NOMEM;
 	}
-	schedule(s, SWEEP_EVERY_MS / 4);
+	job_timer_set(s->timer, SWEEP_EVERY_MS / 4);
 	*ret = s;
 	return ERR_OK;
 }

@@ -20,7 +20,7 @@ struct token_memory {
 
 static void set_timer(struct event *timer, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)evtimer_add(timer, &tv); /* fails without memory alone; the next filing tries again */
 }

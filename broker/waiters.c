@@ -1,5 +1,6 @@
 #include "broker/waiters.h"
 
+#include "common/clock.h"
 #include <stdlib.h>
 
 struct waiter {
@@ -36,8 +37,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 void waiters_add(struct waiters *list, struct request **r)
 {
-	const struct timeval patience = {.tv_sec = WAITER_PATIENCE_MS / 1000,
-					 .tv_usec = WAITER_PATIENCE_MS % 1000 * 1000};
+	const struct timeval patience = clock_timeval(WAITER_PATIENCE_MS);
 	struct waiter *w = list->n < WAITERS_MAX ? calloc(1, sizeof *w) : NULL;
 
 	if (w != NULL)

@@ -33,6 +33,11 @@ int64_t clock_wall_s(void)
 	return frozen.set ? frozen.wall_s : (int64_t)now(CLOCK_REALTIME).tv_sec;
 }
 
+struct timeval clock_timeval(int64_t ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
 void clock_set(int64_t boot_ms, int64_t wall_s)
 {
 	frozen.set = true;

@@ -9,9 +9,13 @@
 #define BFF_CLOCK_H
 
 #include <stdint.h>
+#include <sys/time.h>
 
 int64_t clock_boot_ms(void);
 int64_t clock_wall_s(void);
+
+/* So many milliseconds, for a timer of libevent. */
+struct timeval clock_timeval(int64_t ms);
 
 /* Tests only: freezes both clocks at these values; clock_unset() gives the real ones back. */
 void clock_set(int64_t boot_ms, int64_t wall_s);

@@ -58,7 +58,7 @@ void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state)
 
 void pg_conn_timer_set(struct pg_conn *c, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)event_add(c->timer,
 			&tv); /* a timer that fails to be set: out of memory in start-up */

@@ -8,7 +8,7 @@
 
 static void renew_after(struct pg *p, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	p->renew_set = evtimer_add(p->renew, &tv) == 0; /* else: the next use tries again */
 }

@@ -54,7 +54,7 @@ bool slot_may(enum slot_state from, enum slot_state to)
 
 static void set_timer(struct slot *s, int64_t ms)
 {
-	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval tv = clock_timeval(ms);
 
 	/* Only without memory; a worker without a deadline is better than no master. */
 	if (event_add(s->timer, &tv) == -1)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/clock.h"
 #include "common/contract.h"
 #include "common/log.h"
 #include "master/reload.h"
@@ -42,7 +43,7 @@ static enum err make_events(struct supervisor *s, struct errmsg *e)
 {
 	static const int signals[SUPERVISOR_SIGNALS] = {SIGCHLD, SIGHUP, SIGTERM, SIGINT};
 	const int64_t ms = s->notify.watchdog_ms / 2;
-	const struct timeval half = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval half = clock_timeval(ms);
 
 	s->base = event_base_new();
 	if (s->base == NULL)

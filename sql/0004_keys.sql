@@ -69,45 +69,29 @@ $$;
 comment on function bff_private.sealed_key(bytea) is 'The id of the key that a value was sealed under';
 
 create function bff_private.reseal_take(p_after bytea, p_max_rows int8)
-returns table (grant_id bytea, due bool, refresh_sealed bytea, refresh_generation int8, previous_sealed bytea,
-	previous_generation int8, id_token_sealed bytea, id_token_generation int8)
+returns table (grant_id bytea, due bool, refresh_sealed bytea, refresh_generation int8, id_token_sealed bytea,
+	id_token_generation int8)
 language plpgsql stable security definer set search_path = bff_private, pg_temp as $$
 declare
 	now_primary constant int8 := (select k.id from seal_key k where k.state = 'primary');
 begin
 	return query
-	select g.grant_id, sealed_key(g.refresh_sealed) <> now_primary or sealed_key(g.previous_sealed) <> now_primary
-			or sealed_key(g.id_token_sealed) <> now_primary,
+	select g.grant_id, sealed_key(g.refresh_sealed) <> now_primary or sealed_key(g.id_token_sealed) <> now_primary,
 		case when sealed_key(g.refresh_sealed) <> now_primary then g.refresh_sealed end, g.refresh_generation,
-		case when sealed_key(g.previous_sealed) <> now_primary then g.previous_sealed end, coalesce(g.previous_generation, 0),
 		case when sealed_key(g.id_token_sealed) <> now_primary then g.id_token_sealed end, g.id_token_generation
 	from grants g where g.grant_id > p_after order by g.grant_id limit p_max_rows;
 end $$;
 comment on function bff_private.reseal_take(bytea, int8) is 'The next grants by id, with what of them is not sealed under the primary key';
 
 -- Compare and swap on the sealed bytes: a refresh that committed meanwhile sealed under the primary.
-create function bff_private.reseal_put(p_grant_id bytea, p_old_refresh bytea, p_refresh bytea,
-	p_old_previous bytea, p_previous bytea, p_old_id_token bytea, p_id_token bytea) returns bool
+create function bff_private.reseal_put(p_grant_id bytea, p_old_refresh bytea, p_refresh bytea, p_old_id_token bytea,
+	p_id_token bytea) returns bool
 language plpgsql security definer set search_path = bff_private, pg_temp as $$
 begin
 	update grants g set
 		refresh_sealed = case when g.refresh_sealed = p_old_refresh then p_refresh else g.refresh_sealed end,
-		previous_sealed = case when g.previous_sealed = p_old_previous then p_previous else g.previous_sealed end,
 		id_token_sealed = case when g.id_token_sealed = p_old_id_token then p_id_token else g.id_token_sealed end
 	where g.grant_id = p_grant_id;
 	return found;
 end $$;
-comment on function bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea, bytea, bytea) is 'Puts re-sealed values in place of the old ones, where those still stand';
-
--- Counted by reading everything that is sealed: for people, not for daemons.
-create function bff_private.seal_counts() returns table (id int8, refresh_tokens int8, id_tokens int8, access_tokens int8, logins int8)
-language sql stable security definer set search_path = bff_private, pg_temp as $$
-	select u.id, sum(u.r)::int8, sum(u.i)::int8, sum(u.a)::int8, sum(u.l)::int8 from (
-		select sealed_key(g.refresh_sealed), 1, 0, 0, 0 from grants g where g.refresh_sealed is not null
-		union all select sealed_key(g.previous_sealed), 1, 0, 0, 0 from grants g where g.previous_sealed is not null
-		union all select sealed_key(g.id_token_sealed), 0, 1, 0, 0 from grants g where g.id_token_sealed is not null
-		union all select sealed_key(t.sealed), 0, 0, 1, 0 from token t where now() < t.expires_at
-		union all select sealed_key(l.sealed), 0, 0, 0, 1 from login l where l.sealed is not null and now() < l.expires_at
-	) u (id, r, i, a, l) group by u.id
-$$;
-comment on function bff_private.seal_counts() is 'How many values each key sealed';
+comment on function bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea) is 'Puts re-sealed values in place of the old ones, where those still stand';

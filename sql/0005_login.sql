@@ -37,15 +37,3 @@ begin
 	return next;
 end $$;
 comment on function bff_private.login_return(bytea, bytea, text, bool) is 'Takes a login that comes back, once, with the response put away for it if that is wanted; always one row';
-
-create or replace function bff_private.seal_counts() returns table (id int8, refresh_tokens int8, id_tokens int8, access_tokens int8, logins int8)
-language sql stable security definer set search_path = bff_private, pg_temp as $$
-	select u.id, sum(u.r)::int8, sum(u.i)::int8, sum(u.a)::int8, sum(u.l)::int8 from (
-		select sealed_key(g.refresh_sealed), 1, 0, 0, 0 from grants g where g.refresh_sealed is not null
-		union all select sealed_key(g.previous_sealed), 1, 0, 0, 0 from grants g where g.previous_sealed is not null
-		union all select sealed_key(g.id_token_sealed), 0, 1, 0, 0 from grants g where g.id_token_sealed is not null
-		union all select sealed_key(t.sealed), 0, 0, 1, 0 from token t where now() < t.expires_at
-		union all select sealed_key(l.sealed), 0, 0, 0, 1 from login l where l.sealed is not null and now() < l.expires_at
-		union all select sealed_key(l.parked), 0, 0, 0, 1 from login l where l.parked is not null and now() < l.expires_at
-	) u (id, r, i, a, l) group by u.id
-$$;

@@ -206,54 +206,11 @@ begin
 end $$;
 comment on function bff_private.sweep_logouts(int8) is 'Forgets logouts by the provider that can no longer matter; part of sweep';
 
-create or replace function bff_private.sweep(p_max_rows int8) returns int8
+alter function bff_private.sweep(int8) rename to sweep_rest;
+create function bff_private.sweep(p_max_rows int8) returns int8
 language plpgsql security definer set search_path = bff_private, pg_temp as $$
-declare
-	n int8;
-	total int8 := 0;
 begin
-	perform because('expired'); -- the trigger says idle where that is what it was
-	with due as (
-		select a.id_hash, a.last_seen from session_activity a where a.check_at <= now()
-		order by a.check_at limit p_max_rows for update skip locked),
-	judged as (
-		select s.id_hash, least(s.absolute_expires_at, due.last_seen + s.idle) as until
-		from due join session s using (id_hash)),
-	later as (
-		update session_activity a set check_at = j.until from judged j
-		where a.id_hash = j.id_hash and now() < j.until)
-	delete from session s using judged j where s.id_hash = j.id_hash and now() >= j.until;
-	get diagnostics n = row_count;
-	total := total + n;
-
-	delete from login l where l.state_hash in (
-		select x.state_hash from login x where x.expires_at <= now() limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	delete from token t where (t.grant_id, t.service) in (
-		select x.grant_id, x.service from token x where x.expires_at <= now() - interval '1 h'
-		limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	delete from grants g where g.grant_id in (
-		select x.grant_id from grants x where x.ended_at is not null and x.refresh_sealed is null
-		and (x.lease_until is null or x.lease_until <= clock_timestamp()) limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	delete from ended e where e.id_hash in (
-		select x.id_hash from ended x where x.at <= now() - interval '30 days' limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	delete from login_log l where l.id in (
-		select x.id from login_log x where x.at <= now() - interval '30 days' limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	delete from subject s where (s.issuer, s.sub) in (
-		select x.issuer, x.sub from subject x where x.used_at <= now() - interval '90 days'
-		and not exists (select from session y where y.issuer = x.issuer and y.sub = x.sub)
-		limit p_max_rows for update skip locked);
-	get diagnostics n = row_count;
-	total := total + n;
-	total := total + sweep_logouts(p_max_rows);
-	return total;
+	return sweep_rest(p_max_rows) + sweep_logouts(p_max_rows);
 end $$;
+comment on function bff_private.sweep(int8) is 'Ends sessions past their limits and deletes what is past its time; returns how many rows';
+comment on function bff_private.sweep_rest(int8) is 'What sweep does beside sweep_logouts';

@@ -43,6 +43,46 @@ begin
 end $$;
 comment on function bff_private.refresh_release(bytea, int8, bytea, bytea, text) is 'Gives a lease back without a successor; says what became of the refresh token: unused, unknown or suspect';
 
+-- Nothing ever reads a superseded refresh token: it is not kept.
+create or replace function bff_private.grant_commit(p_grant_id bytea, p_generation int8, p_owner bytea, p_attempt bytea,
+	p_refresh_sealed bytea, p_id_token_sealed bytea, p_session_hash bytea, p_service text, p_token_sealed bytea,
+	p_token_ttl_ms int8, p_token_config bytea)
+returns table (committed bool, generation int8)
+language plpgsql security definer rows 1 set search_path = bff_private, pg_temp as $$
+declare
+	g grants;
+begin
+	-- An ended grant takes its successor, too, which is then due at once and whoever was revoking
+	-- the old one finds that it no longer may delete the row.
+	update grants x set generation = x.generation + 1, attempts = 0, attempt = null, attempt_at = null,
+		lease_owner = null, lease_until = null,
+		refresh_sealed = coalesce(p_refresh_sealed, x.refresh_sealed),
+		refresh_generation = case when p_refresh_sealed is null then x.refresh_generation else x.generation + 1 end,
+		id_token_sealed = coalesce(p_id_token_sealed, x.id_token_sealed),
+		id_token_generation = case when p_id_token_sealed is null then x.id_token_generation else x.generation + 1 end,
+		due_at = case when x.ended_at is null then null else now() end,
+		revoke_owner = null, revoke_until = null
+	where x.grant_id = p_grant_id and x.generation = p_generation
+	and x.lease_owner = p_owner and x.attempt = p_attempt
+	returning x.* into g;
+	committed := found;
+	if not committed then
+		generation := coalesce((select x.generation from grants x where x.grant_id = p_grant_id), 0);
+		return next;
+		return;
+	end if;
+	generation := g.generation;
+	if p_token_sealed is not null and g.ended_at is null and g.session_hash = p_session_hash then
+		insert into token (grant_id, service, sealed, generation, config, expires_at)
+		values (p_grant_id, p_service, p_token_sealed, g.generation, p_token_config,
+			now() + coalesce(p_token_ttl_ms, 0) * interval '1 ms')
+		on conflict (grant_id, service) do update set sealed = excluded.sealed, generation = excluded.generation,
+			config = excluded.config, expires_at = excluded.expires_at, stored_at = now();
+	end if;
+	return next;
+end $$;
+alter table bff_private.grants drop column previous_sealed, drop column previous_generation, drop column superseded_at;
+
 -- The row of the grant is locked first, as a session's end does: the token is either refused, or there to be deleted.
 create function bff_private.token_put(p_session_hash bytea, p_grant_id bytea, p_generation int8, p_service text, p_token_sealed bytea,
 	p_token_ttl_ms int8, p_token_config bytea, p_refresh_sealed bytea, p_id_token_sealed bytea)

@@ -12,39 +12,43 @@ revoke all on all functions in schema bff_private from public, bff_web, bff_brok
 grant usage on schema bff_private to bff_web, bff_broker;
 grant execute on function bff_private.session_get(bytea), bff_private.session_touch(bytea[]),
 	bff_private.session_end(bytea) to bff_web;
+-- In the order of broker/broker_sql.def.
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
-	bff_private.login_take(bytea, bytea, text),
 	bff_private.login_park(bytea, text, bytea),
 	bff_private.login_return(bytea, bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
-		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
-	bff_private.token_session(bytea, text),
-	bff_private.token_read(bytea, text),
-	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
-	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
-	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
-	bff_private.grant_dead(bytea, int8, bytea, bytea),
-	bff_private.logout(bytea, text, bool),
-	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
+	bff_private.token_read(bytea, text),
 	bff_private.refresh_lease(bytea, int8, bytea, bytea, int8),
+	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
 	bff_private.refresh_release(bytea, int8, bytea, bytea, text),
 	bff_private.token_put(bytea, bytea, int8, text, bytea, int8, bytea, bytea, bytea),
+	bff_private.grant_dead(bytea, int8, bytea, bytea),
+	bff_private.logout(bytea, text, bool),
+	bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8),
+	bff_private.revocation_take(bytea, int8, int8),
+	bff_private.revocation_done(bytea, bytea),
+	bff_private.revocation_retry(bytea, bytea, int8, bool),
 	bff_private.revalidation_take(bytea, int8, int8),
 	bff_private.revalidation_done(bytea, bytea, int8, text, text),
 	bff_private.revalidation_retry(bytea, bytea, int8),
 	bff_private.revalidation_end(bytea, bytea),
-	bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8),
-	bff_private.revocation_take(bytea, int8, int8),
-	bff_private.revocation_done(bytea, bytea),
-	bff_private.revocation_retry(bytea, bytea, int8),
-	bff_private.revocation_retry(bytea, bytea, int8, bool),
 	bff_private.sweep(int8),
 	bff_private.login_note(text, text, text, text, text, text, text),
 	bff_private.keys_report(text, text, bool, int8[], bytea[]),
 	bff_private.reseal_take(bytea, int8),
-	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea, bytea, bytea)
+	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea)
+	to bff_broker;
+-- What brokers of the version before ask for; goes with the version after this one.
+grant execute on function
+	bff_private.login_take(bytea, bytea, text),
+	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
+		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
+	bff_private.token_session(bytea, text),
+	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
+	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
+	bff_private.revocation_retry(bytea, bytea, int8)
 	to bff_broker;
 
 -- People. Functions inside a view run with the rights of who asks, hence doctor().

@@ -15,7 +15,7 @@ begin
 		execute format('drop function %s', x.name);
 	end loop;
 	drop type if exists bff.revoked;
-	drop function if exists bff_private.doctor();
+	drop function if exists bff_private.doctor(), bff_private.seal_counts();
 end $$;
 
 comment on schema bff is 'Backend for Frontend: what people look at and do. Start with: select * from bff.help()';
@@ -121,6 +121,19 @@ comment on column bff.grants.leased_until is 'A refresh is under way until then 
 comment on column bff.grants.ended_at is 'When its session ended';
 comment on column bff.grants.revocation_tries is 'How often the provider was asked to revoke it';
 comment on column bff.grants.revocation_due is 'When it will be asked next';
+
+-- Counted by reading everything that is sealed: for people, not for daemons.
+create function bff_private.seal_counts() returns table (id int8, refresh_tokens int8, id_tokens int8, access_tokens int8, logins int8)
+language sql stable security definer set search_path = bff_private, pg_temp as $$
+	select u.id, sum(u.r)::int8, sum(u.i)::int8, sum(u.a)::int8, sum(u.l)::int8 from (
+		select sealed_key(g.refresh_sealed), 1, 0, 0, 0 from grants g where g.refresh_sealed is not null
+		union all select sealed_key(g.id_token_sealed), 0, 1, 0, 0 from grants g where g.id_token_sealed is not null
+		union all select sealed_key(t.sealed), 0, 0, 1, 0 from token t where now() < t.expires_at
+		union all select sealed_key(l.sealed), 0, 0, 0, 1 from login l where l.sealed is not null and now() < l.expires_at
+		union all select sealed_key(l.parked), 0, 0, 0, 1 from login l where l.parked is not null and now() < l.expires_at
+	) u (id, r, i, a, l) group by u.id
+$$;
+comment on function bff_private.seal_counts() is 'How many values each key sealed';
 
 create view bff.keys as
 select k.id, k.state, coalesce(c.refresh_tokens, 0) as refresh_tokens, coalesce(c.id_tokens, 0) as id_tokens,

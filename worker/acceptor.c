@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/contract.h"
 #include "common/log.h"
 #include "worker/worker.h"
@@ -22,7 +23,7 @@ struct acceptor {
 
 static void retry_in(struct acceptor *a, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)evtimer_add(a->ev_retry, &tv); /* without memory: when a connection ends */
 }

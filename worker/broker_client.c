@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/contract.h"
 #include "common/ipc_listen.h"
 #include "common/ipc_socket.h"
@@ -70,7 +71,7 @@ static void set_state(struct broker_client *b, enum broker_state to)
 
 static void arm(struct broker_client *b, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	(void)evtimer_add(b->timer, &tv); /* without memory: broker_send() tries again */
 }
@@ -265,7 +266,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 enum err broker_send(struct broker_client *b, uint32_t id, enum ipc_number answer, struct sv packet,
 		     int64_t timeout_ms, broker_fn fn, void *arg, struct broker_call **ret)
 {
-	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(timeout_ms);
 	struct broker_call *c;
 	enum err e;
 

@@ -25,7 +25,7 @@ static void set_deadline(struct conn *c, int64_t ms)
 	if (c->armed_ms != 0 && c->armed_ms <= c->deadline_ms)
 		return;
 	c->armed_ms = c->deadline_ms;
-	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	tv = clock_timeval(ms);
 	(void)evtimer_add(c->ev_timer, &tv); /* fails only without memory: then no deadline */
 }
 

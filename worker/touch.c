@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct touch {
@@ -105,7 +106,7 @@ void touch_free(struct touch **t)
 
 void touch_add(struct touch *t, const unsigned char hash[CRYPT_SHA256_LEN])
 {
-	struct timeval tv = {.tv_sec = TOUCH_MS / 1000, .tv_usec = TOUCH_MS % 1000 * 1000};
+	struct timeval tv = clock_timeval(TOUCH_MS);
 
 	if (t->hashes == NULL)
 		t->hashes = calloc(TOUCH_MAX, sizeof t->hashes[0]);

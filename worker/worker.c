@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/config_digest.h"
 #include "common/log.h"
 
@@ -20,7 +21,7 @@ static void tell_master(const struct worker *w, enum contract_status what)
 /* False: no memory. */
 static bool arm_ms(struct event *ev, int64_t ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval tv = clock_timeval(ms);
 
 	return event_add(ev, &tv) == 0;
 }

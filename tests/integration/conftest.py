@@ -7,7 +7,32 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 
 import edge as edges  # noqa: E402
+from broker import CALLBACK, CLIENT_SECRET, ORIGIN  # noqa: E402
+from idp import Idp, client  # noqa: E402
+from postgres import Postgres  # noqa: E402
 from stack import App, Stack  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def pg():
+    """A PostgreSQL for the brokers of a file."""
+    with Postgres() as cluster:
+        cluster.migrate()
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def idp():
+    """The provider of these brokers, as tests/lib/broker.py configures them."""
+    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
+        yield provider
+
+
+@pytest.fixture
+def worker(broker):
+    """A connection to the file's `broker`, as a worker has one."""
+    with broker.worker() as w:
+        yield w
 
 
 @pytest.fixture(scope="module")

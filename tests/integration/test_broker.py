@@ -10,28 +10,13 @@ import time
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
-from broker import (BINDIR, CALLBACK, CLIENT_SECRET, ORIGIN, Broker, Browser, begin, claims, expire_tokens, finish,
-                    forget, login, random_secret, token)
-from idp import CRM, ORDERS, Idp, client
+from broker import (BINDIR, ORIGIN, Broker, Browser, begin, claims, expire_tokens, finish, forget, login, random_secret,
+                    token)
+from idp import CRM, ORDERS
 from ipc import Gone, Worker, encode
 from postgres import Postgres
 
 DEADLINE_S = 30
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def idp():
-    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
-        yield provider
 
 
 @pytest.fixture(autouse=True)
@@ -40,24 +25,10 @@ def no_faults(idp):
     idp.knobs(access_token_ttl=300, latency_ms=0, fail_status=0, fail_count=0, drop_count=0)
 
 
-def ready(broker, database=True, provider=True):
-    if database:
-        broker.wait_log("event=sealing_key .*state=primary")
-    if provider:
-        broker.wait_log("event=provider_keys")
-    return broker
-
-
 @pytest.fixture
 def broker(pg, idp):
     with Broker(pg, idp.issuer) as b:
-        yield ready(b)
-
-
-@pytest.fixture
-def worker(broker):
-    with broker.worker() as w:
-        yield w
+        yield b.ready()
 
 
 def until(condition, what):
@@ -218,7 +189,7 @@ def test_hundred_parallel_at_expiry_make_one_refresh_a_service(worker, idp, pg):
 
 def test_two_brokers_on_one_database_make_one_refresh(broker, pg, idp):
     with Broker(pg, idp.issuer) as other, broker.worker() as one:
-        with ready(other).worker() as two:
+        with other.ready().worker() as two:
             session = login(one).session
             assert token(two, session).name == "token"
             for _ in range(3):
@@ -234,7 +205,7 @@ def test_two_brokers_on_one_database_make_one_refresh(broker, pg, idp):
 
 def test_login_on_one_host_and_callback_on_the_other(broker, pg, idp):
     with Broker(pg, idp.issuer) as other, broker.worker() as one:
-        with ready(other).worker() as two:
+        with other.ready().worker() as two:
             begun = begin(one, "alice")
             done = finish(two, begun, Browser().authorize(begun.location))
             assert done.name == "login_finished"
@@ -319,7 +290,7 @@ def test_a_session_that_ends_while_its_refresh_is_in_flight(worker, idp, pg):
 
 def test_killed_in_mid_refresh_sends_at_most_once_more(pg, idp):
     with Broker(pg, idp.issuer) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
             idp.knobs(latency_ms=1000)
             before = idp.stats()["token_requests"]
@@ -328,7 +299,7 @@ def test_killed_in_mid_refresh_sends_at_most_once_more(pg, idp):
             b.kill()
         idp.knobs(latency_ms=0)
         b.start()
-        ready(b)
+        b.ready()
         with b.worker() as w:
             # The lease of the dead holds others back; then the token is sent again, once. Whether
             # the provider had consumed it by then is a race: either way there is an end.
@@ -364,7 +335,7 @@ def test_logout_everywhere(worker):
 
 
 def test_id_token_hint_where_it_is_asked_for(pg, idp):
-    with Broker(pg, idp.issuer, app="id_token_hint = yes") as b, ready(b).worker() as w:
+    with Broker(pg, idp.issuer, app="id_token_hint = yes") as b, b.ready().worker() as w:
         out = w.ask("logout", session=login(w).session, app="demo", origin=ORIGIN)
         assert "&id_token_hint=eyJ" in out.redirect_url
 
@@ -374,7 +345,7 @@ def test_id_token_hint_where_it_is_asked_for(pg, idp):
 def test_database_away_and_back(idp):
     with Postgres() as own:
         own.migrate()
-        with Broker(own, idp.issuer) as b, ready(b).worker() as w:
+        with Broker(own, idp.issuer) as b, b.ready().worker() as w:
             session = login(w).session
             assert token(w, session).name == "token"
             own.stop("immediate")
@@ -389,7 +360,7 @@ def test_database_away_and_back(idp):
 def test_a_successor_is_kept_while_the_database_is_away(idp):
     with Postgres() as own:
         own.migrate()
-        with Broker(own, idp.issuer) as b, ready(b).worker() as w:
+        with Broker(own, idp.issuer) as b, b.ready().worker() as w:
             session = login(w).session
             idp.knobs(latency_ms=1500)
             before = idp.stats()
@@ -407,7 +378,7 @@ def test_a_successor_is_kept_while_the_database_is_away(idp):
 def test_provider_down_at_start(pg, idp):
     idp.down()
     try:
-        with Broker(pg, idp.issuer) as b, ready(b, provider=False).worker() as w:
+        with Broker(pg, idp.issuer) as b, b.ready(provider=False).worker() as w:
             assert begin(w, "alice").word == "provider_down"
             idp.up()
             until(lambda: begin(w, "alice").name == "login_begun", "recovery")
@@ -464,7 +435,7 @@ def test_what_is_not_a_request_drops_the_peer(broker, packet):
 
 def test_unknown_configuration_is_config_skew_until_the_file_has_it(pg, idp):
     with Broker(pg, idp.issuer) as b:
-        ready(b)
+        b.ready()
         with b.worker() as old:
             session = login(old).session
             old_digest = b.digest()
@@ -487,7 +458,7 @@ def test_unknown_configuration_is_config_skew_until_the_file_has_it(pg, idp):
 
 
 def test_stops_with_work_under_way(pg, idp):
-    with Broker(pg, idp.issuer) as b, ready(b).worker() as w:
+    with Broker(pg, idp.issuer) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(latency_ms=1000)
         before = idp.stats()["token_requests"]

@@ -2,26 +2,15 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
 from broker import BINDIR, CALLBACK, CLIENT_SECRET, Broker, login, token
 from idp import Idp, client
-from postgres import Postgres
 
 EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 RSA = ("rsa", "-pkeyopt", "rsa_keygen_bits:2048")
 ED25519 = ("ed25519",)
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
 
 
 def new_key(kind):
@@ -50,7 +39,7 @@ class KeyedBroker(Broker):
         assert got.returncode == 0, got.stdout
         return json.loads(got.stdout)
 
-    def ready(self):
+    def start_ready(self):
         self.starts += 1
         self.start().wait_log("event=database state=up", self.starts)
         self.wait_log("event=provider_keys ", self.starts)
@@ -74,7 +63,7 @@ def test_the_provider_takes_what_the_key_signs(pg, kind, alg):
     try:
         with idp_that_knows(broker.jwks(), alg) as idp:
             broker.write_config(issuer=idp.issuer)
-            logs_in(broker.ready())
+            logs_in(broker.start_ready())
     finally:
         broker.__exit__()
 
@@ -89,11 +78,11 @@ def test_rotation_by_the_manual(pg):
         assert not any("d" in key for key in jwks["keys"])
         with idp_that_knows(jwks, "ES256") as idp:
             broker.write_config(issuer=idp.issuer)
-            logs_in(broker.ready())
+            logs_in(broker.start_ready())
             for keys in ((new, old), (new,)):
                 broker.stop()
                 broker.auth(*keys)
-                logs_in(broker.ready())
+                logs_in(broker.start_ready())
             assert broker.jwks()["keys"] == jwks["keys"][1:]
     finally:
         broker.__exit__()
@@ -104,7 +93,7 @@ def test_a_key_that_is_not_registered_is_refused(pg):
     try:
         with idp_that_knows(broker.jwks(), "ES256") as idp:
             broker.auth(new_key(EC), issuer=idp.issuer)
-            broker.ready()
+            broker.start_ready()
             with pytest.raises(AssertionError, match="provider"):
                 logs_in(broker)
             broker.wait_log("invalid_client")

@@ -4,14 +4,10 @@ One broker knows them all. What waits for holdoffs has a provider of its own and
 side with the others; its test waits for how it ended.
 """
 import concurrent.futures
-import os
-import sys
 import urllib.parse
 from dataclasses import replace
 
 import pytest
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import dialects
 import jws

@@ -2,27 +2,10 @@
 import hashlib
 import re
 
-import pytest
-
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, begin, login, token
-from idp import Idp, client
-from postgres import Postgres
+from broker import Broker, begin, login, token
 from wait import eventually
 
 SWEPT_S = 60  # the first sweep comes within 12 s of a start, the next ones every 30 to 45 s
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def idp():
-    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
-        yield provider
 
 
 def count(pg, table, where):

@@ -1,15 +1,11 @@
 """How else a service's token is had: exchange, on-behalf-of, client credentials, and ahead of the first request."""
 import hashlib
 import os
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
 from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, claims, expire_tokens, login, token
 from idp import CRM, ORDERS, USERS, Idp, client
-from postgres import Postgres
 from wait import eventually
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -39,13 +35,6 @@ route "a-robot" { app = "demo" path = "/a-robot/" service = "a-robot" }
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
 def idp():
     with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"], grant_types=GRANTS)]) as provider:
         yield provider
@@ -59,22 +48,10 @@ def no_faults(idp):
               exchange_refused=False)
 
 
-def ready(broker):
-    broker.wait_log("event=sealing_key .*state=primary")
-    broker.wait_log("event=provider_keys")
-    return broker
-
-
 @pytest.fixture
 def broker(pg, idp):
     with Broker(pg, idp.issuer, extra=EXTRA) as b:
-        yield ready(b)
-
-
-@pytest.fixture
-def worker(broker):
-    with broker.worker() as w:
-        yield w
+        yield b.ready()
 
 
 def counts(idp, *grants):
@@ -221,7 +198,7 @@ def test_a_service_that_the_provider_refuses_holds_nobody_else_off(worker, idp):
 
 def test_prefetched_at_login_and_joined_by_the_first_request(pg, idp):
     grants = ("refresh_token " + CRM, EXCHANGE + " " + ORDERS, "client_credentials " + CRM, "refresh_token " + ORDERS)
-    with Broker(pg, idp.issuer, extra=AHEAD) as b, ready(b).worker() as w:
+    with Broker(pg, idp.issuer, extra=AHEAD) as b, b.ready().worker() as w:
         before = counts(idp, *grants)
         idp.knobs(latency_ms=500)
         session = login(w).session

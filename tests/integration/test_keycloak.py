@@ -2,19 +2,15 @@
 import base64
 import concurrent.futures
 import json
-import os
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
-import cache  # noqa: E402
-from browser import Browser  # noqa: E402
-from keycloak import Keycloak, log_in  # noqa: E402
-from port import free_port  # noqa: E402
-from stack import App, Stack  # noqa: E402
-from wait import eventually  # noqa: E402
+import cache
+from browser import Browser
+from keycloak import Keycloak, log_in
+from port import free_port
+from stack import App, Stack
+from wait import eventually
 
 SECRET = "k" * 40
 PORT = free_port()

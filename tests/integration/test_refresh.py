@@ -7,11 +7,8 @@ import concurrent.futures
 import hashlib
 import os
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, expire_tokens, login, token
 from idp import CRM, ORDERS, Idp, client
@@ -27,13 +24,6 @@ EXTRA = "".join('service "%s" { provider = "idp" grant = resource resource = "ht
                 for name in ("docs", "mail", "hr"))
 GRACE_MS = 60000
 LEASE_S = 15
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +45,6 @@ def make(pg, idp, grace=False, **more):
         idp.knobs(grace_ms=GRACE_MS)
         more["provider"] = 'grace = "60s"'
     return Broker(pg, idp.issuer, extra=EXTRA, **more)
-
-
-def ready(broker):
-    broker.wait_log("event=sealing_key .*state=primary")
-    broker.wait_log("event=provider_keys")
-    return broker
 
 
 def restart(broker, env=None):
@@ -101,7 +85,7 @@ def ask_until(worker, session, service="crm"):
 def test_four_thousand_requests_on_two_hosts_make_five_refreshes(pg, idp):
     """100 requests for each of 5 services over 4 connections to each of 2 brokers, when there is no token yet and at expiry."""
     with make(pg, idp) as one, make(pg, idp) as two:
-        workers = [ready(b).worker() for b in (one, two) for _ in range(4)]
+        workers = [b.ready().worker() for b in (one, two) for _ in range(4)]
         try:
             session = login(workers[0]).session
             for again in (False, True, True):
@@ -144,7 +128,7 @@ def test_a_thousand_requests_of_browsers_on_two_hosts_make_five_refreshes():
 
 @pytest.mark.parametrize("grace", [False, True])
 def test_an_answer_lost_on_the_wire(pg, idp, grace):
-    with make(pg, idp, grace) as b, ready(b).worker() as w:
+    with make(pg, idp, grace) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(drop_count=1)
         before = idp.stats()
@@ -160,7 +144,7 @@ def test_an_answer_lost_on_the_wire(pg, idp, grace):
 
 
 def test_within_the_grace_period_it_is_repeated_as_often_as_it_takes(pg, idp):
-    with make(pg, idp, grace=True) as b, ready(b).worker() as w:
+    with make(pg, idp, grace=True) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(drop_count=4)
         before = idp.stats()
@@ -170,7 +154,7 @@ def test_within_the_grace_period_it_is_repeated_as_often_as_it_takes(pg, idp):
 
 
 def test_after_the_grace_period_it_is_repeated_once(pg, idp):
-    with make(pg, idp, grace=True) as b, ready(b).worker() as w:
+    with make(pg, idp, grace=True) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(fail_status=502, fail_count=-1)
         before = idp.stats()["token_requests"]
@@ -183,7 +167,7 @@ def test_after_the_grace_period_it_is_repeated_once(pg, idp):
 
 def test_a_provider_that_takes_longer_than_any_timeout(pg, idp):
     """It acted, and answers when nobody waits any more: the one repetition finds out, and there is no third."""
-    with make(pg, idp) as b, ready(b).worker() as w:
+    with make(pg, idp) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(answer_latency_ms=12000)
         before = idp.stats()
@@ -199,7 +183,7 @@ def test_a_provider_that_takes_longer_than_any_timeout(pg, idp):
 
 def test_an_outage_of_many_users_costs_no_last_attempt(pg, idp):
     """While the provider fails others probe it: nobody's second attempt is spent, so all live on."""
-    with make(pg, idp) as b, ready(b).worker() as w:
+    with make(pg, idp) as b, b.ready().worker() as w:
         sessions = [login(w, "alice" if i % 2 else "bob", client="192.0.2.%d/32" % i).session for i in range(20)]
         idp.knobs(fail_status=502, fail_count=-1)
         before = idp.stats()["token_requests"]
@@ -221,7 +205,7 @@ def test_an_outage_of_many_users_costs_no_last_attempt(pg, idp):
 
 def test_a_refused_service_leaves_the_refresh_token_suspect(pg, idp):
     """oidc-provider consumes the token before it refuses the resource: the next use is the last."""
-    with make(pg, idp) as b, ready(b).worker() as w:
+    with make(pg, idp) as b, b.ready().worker() as w:
         session, other = login(w).session, login(w, "bob").session
         idp.knobs(refused_resources=MORE)
         before = idp.stats()["token_requests"]
@@ -236,7 +220,7 @@ def test_a_refused_service_leaves_the_refresh_token_suspect(pg, idp):
 
 def test_refusals_of_two_services_do_not_use_the_attempts_up(pg, idp):
     """Where the token survives a refusal (here by the grace period) the other services go on."""
-    with make(pg, idp) as b, ready(b).worker() as w:
+    with make(pg, idp) as b, b.ready().worker() as w:
         session = login(w).session
         idp.knobs(grace_ms=GRACE_MS, refused_resources=MORE)  # of the grace period we do not know
         assert token(w, session, "docs").word == "upstream"
@@ -256,7 +240,7 @@ STEPS = [("before_lease", 1), ("leased", 1), ("last_check", 1), ("answered", 2),
 @pytest.mark.parametrize("step, sends", STEPS)
 def test_killed_at(pg, idp, step, sends, grace):
     with make(pg, idp, grace) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
         b.process.send(signal.SIGKILL)
         restart(b, {"BFF_FAULT": "refresh.%s:kill" % step})
@@ -283,7 +267,7 @@ def test_killed_at(pg, idp, step, sends, grace):
 @pytest.mark.parametrize("grace", [False, True])
 def test_killed_between_the_first_byte_and_the_answer(pg, idp, grace):
     with make(pg, idp, grace) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
             idp.knobs(answer_latency_ms=3000)
             before = idp.stats()
@@ -302,7 +286,7 @@ def test_killed_between_the_first_byte_and_the_answer(pg, idp, grace):
 
 def test_killed_twice_is_not_sent_a_third_time(pg, idp):
     with make(pg, idp) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
         b.process.send(signal.SIGKILL)
         before = idp.stats()["token_requests"]
@@ -322,7 +306,7 @@ def test_killed_twice_is_not_sent_a_third_time(pg, idp):
 
 def test_killed_while_giving_the_lease_back(pg, idp):
     with make(pg, idp) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
         b.process.send(signal.SIGKILL)
         restart(b, {"BFF_FAULT": "refresh.release:kill"})
@@ -347,12 +331,12 @@ def wait_stopped(process):
 def test_frozen_before_its_last_look_and_thawed_too_late(pg, idp):
     """The other host takes the lease over when its time is over; who comes back late does not send."""
     with make(pg, idp) as one, make(pg, idp) as two:
-        with ready(one).worker() as w:
+        with one.ready().worker() as w:
             session = login(w).session
         one.process.send(signal.SIGKILL)
         restart(one, {"BFF_FAULT": "refresh.last_check:stop"})
         before = idp.stats()
-        with one.worker() as late, ready(two).worker() as w:
+        with one.worker() as late, two.ready().worker() as w:
             ident = late.send("token_get", session=session, app="demo", service="crm", correlation="c")
             wait_stopped(one.process)
             got = ask_until(w, session)  # through all of the lease: nothing shortens it here
@@ -371,12 +355,12 @@ def test_frozen_before_its_last_look_and_thawed_too_late(pg, idp):
 def test_frozen_between_the_answer_and_the_commit(pg, idp, grace):
     """Thawed after another host was given the lease: its own successor must not come over the other's."""
     with make(pg, idp, grace) as one, make(pg, idp, grace) as two:
-        with ready(one).worker() as w:
+        with one.ready().worker() as w:
             session = login(w).session
         one.process.send(signal.SIGKILL)
         restart(one, {"BFF_FAULT": "refresh.store:stop"})
         before = idp.stats()
-        with one.worker() as late, ready(two).worker() as w:
+        with one.worker() as late, two.ready().worker() as w:
             late.send("token_get", session=session, app="demo", service="crm", correlation="c")
             wait_stopped(one.process)
             expire_leases(pg)
@@ -397,7 +381,7 @@ def test_the_database_gone_between_the_answer_and_the_commit(idp):
     with Postgres() as own:
         own.migrate()
         with make(own, idp) as b:
-            with ready(b).worker() as w:
+            with b.ready().worker() as w:
                 sessions = [login(w, u).session for u in ("alice", "bob")]
             b.process.send(signal.SIGKILL)
             restart(b, {"BFF_FAULT": "refresh.store:stop"})
@@ -424,7 +408,7 @@ def test_stopped_between_the_answer_and_the_commit_of_a_database_that_comes_back
     with Postgres() as own:
         own.migrate()
         with make(own, idp) as b:
-            with ready(b).worker() as w:
+            with b.ready().worker() as w:
                 session = login(w).session
             b.process.send(signal.SIGKILL)
             restart(b, {"BFF_FAULT": "refresh.store:stop"})

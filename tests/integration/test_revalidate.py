@@ -1,17 +1,12 @@
 """revalidate: leavers leave and changed groups change while a session is in use; an outage ends nothing."""
 import hashlib
 import json
-import os
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, login, token
-from idp import USERS, Idp, client
-from postgres import Postgres
+from broker import Broker, login, token
+from idp import USERS
 from stack import App, Stack
 from wait import eventually
 
@@ -19,19 +14,6 @@ EVERY_S = 2
 APP = 'revalidate = "%ds" idle_timeout = "1h" absolute_timeout = "2h"' % EVERY_S
 # Until the provider was asked: the app's interval, the worker's batch of touches, the broker's look into the queue.
 WITHIN_S = EVERY_S + 1 + 5
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def idp():
-    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
-        yield provider
 
 
 @pytest.fixture(autouse=True)
@@ -42,22 +24,10 @@ def as_before(idp):
     idp.knobs(latency_ms=0, fail_status=0, fail_count=0)
 
 
-def ready(broker):
-    broker.wait_log("event=sealing_key .*state=primary")
-    broker.wait_log("event=provider_keys")
-    return broker
-
-
 @pytest.fixture
 def broker(pg, idp):
     with Broker(pg, idp.issuer, app=APP) as b:
-        yield ready(b)
-
-
-@pytest.fixture
-def worker(broker):
-    with broker.worker() as w:
-        yield w
+        yield b.ready()
 
 
 class Session:
@@ -161,7 +131,7 @@ def test_errors_of_the_provider_postpone(pg, broker, worker, idp, status):
 
 def test_a_broker_that_dies_in_between(pg, idp):
     with Broker(pg, idp.issuer, app=APP) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             s = Session(pg, w)
         idp.knobs(latency_ms=3000)
         before = idp.stats()["token_requests"]
@@ -179,8 +149,8 @@ def test_a_broker_that_dies_in_between(pg, idp):
 
 
 def test_two_brokers_ask_once(pg, idp):
-    with Broker(pg, idp.issuer, app=APP) as one, Broker(pg, idp.issuer, app=APP) as two, ready(one).worker() as w:
-        ready(two)
+    with Broker(pg, idp.issuer, app=APP) as one, Broker(pg, idp.issuer, app=APP) as two, one.ready().worker() as w:
+        two.ready()
         sessions = [Session(pg, w, client="192.0.2.%d/32" % i) for i in range(10)]
         before = idp.stats()
         generations = "select distinct generation from bff_private.grants where session_hash in (%s)" % \
@@ -206,7 +176,7 @@ def test_a_refresh_token_that_may_not_be_sent_any_more_ends_the_session(pg, work
 
 
 def test_userinfo_where_claims_come_from_it(pg, idp):
-    with Broker(pg, idp.issuer, app=APP, provider="claims_from = {userinfo}") as b, ready(b).worker() as w:
+    with Broker(pg, idp.issuer, app=APP, provider="claims_from = {userinfo}") as b, b.ready().worker() as w:
         s = Session(pg, w)
         assert s.groups() == ["sales", "support"]
         idp.users(alice={**USERS["alice"], "groups": ["board"]})
@@ -217,7 +187,7 @@ def test_userinfo_where_claims_come_from_it(pg, idp):
 
 def test_turned_off_meanwhile(pg, idp):
     with Broker(pg, idp.issuer, app=APP) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             s = Session(pg, w)
         b.stop()
         b.write_config(app="")

@@ -1,46 +1,20 @@
 """Token requests that the broker answers from memory, and what it renews by itself."""
-import os
-import sys
 import threading
 import time
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-
-from broker import CALLBACK, CLIENT_SECRET, ORIGIN, Broker, login, random_secret, token
-from idp import Idp, client
-from postgres import Postgres
+from broker import ORIGIN, Broker, login, random_secret, token
 
 LEASE_S = 2.0  # PG_LEASE_MS
 DEADLINE_S = 30
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as cluster:
-        cluster.migrate()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def idp():
-    with Idp([client("bff", CLIENT_SECRET, [CALLBACK], [ORIGIN + "/"])]) as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def broker(pg, idp):
     with Broker(pg, idp.issuer) as b:
-        b.wait_log("event=sealing_key .*state=primary")
-        b.wait_log("event=provider_keys")
+        b.ready()
         yield b
-
-
-@pytest.fixture
-def worker(broker):
-    with broker.worker() as w:
-        yield w
 
 
 def until(condition, what, deadline_s=DEADLINE_S):

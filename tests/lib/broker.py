@@ -141,6 +141,14 @@ class Broker:
             assert time.monotonic() < deadline, "no %r in the log:\n%s" % (pattern, self.log_text()[-3000:])
             time.sleep(0.02)
 
+    def ready(self, database=True, provider=True):
+        """Until it can seal, and knows the provider's keys."""
+        if database:
+            self.wait_log("event=sealing_key .*state=primary")
+        if provider:
+            self.wait_log("event=provider_keys")
+        return self
+
     def digest(self):
         return bytes.fromhex(re.findall(r"event=config_loaded .*digest=([0-9a-f]{64})", self.log_text())[-1])
 

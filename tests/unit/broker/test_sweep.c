@@ -58,7 +58,7 @@ static void when_it_comes_again(void **state)
 	}
 	stand.random = 255;
 	swept(0);
-	assert_int_equal(loop_asked_ms(), SWEEP_EVERY_MS + SWEEP_EVERY_MS * 255 / 512);
+	assert_int_equal(loop_asked_ms(), SWEEP_EVERY_MS + SWEEP_EVERY_MS * 255 / 1024);
 }
 
 static void a_database_that_is_away(void **state)

@@ -15,10 +15,20 @@ static void a_set_clock_stands_still_and_comes_back(void **state)
 	assert_true(clock_wall_s() > 1700000000);
 }
 
+static void milliseconds_of_a_timer(void **state)
+{
+	struct timeval got = clock_timeval(61234);
+
+	(void)state;
+	assert_int_equal(got.tv_sec, 61);
+	assert_int_equal(got.tv_usec, 234000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_set_clock_stands_still_and_comes_back),
+	    cmocka_unit_test(milliseconds_of_a_timer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
