@@ -109,6 +109,23 @@ def test_navigation_comes_back_to_where_it_began(edge_stack):
     assert got.json()["service"] == "page"
 
 
+def test_denials_stay_small_and_the_longest_target_comes_back(edge_stack):
+    """Three bytes for each of the target's are the most that bff answers: within what an edge takes of headers or body."""
+    b = browser.Browser()
+    url = edge_stack.url("/private/?")
+    url += "&" * (2048 - len(url))  # return_to.h: RETURN_TO_MAX
+    got = b.get(url)
+    assert got.status == 302 and len(got.location) > 6000
+    landed = b.open(got.location + "&login_hint=alice")
+    assert (landed.status, landed.url) == (200, url)
+    home = edge_stack.url()
+    for referer in (home + "?" + "&" * (2047 - len(home)), home + "?" + "&" * 6000):
+        got = browser.Browser().fetch(edge_stack.url("/api/crm/"), headers={"Referer": referer})
+        assert got.status == 401 and len(got.body) < 8192
+        came = urllib.parse.parse_qs(urllib.parse.urlsplit(got.json()["login_url"]).query)["return_to"]
+        assert came == [referer if len(referer) <= 2048 else home]
+
+
 def test_method_that_no_route_names_is_403(edge_stack, alice):
     assert alice.fetch(edge_stack.url("/read/x")).status == 200
     assert alice.fetch(edge_stack.url("/read/x"), method="PUT", csrf=True).status == 403
