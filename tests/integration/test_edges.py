@@ -110,7 +110,7 @@ def test_navigation_comes_back_to_where_it_began(edge_stack):
 
 
 def test_denials_stay_small_and_the_longest_target_comes_back(edge_stack):
-    """Three bytes for each of the target's are the most that bff answers: within what an edge takes of headers or body."""
+    """Three bytes for each of the target's are the most that bff answers: within what an edge takes of one."""
     b = browser.Browser()
     url = edge_stack.url("/private/?")
     url += "&" * (2048 - len(url))  # return_to.h: RETURN_TO_MAX
@@ -158,8 +158,8 @@ def test_forged_identity_of_a_stranger_reaches_nobody(edge_stack):
 
 
 def test_naming_headers_in_connection_takes_none_away(edge_stack, alice):
-    for names in ("X-User-ID", "close, X-User-ID, Authorization", "X-Forwarded-Uri", "Cookie", "close, x-forwarded-host",
-                  "x-FORWARDED-method, X-Forwarded-Proto", "close, x-user-id, COOKIE"):
+    for names in ("X-User-ID", "close, X-User-ID, Authorization", "X-Forwarded-Uri", "Cookie",
+                  "close, x-forwarded-host", "x-FORWARDED-method, X-Forwarded-Proto", "close, x-user-id, COOKIE"):
         edge_stack.services["crm"].forget()
         assert direct(edge_stack, None, "/api/crm/", [("Connection", names)]).status in (400, 401, 403), names
         assert not edge_stack.services["crm"].requests, names
