@@ -159,6 +159,10 @@ unsigned http_request_parse(struct sv head, struct http_field *fields, size_t ma
 	    .keep_alive = (p.flags & F_CONNECTION_CLOSE) == 0 &&
 			  (p.http_minor == 1 || (p.flags & F_CONNECTION_KEEP_ALIVE) != 0),
 	};
+	/* A 200 would make the connection a tunnel (RFC 9110 9.3.6). */
+	*ret_word = "connect";
+	if (sv_eq(ret->method, SV("CONNECT")))
+		return 400;
 	word = check_fields(ret);
 	if (word != NULL) {
 		*ret_word = word;

@@ -5,15 +5,14 @@ import os
 import shutil
 
 import pytest
+from selenium import webdriver as selenium
+from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from idp import CRM, ORDERS
 from postgres import ROOT
 from stack import App, Stack
-
-selenium = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service as Driver  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 WAIT_S = 30
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",

@@ -21,11 +21,11 @@ DOWN_S = 60
 
 
 class Demo:
-    def __init__(self):
+    def __init__(self, edge):
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-u", RUN], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            env=dict(os.environ, EDGE="caddy", BFF_BIN=binaries(), ASAN_OPTIONS="detect_leaks=0"))
+            env=dict(os.environ, EDGE=edge, BFF_BIN=binaries(), ASAN_OPTIONS="detect_leaks=0"))
         self.said = b""
 
     def await_url(self):
@@ -57,11 +57,12 @@ class Demo:
         self.process.stdout.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_demo_comes_up_and_goes_away(number):
-    demo = Demo()
+@pytest.mark.parametrize("edge, number", [("caddy", signal.SIGINT), ("nginx", signal.SIGTERM)])
+def test_demo_comes_up_and_goes_away(edge, number):
+    demo = Demo(edge)
     try:
         url = demo.await_url()
+        assert b"behind %s." % edge.encode() in demo.said
         b = browser.Browser()
         page = b.get(url)
         assert page.status == 200 and b"<script" in page.body

@@ -109,6 +109,23 @@ def test_navigation_comes_back_to_where_it_began(edge_stack):
     assert got.json()["service"] == "page"
 
 
+def test_denials_stay_small_and_the_longest_target_comes_back(edge_stack):
+    """Three bytes for each of the target's are the most that bff answers: within what an edge takes of one."""
+    b = browser.Browser()
+    url = edge_stack.url("/private/?")
+    url += "&" * (2048 - len(url))  # return_to.h: RETURN_TO_MAX
+    got = b.get(url)
+    assert got.status == 302 and len(got.location) > 6000
+    landed = b.open(got.location + "&login_hint=alice")
+    assert (landed.status, landed.url) == (200, url)
+    home = edge_stack.url()
+    for referer in (home + "?" + "&" * (2047 - len(home)), home + "?" + "&" * 6000):
+        got = browser.Browser().fetch(edge_stack.url("/api/crm/"), headers={"Referer": referer})
+        assert got.status == 401 and len(got.body) < 8192
+        came = urllib.parse.parse_qs(urllib.parse.urlsplit(got.json()["login_url"]).query)["return_to"]
+        assert came == [referer if len(referer) <= 2048 else home]
+
+
 def test_method_that_no_route_names_is_403(edge_stack, alice):
     assert alice.fetch(edge_stack.url("/read/x")).status == 200
     assert alice.fetch(edge_stack.url("/read/x"), method="PUT", csrf=True).status == 403
@@ -141,8 +158,11 @@ def test_forged_identity_of_a_stranger_reaches_nobody(edge_stack):
 
 
 def test_naming_headers_in_connection_takes_none_away(edge_stack, alice):
-    for names in ("X-User-ID", "close, X-User-ID, Authorization", "X-Forwarded-Uri", "Cookie"):
+    for names in ("X-User-ID", "close, X-User-ID, Authorization", "X-Forwarded-Uri", "Cookie",
+                  "close, x-forwarded-host", "x-FORWARDED-method, X-Forwarded-Proto", "close, x-user-id, COOKIE"):
         edge_stack.services["crm"].forget()
+        assert direct(edge_stack, None, "/api/crm/", [("Connection", names)]).status in (400, 401, 403), names
+        assert not edge_stack.services["crm"].requests, names
         got = direct(edge_stack, alice, "/api/crm/", [("Connection", names)])
         if got.status == 200:
             seen = edge_stack.services["crm"].last()
@@ -160,6 +180,22 @@ def test_forged_forwarded_headers_do_not_choose_the_route(edge_stack):
         got = direct(edge_stack, None, "/api/crm/", [header])
         assert got.status in (400, 401, 403), (header, got)
         assert not edge_stack.services["crm"].requests
+
+
+def test_forged_forwarded_headers_change_no_redirect(edge_stack):
+    """Where the browser is sent follows from the origins of the configuration, on either listener."""
+    forged = [("X-Forwarded-Prefix", "/evil"), ("X-Forwarded-Port", "99"), ("X-Forwarded-Proto", "https"),
+              ("X-Forwarded-Ssl", "on"), ("X-Forwarded-Server", "evil.localhost"), ("X-Real-Ip", "192.0.2.1")]
+    host = edge_stack.url().split("/")[2]
+    for headers in ([], *([h] for h in forged)):
+        sent = [("Host", host), *browser.NAVIGATION.items(), *headers]
+        got = browser.raw(edge_stack.port, "GET", "/private/report", sent)
+        wish = urllib.parse.quote(edge_stack.url("/private/report"), safe="")
+        assert (got.status, got.location) == (302, edge_stack.url("/auth/login?return_to=" + wish)), headers
+        got = browser.raw(edge_stack.port, "GET", "/auth/login", sent)
+        assert got.status == 302, (headers, got)
+        assert edge_stack.idp.asked(got.location)["redirect_uri"] == [edge_stack.url("/auth/callback")], headers
+        assert "secure" not in got.cookies()["bff_login"], headers  # over http a browser would not take it
 
 
 def test_paths_that_are_not_canonical_are_refused(edge_stack, alice):

@@ -5,6 +5,7 @@ import urllib.parse
 import pytest
 
 import browser
+from port import free_port
 from stack import App, Stack
 from wait import eventually
 
@@ -290,7 +291,11 @@ def fixture_algs_stack():
     apps = [App(name, [name + ".localhost"], provider=name) for name in ALGS]
     # `bad` expects RS256 and gets ES256.
     apps.append(App("bad", ["bad.localhost"], provider="bad"))
-    with Stack(edge=None, apps=apps, algs={**ALGS, "bad": ("RS256", "ES256")}) as s:
+    # The stack's own listener believes all of loopback, where its browsers come from.
+    port = free_port()
+    narrow = 'listen "narrow" { kind = public address = "127.0.0.1:%d" trusted_peers = {"127.0.0.1/32"} }\n' % port
+    with Stack(edge=None, apps=apps, algs={**ALGS, "bad": ("RS256", "ES256")}, extra=narrow) as s:
+        s.ports["narrow"] = port
         yield s
 
 
@@ -305,10 +310,18 @@ def test_a_stranger_on_the_public_listener_says_nothing_about_itself(algs_stack)
     """Its X-Forwarded-* are dropped, not believed and not fatal; the edge's are believed."""
     host = "rs.localhost:%d" % algs_stack.port
     forged = [("Host", host), ("X-Forwarded-Host", "es.localhost:%d" % algs_stack.port),
-              ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "192.0.2.1")]
-    stranger = browser.raw(algs_stack.port, "GET", "/auth/login", forged, source="127.9.9.1")
+              ("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.1")]
+
+    def ask(path, headers, source):
+        return browser.raw(algs_stack.ports["narrow"], "GET", path, headers, source=source)
+
+    assert ask("/auth/login", forged, "127.0.0.1").status == 421  # https is no origin of ours
+    stranger = ask("/auth/login", forged, "127.9.9.1")
     assert stranger.status == 302 and "client_id=bff-rs&" in stranger.location
-    session = browser.raw(algs_stack.port, "GET", "/auth/session", forged, source="127.9.9.1")
+    assert "; secure" not in str(stranger.all("Set-Cookie")).lower()
+    odd = forged + [("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "no address")]
+    assert ask("/auth/session", odd, "127.0.0.1").status == 400
+    session = ask("/auth/session", odd, "127.9.9.1")
     assert session.status == 401 and session.json()["authenticated"] is False
 
 

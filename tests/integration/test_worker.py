@@ -597,6 +597,21 @@ def test_head_http10_and_keep_alive(world, alice):
         assert got.status == 200 and got["connection"] == "keep-alive"
 
 
+@pytest.mark.parametrize("more", [
+    ["Range: bytes=0-0", "If-Range: x"], ["If-None-Match: *", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT"],
+    ["Expect: 100-continue"], ["Upgrade: websocket", "Connection: Upgrade"], ["Accept-Encoding: gzip", "TE: trailers"],
+    ["Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"],
+    ["Content-Type: application/json", "Content-Encoding: gzip"]], ids=lambda m: m[0].split(":")[0])
+def test_what_a_client_asks_of_the_service_is_not_ours(world, alice, more):
+    c = Client(world.worker.ports["verify"])
+    for _ in range(2):  # and the connection stays in step
+        got = c.send(verify_head(cookie="bff_session=" + cookie_value(alice), more=more)).reply()
+        assert (got.status, got["content-length"], got["x-user-id"]) == (200, "0", "alice")
+        for name in ("content-encoding", "content-range", "upgrade", "etag"):
+            assert not got.all(name)
+    c.close()
+
+
 def test_pipelined_requests_are_answered_in_order(world, alice):
     good = verify_head("/", cookie="bff_session=" + cookie_value(alice))
     bad = verify_head("/api/data/")
@@ -628,7 +643,8 @@ def test_heads_that_are_refused(world, more, status):
 @pytest.mark.parametrize("line, status", [
     ("GET /auth/verify HTTP/2.0", 505), ("GET /auth/verify", 505), ("get /auth/verify HTTP/1.1", 400),
     ("GET  /auth/verify HTTP/1.1", 400), ("GET /auth/verify HTTP/1.1 ", 505), ("SOURCE /auth/verify ICE/1.0", 505),
-    ("GET /auth/ver ify HTTP/1.1", 400), ("", 400),
+    ("GET /auth/ver ify HTTP/1.1", 400), ("", 400), ("CONNECT app.localhost:8080 HTTP/1.1", 400),
+    ("CONNECT /auth/verify HTTP/1.1", 400),
 ])
 def test_request_lines_that_are_refused(world, line, status):
     c = Client(world.worker.ports["verify"]).send(verify_head(line=line))

@@ -382,6 +382,8 @@ class Stack:
         if not landed or "bff_session" not in b.cookies(self.url("/", host)):
             raise AssertionError("login failed: %r\n%r\n%s\nidp: %s" % (
                 answer, b.history, self.tails(), self.idp.stats()["errors"]))
+        cookies = b.cookies(self.url("/", host))
+        self.canaries += [cookies["bff_session"].split(".")[2], cookies["bff_csrf"]]
         return b
 
     def verify(self, uri, b=None, method="GET", host=None, headers=(), port=None):

@@ -59,6 +59,26 @@ static void another_label_does_not_open(void **state)
 	keyring_free(&k);
 }
 
+/* The key is the object's own and the format is the header's: what is stored must open in any
+ * version. */
+static void what_another_program_sealed_opens(void **state)
+{
+	static const unsigned char sealed[] = {
+	    0x01, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06,
+	    0x07, 0x08, 0x09, 0x0a, 0x0b, 0xf2, 0x33, 0x3c, 0x6f, 0x5d, 0x84, 0x90,
+	    0x07, 0x53, 0x62, 0x18, 0x93, 0x8f, 0x28, 0xd6, 0xb0, 0x53, 0x2c, 0x6d,
+	    0xbd, 0x19, 0xd0, 0x22, 0x30, 0x96, 0xc2, 0x10, 0x08, 0xea, 0xe3, 0x97};
+	struct keyring *k = ring_of(RING_ONE);
+	struct secret *got = NULL;
+
+	(void)state;
+	assert_int_equal(vault_open(k, &label, sv_of((const char *)sealed, sizeof sealed), &got),
+			 ERR_OK);
+	assert_sv_equal(secret_view(got), SV("a refresh token"));
+	secret_free(&got);
+	keyring_free(&k);
+}
+
 static void every_changed_byte_and_every_truncation_is_refused(void **state)
 {
 	struct keyring *k = ring_of(RING_ONE);
@@ -144,6 +164,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_sealed_opens),
 	    cmocka_unit_test(another_label_does_not_open),
+	    cmocka_unit_test(what_another_program_sealed_opens),
 	    cmocka_unit_test(every_changed_byte_and_every_truncation_is_refused),
 	    cmocka_unit_test(two_seals_of_one_value_differ),
 	    cmocka_unit_test(

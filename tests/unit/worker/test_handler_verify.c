@@ -228,10 +228,16 @@ static void no_route_no_entry(void **state)
 
 static void what_is_not_built_is_refused(void **state)
 {
+	static const char *const uris[] = {"/acr/", "/age/", "/rule/", "/anyone/"};
+
 	(void)state;
-	verify_live("GET", "/acr/", "");
+	for (size_t i = 0; i < ARRAY_LEN(uris); i++) {
+		verify_live("GET", uris[i], "");
+		assert_answer(403);
+		assert_has("\"error\":\"forbidden\"");
+	}
+	stand_verify("GET", A, "/anyone/", ""); /* nor nobody */
 	assert_answer(403);
-	assert_has("\"error\":\"forbidden\"");
 }
 
 static void use_is_noted_when_it_is_due_and_the_session_may_pass(void **state)

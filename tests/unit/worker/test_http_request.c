@@ -93,6 +93,8 @@ static void heads_by_table(void **state)
 	    CASE("GET /  HTTP/1.1\r\n" HOST "\r\n", 400),
 	    CASE("get / HTTP/1.1\r\n" HOST "\r\n", 400),
 	    CASE("PRI * HTTP/2.0\r\n\r\n", 400),
+	    CASE("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n", 400),
+	    CASE("CONNECT /auth/verify HTTP/1.1\r\n" HOST "\r\n", 400),
 	    CASE(LINE HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", 400),
 	    CASE(LINE HOST "Content-Length: 1, 1\r\n\r\n", 400),
 	    CASE(LINE HOST "Content-Length: -1\r\n\r\n", 400),
