@@ -76,7 +76,7 @@ static bool append_wish(const struct config_app *app, struct sv home, struct sv 
 	struct forwarded f = {0};
 	size_t start = out->n;
 
-	if (wish.n == 0 || wish.n > RETURN_TO_MAX || has_odd_byte(wish))
+	if (wish.n == 0 || wish.n > RETURN_TO_MAX + FORWARDED_ORIGIN_MAX || has_odd_byte(wish))
 		return false;
 	if (wish.p[0] == '/') {
 		if (wish.n > 1 && wish.p[1] == '/') /* a host would follow */
@@ -90,7 +90,7 @@ static bool append_wish(const struct config_app *app, struct sv home, struct sv 
 			return false;
 		buf_add(out, f.origin);
 	}
-	if (append_rest(wish, out))
+	if (wish.n <= RETURN_TO_MAX && append_rest(wish, out))
 		return true;
 	if (!out->failed)
 		out->n = start;

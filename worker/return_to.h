@@ -14,7 +14,8 @@
 #include "common/buf.h"
 #include "common/config.h"
 
-#define RETURN_TO_MAX 2048 /* bytes of the wish */
+#define RETURN_TO_MAX                                                                              \
+	2048 /* bytes of the wish, its origin aside: a relative one comes back absolute */
 
 /*
  * Appends the absolute URL to `out`: the wish when it is allowed (true), else the default

@@ -140,21 +140,31 @@ static void the_default_is_an_origin_with_pages(void **state)
 
 static void length_has_a_limit(void **state)
 {
-	static char wish[RETURN_TO_MAX + 1];
-	struct buf b;
+	static const struct sv home = SV_INIT("https://portal.example.com");
+	static char wish[RETURN_TO_MAX + 64];
+	struct buf b, again;
 
 	(void)state;
 	memset(wish, 'a', sizeof wish);
 	wish[0] = '/';
 	buf_init(&b, 8192);
-	assert_true(return_to_judge(&test_app, NULL, sv_of(wish, RETURN_TO_MAX), &b));
+	buf_init(&again, 8192);
 	assert_false(return_to_judge(&test_app, NULL, sv_of(wish, RETURN_TO_MAX + 1), &b));
-	/* The longest that a slash is put into. */
-	memcpy(wish, "https://portal.example.com?", 27);
 	buf_clear(&b);
 	assert_true(return_to_judge(&test_app, NULL, sv_of(wish, RETURN_TO_MAX), &b));
-	assert_int_equal(b.n, RETURN_TO_MAX + 1);
+	assert_int_equal(b.n, home.n + RETURN_TO_MAX);
+	/* What was judged once is judged again, absolute by then: it must not become too long. */
+	assert_true(return_to_judge(&test_app, NULL, buf_sv(&b), &again));
+	assert_sv_equal(buf_sv(&again), buf_sv(&b));
+	/* The longest that a slash is put into, and one more. */
+	memcpy(wish, home.p, home.n);
+	wish[home.n] = '?';
+	buf_clear(&b);
+	assert_true(return_to_judge(&test_app, NULL, sv_of(wish, home.n + RETURN_TO_MAX), &b));
+	assert_int_equal(b.n, home.n + RETURN_TO_MAX + 1);
+	assert_false(return_to_judge(&test_app, NULL, sv_of(wish, home.n + RETURN_TO_MAX + 1), &b));
 	buf_done(&b);
+	buf_done(&again);
 }
 
 int main(void)
