@@ -19,6 +19,9 @@ struct request {
 	uint32_t id;
 	const char *name; /* of the message */
 	char correlation[IPC_NAME_MAX + 1];
+	/* Of one that waits for a service's own token: for token_again(). */
+	unsigned char hash[CRYPT_SHA256_LEN];
+	const struct edition_use *use; /* of the edition */
 };
 
 /* What goes with a failure; zeros where there is nothing. */

@@ -80,12 +80,19 @@ static void drop_dead(struct service_tokens *t)
 	}
 }
 
-static struct service_token *find(struct service_tokens *t, const unsigned char *digest)
+static struct service_token *find(const struct service_tokens *t, const unsigned char *digest)
 {
 	struct service_token *s = t->first;
 
 	while (s != NULL && memcmp(s->digest, digest, sizeof s->digest) != 0)
 		s = s->next;
+	return s;
+}
+
+static struct service_token *find_or_make(struct service_tokens *t, const unsigned char *digest)
+{
+	struct service_token *s = find(t, digest);
+
 	if (s != NULL)
 		return s;
 	if (t->n >= SERVICE_TOKENS_MAX)
@@ -134,6 +141,7 @@ static void failed(struct service_token *s, enum ipc_error answer, const char *d
 static void keep(struct service_token *s, const struct token_reply *reply)
 {
 	struct secret *token = NULL;
+	struct request *r;
 
 	if (secret_new(reply->access_token, &token) != ERR_OK) {
 		failed(s, IPC_ERROR_INTERNAL, "memory", 1);
@@ -146,7 +154,9 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 	s->refused = (struct refusal){.key = 0};
 	holdoff_clear(&s->edition->holdoffs, s->service->provider);
 	done(s);
-	waiters_answer(&s->waiters, secret_view(s->token), s->ttl_ms);
+	/* Their sessions may have ended meanwhile. None of them comes back to wait. */
+	while ((r = waiters_take(&s->waiters)) != NULL)
+		token_again(&r);
 }
 
 /* A refusal is this service's; only a provider that is away or throttles is everybody's. */
@@ -228,7 +238,7 @@ void service_token_ask(struct service_tokens *t, struct edition *ed,
 		       const struct config_service *service, const unsigned char *digest,
 		       struct request **r)
 {
-	struct service_token *s = find(t, digest);
+	struct service_token *s = find_or_make(t, digest);
 	enum service_token_next next;
 
 	if (s == NULL) {
@@ -246,4 +256,14 @@ void service_token_ask(struct service_tokens *t, struct edition *ed,
 		fetch(s, ed, service); /* first this: the answer gives up the edition's reference */
 	if (next != SERVICE_TOKEN_FETCH && r != NULL)
 		waiters_answer_one(r, secret_view(s->token), left_ms(s));
+}
+
+void service_token_answer(struct service_tokens *t, const unsigned char *digest, struct request **r)
+{
+	const struct service_token *s = find(t, digest);
+
+	if (s != NULL && left_ms(s) > 0)
+		waiters_answer_one(r, secret_view(s->token), left_ms(s));
+	else
+		request_fail(r, IPC_ERROR_UPSTREAM, request_detail("token_too_short_lived"));
 }

@@ -15,6 +15,7 @@ struct token_call {
 	struct request *request;
 	const struct edition_use *use; /* of the request's edition */
 	unsigned reads;
+	bool waited;   /* for a service's own token */
 	uint64_t tick; /* of the reading under way */
 	unsigned char hash[CRYPT_SHA256_LEN];
 };
@@ -36,6 +37,22 @@ static void keep(const struct token_call *c, const struct pg_rows *rows,
 				     .by = RENEWAL_BY_REQUEST};
 
 	token_memory_file(c->request->broker->tokens, c->use, &t);
+}
+
+/* The service's own token, for a session that may have it now. */
+static void of_service(struct token_call *c)
+{
+	struct request *r = c->request;
+
+	c->request = NULL;
+	if (c->waited) {
+		service_token_answer(r->broker->service_tokens, c->use->digest, &r);
+		return;
+	}
+	memcpy(r->hash, c->hash, sizeof r->hash);
+	r->use = c->use;
+	service_token_ask(r->broker->service_tokens, r->edition, c->use->service, c->use->digest,
+			  &r);
 }
 
 static void act(struct token_call *c, const struct token_row *row, struct token_verdict v,
@@ -64,8 +81,7 @@ static void act(struct token_call *c, const struct token_row *row, struct token_
 		grant_table_ask(b->grants, &wants, &c->request);
 		break;
 	case TOKEN_OF_SERVICE:
-		service_token_ask(b->service_tokens, wants.edition, u->service, u->digest,
-				  &c->request);
+		of_service(c);
 		break;
 	case TOKEN_REFUSE:
 		request_fail(&c->request, v.refusal, request_detail(v.detail));
@@ -168,14 +184,35 @@ void token_get(struct request **r, const struct ipc_token_get *m)
 		request_fail(r, IPC_ERROR_INTERNAL, request_detail("memory"));
 		return;
 	}
+	c->use = use;
+	c->request = *r;
+	*r = NULL;
 	if (token_memory_allows(b->tokens, c->hash, use)) {
-		service_token_ask(b->service_tokens, (*r)->edition, use->service, use->digest, r);
+		of_service(c);
 		free(c);
 		return;
 	}
 	b->counts.read++;
-	c->use = use;
+	read_row(c);
+}
+
+void token_again(struct request **r)
+{
+	struct token_call *c = calloc(1, sizeof *c);
+
+	if (c == NULL) {
+		request_fail(r, IPC_ERROR_INTERNAL, request_detail("memory"));
+		return;
+	}
+	c->use = (*r)->use;
+	c->waited = true;
+	memcpy(c->hash, (*r)->hash, sizeof c->hash);
 	c->request = *r;
 	*r = NULL;
-	read_row(c);
+	if (token_memory_allows(c->request->broker->tokens, c->hash, c->use)) {
+		of_service(c);
+		free(c);
+	} else {
+		read_row(c);
+	}
 }

@@ -62,6 +62,11 @@ void waiters_add(struct waiters *list, struct request **r)
 	list->n++;
 }
 
+struct request *waiters_take(struct waiters *list)
+{
+	return list->first == NULL ? NULL : release(list->first);
+}
+
 void waiters_answer_one(struct request **r, struct sv token, int64_t left_ms)
 {
 	struct ipc_token m = {.access_token = token, .expires_in_ms = (uint64_t)left_ms};

@@ -28,6 +28,9 @@ void waiters_add(struct waiters *w, struct request **r);
 void waiters_answer(struct waiters *w, struct sv token, int64_t left_ms);
 void waiters_fail(struct waiters *w, enum ipc_error code, const char *detail, uint32_t retry_s);
 
+/* One of them, unanswered and the caller's; NULL: none is left. */
+struct request *waiters_take(struct waiters *w);
+
 /* The answer to one request that need not wait. */
 void waiters_answer_one(struct request **r, struct sv token, int64_t left_ms);
 

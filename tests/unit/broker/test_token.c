@@ -139,8 +139,47 @@ static void a_services_own_token(void **state)
 	stand_reads("res", NULL, 0);
 	assert_called(CALL_CLIENT, SV_NONE);
 	stand_reply(ERR_OK, &reply);
+	assert_nothing_said(); /* the session was judged before the provider was asked */
+	stand_reads("res", NULL, 0);
 	assert_answered("robot");
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);
+}
+
+/* However long the provider took: a session that ended meanwhile gets nothing of the service. */
+static void a_session_that_ends_while_the_service_is_asked(void **state)
+{
+	const struct token_reply reply = stand_success("robot", "");
+	struct stand_row r;
+
+	(void)state;
+	get("a", "cc", SESSION);
+	stand_reads("res", NULL, 0);
+	stand.now_ms += 5000;
+	stand_reply(ERR_OK, &reply);
+	assert_nothing_said();
+	assert_asked(SQL_TOKEN_READ);
+	stand_row_of(&r, "res", NULL, 0);
+	r.rows.v[0][0].text = SV("revoked");
+	fake_answer(ERR_OK, &r.rows);
+	stand_row_done(&r);
+	assert_failed(IPC_ERROR_NO_SESSION, "session_not_live");
+	assert_int_equal(stand.edition.refs, 0);
+}
+
+/* It is asked once: a token that was over when it came is not fetched in a loop. */
+static void a_services_token_that_is_over_at_once(void **state)
+{
+	struct token_reply reply = stand_success("robot", "");
+
+	(void)state;
+	reply.expires_in_s = 1;
+	get("a", "cc", SESSION);
+	stand_reads("res", NULL, 0);
+	stand_reply(ERR_OK, &reply);
+	stand.now_ms += 1000;
+	stand_reads("res", NULL, 0);
+	assert_failed(IPC_ERROR_UPSTREAM, "token_too_short_lived");
+	assert_int_equal(stand.calls.n, 0);
 }
 
 static void without_a_database(void **state)
@@ -164,6 +203,8 @@ int main(void)
 	    STAND(fetched_when_there_is_none),
 	    STAND(renewed_while_the_old_one_serves),
 	    STAND(a_services_own_token),
+	    STAND(a_session_that_ends_while_the_service_is_asked),
+	    STAND(a_services_token_that_is_over_at_once),
 	    STAND(without_a_database),
 	};
 

@@ -28,6 +28,22 @@ static void all_get_the_token_once(void **state)
 	assert_int_equal(stand.got.answers + stand.got.failures, 5);
 }
 
+static void one_by_one_they_are_the_callers(void **state)
+{
+	struct waiters w = {.late = IPC_ERROR_PROVIDER_DOWN};
+	struct request *r;
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		add(&w);
+	for (; (r = waiters_take(&w)) != NULL; n++)
+		free(r);
+	assert_int_equal(n, 3);
+	assert_int_equal(w.n, 0);
+	assert_nothing_said();
+}
+
 static void all_fail_once(void **state)
 {
 	struct waiters w = {.late = IPC_ERROR_PROVIDER_DOWN};
@@ -80,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    STAND(all_get_the_token_once),
+	    STAND(one_by_one_they_are_the_callers),
 	    STAND(all_fail_once),
 	    STAND(patience),
 	    STAND(no_more_than_there_is_room_for),
