@@ -71,7 +71,9 @@ struct broker {
 	bool stopping; /* nothing is retried any more */
 };
 
-/* Takes *config. fds: listening sockets handed in (taken), or nfds == 0: binds broker.socket. */
+/* fds: listening sockets handed in, or nfds == 0: binds broker.socket. On success *config and the
+ * descriptors are taken; on failure the process is expected to end: *config is taken (and NULL) or
+ * still the caller's, and some of the descriptors may be closed. */
 WARN_UNUSED enum err broker_new(const char *config_path, struct config **config, const int *fds,
 				size_t nfds, struct broker **ret, struct errmsg *e);
 void broker_free(struct broker **b);

@@ -8,28 +8,24 @@ static enum err on_hello(struct peer *p, const struct ipc_message *m)
 	return peer_hello(p, m->id, &m->u.hello);
 }
 
-/* A request that could not be taken on is answered already; the peer stays. */
+/* A request that could not be taken on was answered, but without memory for it: then the worker's
+ * own patience ends. The peer stays either way. */
 #define REQUEST_HANDLER(name)                                                                      \
 	static enum err on_##name(struct peer *p, const struct ipc_message *m)                     \
 	{                                                                                          \
 		struct request *r = NULL;                                                          \
                                                                                                    \
 		if (peer_request(p, m, m->u.name.correlation, &r) == ERR_OK)                       \
-			name##_handler(&r, &m->u.name);                                            \
+			name(&r, &m->u.name);                                                      \
 		return ERR_OK;                                                                     \
 	}
-#define login_begin_handler login_begin
-#define login_finish_handler login_finish
-#define login_park_handler login_park
-#define logout_handler logout
-#define backchannel_handler backchannel
 REQUEST_HANDLER(login_begin)
 REQUEST_HANDLER(login_finish)
 REQUEST_HANDLER(login_park)
 REQUEST_HANDLER(logout)
 REQUEST_HANDLER(backchannel)
 
-/* First from memory, where a request is not even made one of. */
+/* First from what is in memory: then no struct request is made. */
 static enum err on_token_get(struct peer *p, const struct ipc_message *m)
 {
 	struct request *r = NULL;

@@ -6,7 +6,7 @@
  *
  *	READING    TOKEN_READ: what stands there now? A good token answers the waiters
  *	QUEUED     another job has the refresh token: read again when it is done
- *	PAUSED     another host has it: look again after LEASE_POLL_MS
+ *	PAUSED     another host has it, or had it meanwhile: read again after LEASE_POLL_MS, or soon
  *	LEASING    REFRESH_LEASE: compare and swap, the attempt counted, before the request leaves
  *	SENDING    the provider; its last look before the first byte is lease_may_send()
  *	EXCHANGING a token exchange, which takes no refresh token and so no lease

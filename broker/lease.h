@@ -6,8 +6,9 @@
  * the attempt, so that a crash leaves a record. A generation of a rotating provider whose first
  * attempt's fate is unknown is sent again at most once, or, where the provider honours an old token
  * for a grace period, as long as that lasts for certain. Attempts that consumed nothing are taken
- * off the count. A count that is used up ends no session: an outage must not. The token is not sent
- * any more, and who needs it logs in again.
+ * off the count. A count that is used up ends no session by itself: the token is not sent any more,
+ * what needs it asks for a login, and a revalidation, which cannot be made without it, ends the
+ * session (revalidation.h).
  *
  * SECURITY: a refresh token sent twice is what reuse detection punishes with the loss of the
  * whole grant; every path that leads to a request goes through lease_may_send().

@@ -45,7 +45,7 @@ WARN_UNUSED enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_he
 struct edition *peer_edition(struct peer *p);
 
 /* A request of this peer. Answered already: ERR_LIMIT, ERR_CONFIG, and ERR_UNAVAILABLE until the
- * database said which key seals. */
+ * database said which key seals. Not answered: ERR_NOMEM. */
 WARN_UNUSED enum err peer_request(struct peer *p, const struct ipc_message *m,
 				  struct sv correlation, struct request **ret);
 

@@ -23,11 +23,6 @@ static struct provider_traits traits_of(const struct config_provider *c)
 					.grace_ms = c->grace_ms};
 }
 
-const struct config_provider *provider_config(const struct provider *p)
-{
-	return p->config;
-}
-
 const struct provider_traits *provider_traits(const struct provider *p)
 {
 	return &p->traits;

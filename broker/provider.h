@@ -37,14 +37,10 @@ WARN_UNUSED enum err provider_new(struct event_base *base, struct http_client *h
 /* Pending callbacks are called with ERR_CANCELED. Not from within a callback of this provider. */
 void provider_free(struct provider **p);
 
-const struct config_provider *provider_config(const struct provider *p);
-
 /* NULL while no metadata were ever had (login: 503). Last good metadata are kept. */
 const struct provider_metadata *provider_metadata(struct provider *p);
 
-/*
- * What the preset (common/preset.def) and the provider's options say of it.
- */
+/* What the preset (common/preset.def) and the provider's options say of it. */
 struct provider_traits {
 	bool rotates;		  /* a refresh token is single use: serial resource */
 	bool consent_for_offline; /* prompt=consent when scopes hold offline_access (Core 11) */

@@ -1,21 +1,20 @@
 /*
  * session_cache - rows of sessions in memory, for as long as nothing can have ended them
  *
- * Worker and broker keep what they read about a session here, by the SHA-256 of its secret. The
- *cache may only say yes: NULL means "read the row", never "there is no such session". It says yes
- *while
+ * What was read about a session, by the SHA-256 of its secret. The cache may only say yes: NULL
+ * means "read the row", never "there is no such session". It says yes while
  *	- the connection that read the row is undisturbed and holds its lease: its last round trip
  *	  that completed was sent less than PG_LEASE_MS ago (see pg.h for why that proves anything);
  *	- no notification named the session, and none was a flush, since the row's query was sent;
  *	- the row's idle and absolute limits and SESSION_CACHE_ENTRY_MS, all counted from the
- *sending of its query, have not passed. So a session whose end was acknowledged is refused
- *PG_LEASE_MS later at the latest, whatever breaks. Whoever waits for anything after a yes asks
- *again.
+ *	  sending of its query, have not passed.
+ * So a session whose end was acknowledged is refused PG_LEASE_MS later at the latest, whatever
+ * breaks. Whoever waits for anything after a yes asks again.
  *
  * A value is its owner's, who is called once to free it; tokens beside a session go with it. When
- *the owner's bytes grow past the limit the oldest entries go first. A hit allocates nothing and
- *makes no system call. Pure of I/O: time and events are arguments, so that a model test can drive
- *it; the events are those of struct pg_listener.
+ * the owner's bytes grow past the limit the oldest entries go first. A hit allocates nothing and
+ * makes no system call. Pure of I/O: time and events are arguments, so that a model test can drive
+ * it; the events are those of struct pg_listener.
  *
  * Flooding: keys are hashes of 256 random bits of ours that the database knew; the chains are
  * chosen by a secret factor all the same.
@@ -63,9 +62,9 @@ struct session_read {
  * that is not PG_LEASE_MS ago. Otherwise it is to be read again. Needs no lease. */
 bool session_cache_believes(struct session_cache *c, const struct session_read *r, int64_t now_ms);
 
-/* Files what was read. left_ms: to the nearer of the session's
- * limits. bytes: all that the value holds. False: not filed, the value stays the caller's (who may
- * answer with it once, right now). One that stood there is freed first. */
+/* Files what was read. left_ms: to the nearer of the session's limits. bytes: all that the value
+ * holds. False: not filed, the value stays the caller's (who may answer with it once, right now).
+ * One that stood there is freed first. */
 WARN_UNUSED bool session_cache_put(struct session_cache *c, const struct session_read *r,
 				   int64_t left_ms, void *value, size_t bytes, int64_t now_ms);
 

@@ -775,9 +775,10 @@ def test_help_knows_every_view_and_verb(cluster):
 
 def test_psqlrc_works(cluster):
     env = dict(client_environment(), PSQLRC=os.path.join(ROOT, "etc", "psqlrc"), HOME="/nonexistent")
+    words = ["overview", "sessions", "ended", "logins", "failures", "audit", "grants", "keys", "hosts", "doctor", "help"]
     ran = subprocess.run(["psql", "-v", "ON_ERROR_STOP=1", cluster.conninfo(user="olga")], env=env, text=True,
-                         input=":overview\n:sessions\n:ended\n:logins\n:failures\n:audit\n:doctor\n:help\n",
-                         capture_output=True, check=False)
+                         input="".join(":%s\n" % word for word in words), capture_output=True, check=False)
+    assert "bff: :" + " :".join(words) in ran.stdout
     assert ran.returncode == 0 and ran.stderr == "", ran.stderr
     assert "notification queue" in ran.stdout
 

@@ -13,7 +13,7 @@ static void metadata_come_and_stay(void **state)
 	assert_true(sv_ends(m->token_endpoint, SV("/token")));
 	assert_int_equal(m->revocation_endpoint.n, 0);
 	assert_false(m->iss_parameter_supported);
-	assert_ptr_equal(provider_config(t.provider), &t.config);
+	assert_ptr_equal(t.provider->config, &t.config);
 }
 
 static int set_up_started(void **state)
