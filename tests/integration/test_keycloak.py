@@ -2,11 +2,15 @@
 import base64
 import concurrent.futures
 import json
+import os
+import re
 
 import pytest
 
 import cache
+from broker import expire_tokens
 from browser import Browser
+from ipc import Worker
 from keycloak import Keycloak, log_in
 from port import free_port
 from stack import App, Stack
@@ -80,7 +84,9 @@ class KeycloakStack(Stack):
         return value
 
     def expire_tokens(self):
-        self.pg.psql("update bff_private.token set expires_at = now() - interval '1 s'")
+        digest = re.findall(r"event=config_loaded .*digest=([0-9a-f]{64})", self.log("broker"))[-1]
+        with Worker(os.path.join(self.run, "broker.sock"), bytes.fromhex(digest)) as w:
+            expire_tokens(self.pg, w)
 
 
 def claims(jwt):
