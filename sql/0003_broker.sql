@@ -287,8 +287,12 @@ begin
 		from due join session s using (id_hash)),
 	later as (
 		update session_activity a set check_at = j.until from judged j
-		where a.id_hash = j.id_hash and now() < j.until)
-	delete from session s using judged j where s.id_hash = j.id_hash and now() >= j.until;
+		where a.id_hash = j.id_hash and now() < j.until),
+	-- Whoever ends a session locks it first and its activity then: we must not wait the other way round.
+	over as (
+		select s.id_hash from judged j join session s using (id_hash) where now() >= j.until
+		for update of s skip locked)
+	delete from session s using over where s.id_hash = over.id_hash;
 	get diagnostics n = row_count;
 	total := total + n;
 

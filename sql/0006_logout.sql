@@ -5,6 +5,9 @@
 -- logged_out(issuer, sid), and a login that began before that row's not_before is refused. What it
 -- must not take is a login that began after it: hence session.begun_at, and the memory of tokens.
 
+alter table bff_private.subject add column sidless_not_before timestamptz not null default '-infinity';
+comment on column bff_private.subject.sidless_not_before is 'A login that began before this, and whose ID token names no session of the provider, is refused';
+
 alter table bff_private.session add column begun_at timestamptz;
 comment on column bff_private.session.begun_at is 'When its login began; null in sessions of before this migration';
 create index session_sid on bff_private.session (issuer, sid) where sid <> '';
@@ -69,7 +72,8 @@ begin
 		return next;
 		return;
 	end if;
-	if p_sid <> '' and sid_not_before(p_issuer, p_sid) > to_timestamp(p_begun_ms / 1000.0) then
+	if p_sid <> '' and sid_not_before(p_issuer, p_sid) > to_timestamp(p_begun_ms / 1000.0)
+	   or coalesce(p_sid, '') = '' and who.sidless_not_before > to_timestamp(p_begun_ms / 1000.0) then
 		return next;
 		return;
 	end if;
@@ -137,6 +141,10 @@ begin
 		return;
 	end if;
 	perform because('backchannel');
+	if p_sub <> '' then
+		perform subject_lock(p_issuer, p_sub); -- before the row of the sid, as a login does
+		cut := late_cut(p_iat, p_begun_skew_ms); -- under the lock
+	end if;
 	if p_sid <> '' then
 		insert into logged_out as l (issuer, sid, not_before, expires_at)
 		values (p_issuer, p_sid, clock_timestamp(), clock_timestamp() + p_login_ms * interval '1 ms')
@@ -145,11 +153,11 @@ begin
 		delete from session s where s.issuer = p_issuer and s.sid = p_sid and s.sid <> ''; -- as the index says
 		get diagnostics ended = row_count;
 		-- Whose ID token named no session may be of this one.
+		update subject x set sidless_not_before = greatest(x.sidless_not_before, cut), used_at = now()
+		where x.issuer = p_issuer and x.sub = p_sub;
 		delete from session s where s.issuer = p_issuer and s.sub = p_sub and s.sid = ''
-		and coalesce(s.begun_at, s.created_at) < late_cut(p_iat, p_begun_skew_ms);
+		and coalesce(s.begun_at, s.created_at) < cut;
 	else
-		perform subject_lock(p_issuer, p_sub);
-		cut := late_cut(p_iat, p_begun_skew_ms); -- under the lock
 		update subject x set not_before = greatest(x.not_before, cut), used_at = now()
 		where x.issuer = p_issuer and x.sub = p_sub;
 		delete from session s where s.issuer = p_issuer and s.sub = p_sub

@@ -657,6 +657,22 @@ def test_expired_sessions_are_swept_without_notification(pg):
     assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "0"
 
 
+def test_sweep_waits_for_no_session_that_is_being_ended(pg):
+    """Whoever ends one takes the session's lock first and its activity's then: a sweep with the activity would never come
+    to the session, nor they to the activity."""
+    create(pg, 1)
+    create(pg, 2, sub="bob")
+    pg.psql("update bff_private.session set absolute_expires_at = now();"
+            "update bff_private.session_activity set check_at = now() - interval '1 s'")
+    with pg.session() as other:
+        other.run("begin")
+        other.run("select from bff_private.session where id_hash = %s for update" % sql_hash(1))
+        assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "1"
+        other.run("rollback")
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "1"
+    assert [state(pg, n) for n in (1, 2)] == ["expired", "expired"]
+
+
 def test_sweep_is_bounded_and_forgets_what_is_old(pg):
     pg.psql(";".join(create_sql(n, sub="u%d" % n, refresh="null") for n in range(5)), user="bff_broker")
     pg.psql("update bff_private.session_activity set last_seen = now() - interval '1 d', check_at = now() - interval '1 d'")
@@ -1249,6 +1265,18 @@ def test_a_login_of_a_session_logged_out_meanwhile_is_refused(pg):
     assert pg.value("select count(*) from bff_private.logged_out") == "1"  # logins leave nothing there
 
 
+def test_a_login_that_names_no_session_may_be_of_the_one_logged_out(pg):
+    """A sid and a sub end the sessions of the person that have no sid; so they refuse those under way, and only those."""
+    begun = pg.value("select " + NOW_MS)
+    assert backchannel(pg, sid="s1", sub="alice") == ["0", "f"]
+    assert create(pg, 1, sid="", begun=begun) is None
+    assert create(pg, 2, sid="s2", begun=begun)
+    assert create(pg, 3, sid="", sub="bob", begun=begun)
+    assert create(pg, 4, sid="", begun=LATER_MS)
+    assert backchannel(pg, sid="s1", sub="carl", jti="j-2", age_s=65) == ["0", "f"]
+    assert create(pg, 5, sid="", sub="carl", begun=begun)  # late, as above
+
+
 def test_logouts_are_forgotten_in_time(pg):
     backchannel(pg, sid="s1")
     backchannel(pg, sid="s2", jti="j-2")
@@ -1267,6 +1295,20 @@ def test_finding_sessions_of_a_sid_uses_its_index(pg):
 
 
 # ---- a subject-wide end and a login cannot miss each other -------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["login", "end"])
+def test_a_login_without_sid_and_the_end_of_a_session_cannot_miss_each_other(pg, first):
+    login = create_sql(2, sid="", begun=pg.value("select " + NOW_MS))
+    end = provider_logout(sid="s1", sub="alice")
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        a.run(login if first == "login" else end)
+        b.send(end if first == "login" else login)
+        b.wait_blocked()
+        a.run("commit")
+        assert b.result()[-1][0] == ("1" if first == "login" else "f")
+    assert state(pg, 2) != "live"
 
 
 @pytest.mark.parametrize("everywhere", ["select * from bff.revoke_subject('alice', 'left')",
