@@ -257,13 +257,13 @@ struct edition *editions_app(const struct editions *e, struct sv name,
 	return ed;
 }
 
-struct provider *editions_provider(const struct editions *e, struct sv name)
+struct provider *editions_provider(const struct editions *e, struct sv name, struct sv issuer)
 {
 	for (const struct edition *ed = e->newest; ed != NULL; ed = ed->next) {
-		struct provider *p = edition_provider(ed, name);
+		const struct config_provider *c = config_provider(ed->config, name);
 
-		if (p != NULL)
-			return p;
+		if (c != NULL && sv_eq(c->issuer, issuer))
+			return edition_provider(ed, name);
 	}
 	return NULL;
 }

@@ -65,8 +65,8 @@ void edition_unref(struct edition **ed);
 /* NULL: not in this edition. */
 struct provider *edition_provider(const struct edition *ed, struct sv name);
 
-/* Of the newest edition that has it; NULL: none. */
-struct provider *editions_provider(const struct editions *e, struct sv name);
+/* Of the newest edition that has it with this issuer; NULL: none. */
+struct provider *editions_provider(const struct editions *e, struct sv name, struct sv issuer);
 
 /* The newest edition that has this app, not referenced, and the app in it; NULL: none. */
 struct edition *editions_app(const struct editions *e, struct sv name,

@@ -15,6 +15,7 @@ struct ended_grant {
 	size_t id_len;
 	char provider[CONFIG_NAME_MAX + 1];
 	size_t provider_len;
+	struct buf issuer;
 	int64_t tries;
 	struct secret *token; /* NULL: did not open */
 };
@@ -32,6 +33,12 @@ int64_t revocation_delay_ms(int64_t tries, uint32_t retry_after_s, unsigned char
 	static const struct job_delays d = {REVOCATION_FIRST_DELAY_MS, REVOCATION_MAX_DELAY_MS};
 
 	return job_delay_ms(&d, tries, retry_after_s, random);
+}
+
+static void ended_grant_done(struct ended_grant *g)
+{
+	secret_free(&g->token);
+	buf_done(&g->issuer);
 }
 
 static void next(struct revocation *r);
@@ -55,7 +62,7 @@ static void on_noted(void *arg, enum err e, const struct pg_rows *rows)
 	if (e != ERR_OK && e != ERR_CANCELED)
 		log_warn("revocation_not_noted", K("why", err_text(e)),
 			 K("then", "retried after its lease"));
-	secret_free(&r->batch[r->at].token);
+	ended_grant_done(&r->batch[r->at]);
 	r->at++;
 	if (!r->broker->stopping)
 		next(r);
@@ -113,7 +120,9 @@ static void next(struct revocation *r)
 		batch_over(r);
 		return;
 	}
-	p = editions_provider(&r->broker->editions, sv_of(g->provider, g->provider_len));
+	/* SECURITY: nothing of one provider goes to another that took its name. */
+	p = editions_provider(&r->broker->editions, sv_of(g->provider, g->provider_len),
+			      buf_sv(&g->issuer));
 	if (p != NULL && g->token != NULL)
 		rc = provider_revoke(p, secret_view(g->token), on_revoked, r);
 	if (rc != ERR_OK)
@@ -128,6 +137,8 @@ static void take(struct revocation *r, const struct pg_rows *rows, size_t i)
 	enum err rc;
 
 	*g = (struct ended_grant){.tries = pg_rows_i64(rows, i, 4)};
+	buf_init(&g->issuer, CONFIG_MAX_BYTES);
+	buf_add(&g->issuer, pg_rows_sv(rows, i, 5));
 	if (id.n > sizeof g->id || provider.n > sizeof g->provider)
 		return;
 	memcpy(g->id, id.p, id.n);
@@ -192,7 +203,7 @@ void revocation_free(struct revocation **r)
 	if (*r == NULL)
 		return;
 	for (size_t i = 0; i < (*r)->n; i++)
-		secret_free(&(*r)->batch[i].token);
+		ended_grant_done(&(*r)->batch[i]);
 	event_free((*r)->timer);
 	free(*r);
 	*r = NULL;

@@ -227,7 +227,7 @@ end $$;
 comment on function bff_private.logout(bytea, text, bool) is 'Ends a session of an app, or all of its subject; always one row';
 
 create function bff_private.revocation_take(p_owner bytea, p_lease_ms int8, p_max_rows int8)
-returns table (grant_id bytea, provider text, generation int8, refresh_sealed bytea, tries int8)
+returns table (grant_id bytea, provider text, generation int8, refresh_sealed bytea, tries int8, issuer text)
 language plpgsql security definer set search_path = bff_private, pg_temp as $$
 begin
 	-- Not while a refresh is in flight: its successor is what will have to be revoked.
@@ -240,7 +240,7 @@ begin
 		and (d.revoke_until is null or d.revoke_until <= clock_timestamp())
 		and (d.lease_until is null or d.lease_until <= clock_timestamp())
 		order by d.due_at limit p_max_rows for update skip locked)
-	returning x.grant_id, x.provider, x.refresh_generation, x.refresh_sealed, x.tries;
+	returning x.grant_id, x.provider, x.refresh_generation, x.refresh_sealed, x.tries, x.issuer;
 end $$;
 comment on function bff_private.revocation_take(bytea, int8, int8) is 'Leases ended grants that are to be revoked at their provider';
 

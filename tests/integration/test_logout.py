@@ -474,3 +474,17 @@ def test_a_revocation_waits_for_a_provider_that_is_away(stack):
         stack.idp.up()
     stack.pg.psql("update bff_private.grants set due_at = now() where ended_at is not null")
     eventually(lambda: revocation(stack, ref) is None, what="the revocation")
+
+
+def test_a_refresh_token_is_not_shown_to_a_provider_that_took_the_name_of_its_own(stack):
+    b = stack.login("alice", host=DEMO)
+    ref = ref_of(stack, b)
+    stack.pg.psql("update bff_private.grants g set issuer = 'https://before.example' from bff_private.session s "
+                  "where s.grant_id = g.grant_id and s.ref = '%s'" % ref)
+    before = stack.idp.stats()["revocations"]
+    assert b.fetch(stack.url("/auth/logout", DEMO), method="POST", csrf=True).status == 200
+    tries, _, refused = tried(stack, ref)
+    assert (tries, refused) == (1, 0) and stack.idp.stats()["revocations"] == before
+    stack.pg.psql("update bff_private.grants set issuer = '%s', due_at = now() where ended_at is not null" % stack.idp.issuer)
+    eventually(lambda: revocation(stack, ref) is None, what="the revocation where it belongs")
+    assert stack.idp.stats()["revocations"] == before + 1

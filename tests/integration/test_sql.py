@@ -1090,7 +1090,7 @@ def test_a_refresh_in_flight_commits_to_an_ended_grant_and_is_revoked(pg):
     assert commit(pg, 1, 1) == ["t", "2"]
     assert pg.value("select count(*) from bff_private.token") == "0"
     assert pg.psql("select * from bff_private.revocation_take('r', 1000, 10)", user="bff_broker") == [
-        ["\\x00000001", "idp", "2", "\\x11", "1"]]
+        ["\\x00000001", "idp", "2", "\\x11", "1", "https://idp"]]
     assert pg.value("select bff_private.revocation_done(%s, 'other')" % grant(1), user="bff_broker") == "f"
     assert pg.value("select bff_private.revocation_done(%s, 'r')" % grant(1), user="bff_broker") == "t"
     assert pg.value("select count(*) from bff_private.grants") == "0"
@@ -1140,6 +1140,14 @@ def test_revocations_are_leased_and_given_up_in_the_end(pg):
     assert pg.value(retry % 0, user="bff_broker") == "f"
     assert pg.value("select count(*) from bff_private.grants") == "0"
     assert pg.psql("select action, app, by from bff.audit") == [["revocation_given_up", "app", "bff_broker"]]
+
+
+def test_a_revocation_is_for_the_issuer_of_the_grant(pg):
+    create(pg, 1)
+    pg.psql("select * from bff_private.session_end(%s)" % sql_hash(1), user="bff_web")
+    assert pg.psql("select provider, issuer, generation, refresh_sealed, tries from bff_private.revocation_take('r1', 60000, 10)",
+                   user="bff_broker") == [["idp", "https://idp", "1", "\\x01", "1"]]
+    assert pg.psql("select grant_id from bff_private.revocation_take('r2', 60000, 10)", user="bff_broker") == []
 
 
 def test_an_outage_is_no_refusal(pg):

@@ -298,12 +298,14 @@ static void providers_by_name_the_newest_first(void **state)
 	first = stand_add();
 	stand_config("subject_claim = oid", "", "");
 	second = stand_add();
-	assert_ptr_equal(editions_provider(&stand.editions, SV("p")),
+	assert_ptr_equal(editions_provider(&stand.editions, SV("p"), SV("https://p.example")),
 			 edition_provider(second, SV("p")));
 	assert_ptr_not_equal(edition_provider(second, SV("p")), edition_provider(first, SV("p")));
-	assert_ptr_equal(editions_provider(&stand.editions, SV("q")),
+	assert_ptr_equal(editions_provider(&stand.editions, SV("q"), SV("https://q.example")),
 			 edition_provider(first, SV("q"))); /* of an older one, still */
-	assert_null(editions_provider(&stand.editions, SV("r")));
+	assert_null(editions_provider(&stand.editions, SV("r"), SV("https://p.example")));
+	/* Whoever took the name is another. */
+	assert_null(editions_provider(&stand.editions, SV("p"), SV("https://other.example")));
 }
 
 static void a_stop_ends_the_providers_of_ones_own(void **state)
