@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "broker/json_strict.h"
+#include "broker/token_reply.h"
 #include "common/b64.h"
 
 #define TTL_LEN 8 /* bytes before a sealed access token: its lifetime in ms, big-endian */
@@ -168,7 +169,13 @@ enum err token_seal(const struct keyring *ring, struct sv grant_id, struct sv fi
 	return rc;
 }
 
-/* Milliseconds until `exp`, and from `iat` to it; the signature was checked when it came. */
+static int64_t capped_ms(int64_t s)
+{
+	return 1000 * (s > TOKEN_TTL_MAX_S ? TOKEN_TTL_MAX_S : s);
+}
+
+/* Milliseconds until `exp`, and from `iat` to it, which may be any number that JSON has; the
+ * signature was checked when it came. */
 static struct token_held id_token_times(struct sv jwt, int64_t wall_s)
 {
 	struct token_held held = {0};
@@ -187,8 +194,8 @@ static struct token_held id_token_times(struct sv jwt, int64_t wall_s)
 		if (json_strict_parse(buf_sv(&text), VAULT_PLAIN_MAX, &o) == ERR_OK &&
 		    json_get_date(o, "exp", &exp) == ERR_OK &&
 		    json_get_date(o, "iat", &iat) == ERR_OK && exp > wall_s && exp > iat) {
-			held.left_ms = (exp - wall_s) * 1000;
-			held.ttl_ms = (exp - iat) * 1000;
+			held.left_ms = capped_ms(exp - wall_s);
+			held.ttl_ms = capped_ms(exp - iat);
 		}
 	}
 	if (o != NULL)

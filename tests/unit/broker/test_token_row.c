@@ -1,5 +1,6 @@
 #include "broker/token_row.h"
 
+#include "broker/token_reply.h"
 #include "common/b64.h"
 #include "tests/unit/broker/ring.h"
 
@@ -242,6 +243,7 @@ static void id_tokens_end_with_their_exp(void **state)
 	} rows[] = {
 	    {"{\"exp\":1700000100,\"iat\":1699999900}", 100000},
 	    {"{\"exp\":1700000000,\"iat\":1699999900}", 0},
+	    {"{\"exp\":9007199254740991,\"iat\":1699999900}", INT64_C(1000) * TOKEN_TTL_MAX_S},
 	    {"{\"exp\":1699999999,\"iat\":1699999900}", 0},
 	    {"{\"iat\":1699999900}", 0},
 	    {"{\"exp\":\"1700000100\",\"iat\":1}", 0},
@@ -264,6 +266,9 @@ static void id_tokens_end_with_their_exp(void **state)
 		row.id_token_sealed = buf_sv(&sealed);
 		assert_int_equal(
 		    open_and_expect(ring, &row, &idt, SV("digest"), rows[i].want_left_ms), ERR_OK);
+		/* Whatever a provider says there is something to count with. */
+		assert_true(token_margin_ms(rows[i].want_left_ms, row.grant_id) <=
+			    rows[i].want_left_ms);
 		buf_done(&jwt);
 		buf_done(&sealed);
 	}
