@@ -23,7 +23,8 @@ static void call_free(struct logout_call *c)
 	free(c);
 }
 
-/* NULL where none is asked for, or there is none. */
+/* NULL where none is asked for, or there is none. SECURITY: nothing of one provider goes to another
+ * that took its name, or its app. */
 static struct secret *open_hint(const struct logout_call *c, const struct pg_rows *rows)
 {
 	struct vault_label label =
@@ -32,7 +33,9 @@ static struct secret *open_hint(const struct logout_call *c, const struct pg_row
 	struct secret *hint = NULL;
 	enum err rc = ERR_OK;
 
-	if (c->app->id_token_hint && sealed.n > 0)
+	if (c->app->id_token_hint && sealed.n > 0 &&
+	    sv_eq(pg_rows_sv(rows, 0, 1), c->app->provider->name) &&
+	    sv_eq(pg_rows_sv(rows, 0, 5), c->app->provider->issuer))
 		rc = vault_open(c->request->broker->ring, &label, sealed, &hint);
 	if (rc != ERR_OK)
 		log_warn("id_token_not_opened", K("why", err_text(rc)),

@@ -196,7 +196,7 @@ end $$;
 comment on function bff_private.grant_dead(bytea, int8, bytea, bytea) is 'The provider no longer knows the grant: ends it and its session, unless the generation moved on';
 
 create function bff_private.logout(p_hash bytea, p_app text, p_everywhere bool)
-returns table (ended int8, provider text, id_token_sealed bytea, grant_id bytea, generation int8)
+returns table (ended int8, provider text, id_token_sealed bytea, grant_id bytea, generation int8, issuer text)
 language plpgsql security definer rows 1 set search_path = bff_private, pg_temp as $$
 declare
 	s session;
@@ -208,6 +208,7 @@ begin
 		return;
 	end if;
 	provider := s.provider;
+	issuer := s.issuer;
 	grant_id := s.grant_id;
 	select g.id_token_sealed, g.id_token_generation into id_token_sealed, generation
 	from grants g where g.grant_id = s.grant_id;

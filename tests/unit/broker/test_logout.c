@@ -22,6 +22,7 @@ static struct {
 	unsigned answers;
 	struct ipc_message answer;
 	struct buf sealed;
+	struct sv of_provider, of_issuer; /* of the session */
 } t;
 
 struct provider *__wrap_edition_provider(const struct edition *ed, struct sv name);
@@ -89,7 +90,10 @@ static int set_up(void **state)
 	(void)state;
 	memset(&t, 0, sizeof t);
 	fake_reset();
-	t.provider = (struct config_provider){.name = SV("idp"), .client_id = SV("bff")};
+	t.provider = (struct config_provider){
+	    .name = SV("idp"), .issuer = SV("https://idp.example"), .client_id = SV("bff")};
+	t.of_provider = SV("idp");
+	t.of_issuer = SV("https://idp.example");
 	t.app = (struct config_app){
 	    .name = SV("demo"), .provider = &t.provider, .logout_method = LOGOUT_GET};
 	t.config = (struct config){.apps = &t.app, .napps = 1};
@@ -137,6 +141,8 @@ static void ended(const char *id_token, int64_t generation)
 	struct pg_rows rows = {.n = 1};
 
 	rows.v[0][0].number = 1;
+	rows.v[0][1].text = t.of_provider;
+	rows.v[0][5].text = t.of_issuer;
 	rows.v[0][3].text = SV("grant");
 	rows.v[0][4].number = 2;
 	if (id_token != NULL) {
@@ -225,6 +231,29 @@ static void the_id_token_goes_where_it_is_wanted_and_nowhere_else(void **state)
 	}
 }
 
+/* The app, or the name, is another provider's since the session began. */
+static void the_id_token_of_another_provider_is_left_out(void **state)
+{
+	static const struct {
+		struct sv provider, issuer;
+	} rows[] = {
+	    {SV_INIT("before"), SV_INIT("https://idp.example")},
+	    {SV_INIT("idp"), SV_INIT("https://before.example")},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		(void)tear_down(state);
+		(void)set_up(state);
+		t.app.id_token_hint = true;
+		t.of_provider = rows[i].provider;
+		t.of_issuer = rows[i].issuer;
+		ask("demo", IPC_SECRET_LEN, 0);
+		ended("a.b.c", 2);
+		assert_true(has(logged_out()->redirect_url, "https://idp.example/end?"));
+		assert_false(has(logged_out()->redirect_url, "a.b.c"));
+	}
+}
+
 static void an_id_token_that_does_not_open_or_fit_is_left_out(void **state)
 {
 	static char token[IPC_URL_MAX + 1];
@@ -301,6 +330,7 @@ int main(void)
 	    WITH(the_session_ends_first_and_then_the_way_leads_to_the_provider),
 	    WITH(every_state_is_another),
 	    WITH(the_id_token_goes_where_it_is_wanted_and_nowhere_else),
+	    WITH(the_id_token_of_another_provider_is_left_out),
 	    WITH(an_id_token_that_does_not_open_or_fit_is_left_out),
 	    WITH(without_an_end_session_endpoint_it_stays_here),
 	    WITH(who_was_nobody_is_not_sent_to_the_provider),
