@@ -1,3 +1,4 @@
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/csrf.h"
 #include "worker/denial.h"
@@ -147,6 +148,20 @@ static enum err own_authorization(const struct request *r, struct sv *ret)
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+static bool is_fresh(const struct request *r)
+{
+	return clock_boot_ms() - r->row_asked_ms < PG_LEASE_MS;
+}
+
+/* The session may have ended while we waited for its token, or stood still. */
+enum step verify_fresh(struct request *r)
+{
+	if (!r->session.live || is_fresh(r))
+		return STEP_NEXT;
+	r->row_again = true;
+	return session_find(r);
+}
+
 enum step verify_reply(struct request *r)
 {
 	struct identity_values v = {
@@ -158,12 +173,17 @@ enum step verify_reply(struct request *r)
 	    .acr = r->session.acr,
 	    .auth_time = r->session.auth_time_s,
 	    .correlation = request_correlation(r),
-	    .bearer = buf_sv(&r->token),
+	    .bearer = r->session.live ? buf_sv(&r->token) : SV_NONE,
 	};
 	struct identity_note note = {.header = SV_NONE};
 	struct buf cookie;
+	enum step judged = r->row_again ? verify_policy(r) : STEP_NEXT;
 	enum err e;
 
+	if (judged != STEP_NEXT)
+		return judged;
+	if (r->session.live && !is_fresh(r))
+		return deny(r, REASON_STORE, "the row took too long");
 	if (r->session.live && r->route->service != NULL && r->token.n == 0)
 		return deny(r, reason_of_broker(r), r->failure_detail);
 	if (own_authorization(r, &v.authorization) != ERR_OK)

@@ -15,6 +15,7 @@ enum step verify_route(struct request *r);
 enum step verify_session(struct request *r);
 enum step verify_policy(struct request *r);
 enum step verify_token(struct request *r);
+enum step verify_fresh(struct request *r);
 enum step verify_reply(struct request *r);
 
 /* handler_login.c */

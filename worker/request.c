@@ -16,9 +16,9 @@ static enum step phase_endpoint(struct request *r);
 
 /* The spine. */
 static const request_phase first[] = {phase_peer, phase_endpoint, NULL};
-static const request_phase verify[] = {
-    verify_forwarded, verify_route, verify_session, verify_policy, verify_token,
-    verify_reply,     NULL};
+static const request_phase verify[] = {verify_forwarded, verify_route, verify_session,
+				       verify_policy,	 verify_token, verify_fresh,
+				       verify_reply,	 NULL};
 static const request_phase login[] = {login_begin, login_begun, NULL};
 static const request_phase callback[] = {callback_ask, callback_answered, callback_stale, NULL};
 static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};

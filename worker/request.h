@@ -98,6 +98,8 @@ struct request {
 	unsigned session_why; /* enum reason: why there is no live session */
 	struct request_session session;
 	struct buf row;
+	int64_t row_asked_ms; /* before the query for it left */
+	bool row_again;	      /* it was too old to answer by, and read again */
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
 	uint32_t failure, retry_after_s;
 	char failure_detail[IPC_NAME_MAX + 1];

@@ -120,6 +120,7 @@ enum step session_find(struct request *r)
 	session_cookie(r);
 	if (r->session_why != REASON_NONE)
 		return STEP_NEXT;
+	r->row_asked_ms = clock_boot_ms();
 	if (pg_query(r->w->pg, WORKER_SQL_SESSION_GET, &hash, on_row, r, &r->query) != ERR_OK) {
 		r->session_why = REASON_STORE;
 		return STEP_NEXT;

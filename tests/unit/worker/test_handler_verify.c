@@ -47,6 +47,59 @@ static void a_live_session_with_a_token_is_let_through(void **state)
 	assert_int_equal(stand.touches, 0);
 }
 
+static void time_passes(int64_t ms)
+{
+	clock_set(clock_boot_ms() + ms, STAND_WALL_S);
+}
+
+/* The broker took long, or this process stood still: what the row said is no longer known. */
+static void after_a_long_wait_the_session_is_judged_again(void **state)
+{
+	struct ipc_message m = {.number = IPC_TOKEN};
+
+	(void)state;
+	m.u.token = (struct ipc_token){.access_token = SV("service-token"), .expires_in_ms = 1};
+	verify_live("GET", "/api/x", "");
+	time_passes(PG_LEASE_MS);
+	stand_broker(ERR_OK, &m);
+	assert_int_equal(stand.out.n, 0);
+	stand_live(SV("a"), SV("{}"), false);
+	assert_answer(200);
+	assert_has("\r\nAuthorization: Bearer service-token\r\n");
+
+	verify_live("GET", "/api/x", "");
+	time_passes(PG_LEASE_MS);
+	stand_broker(ERR_OK, &m);
+	stand_dead(SV("revoked"));
+	assert_answer(401);
+	assert_lacks("service-token");
+
+	/* Let through without a session, and so without its token. */
+	verify_live("GET", "/either/", "");
+	time_passes(PG_LEASE_MS);
+	stand_broker(ERR_OK, &m);
+	stand_dead(SV("revoked"));
+	assert_answer(200);
+	assert_has("\r\nAuthorization: \r\n");
+	assert_has("\r\nX-User-ID: \r\n");
+}
+
+/* A database that takes longer than the bound gives no row to judge by. */
+static void a_row_that_took_too_long_is_read_once_more(void **state)
+{
+	char fields[1024];
+
+	(void)state;
+	(void)snprintf(fields, sizeof fields, COOKIE, stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/plain/", fields);
+	time_passes(PG_LEASE_MS);
+	stand_live(SV("a"), SV("{}"), false);
+	assert_int_equal(stand.out.n, 0);
+	time_passes(PG_LEASE_MS);
+	stand_live(SV("a"), SV("{}"), false);
+	assert_answer(503);
+}
+
 static void a_service_is_asked_for_only_with_a_session(void **state)
 {
 	(void)state;
@@ -332,6 +385,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
 	    CASE(a_live_session_with_a_token_is_let_through),
+	    CASE(after_a_long_wait_the_session_is_judged_again),
+	    CASE(a_row_that_took_too_long_is_read_once_more),
 	    CASE(a_service_is_asked_for_only_with_a_session),
 	    CASE(own_authorization_never_beside_a_session_and_never_twice),
 	    CASE(what_cannot_be_judged_is_refused_everywhere),
