@@ -14,6 +14,7 @@ grant execute on function bff_private.session_get(bytea), bff_private.session_to
 	bff_private.session_end(bytea) to bff_web;
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
+	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8, text),
 	bff_private.login_take(bytea, bytea, text),
 	bff_private.login_park(bytea, text, bytea),
 	bff_private.login_return(bytea, bytea, text, bool),
@@ -21,6 +22,7 @@ grant execute on function
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
 	bff_private.token_session(bytea, text),
 	bff_private.token_read(bytea, text),
+	bff_private.token_row(bytea, text),
 	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
 	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
@@ -28,6 +30,8 @@ grant execute on function
 	bff_private.logout(bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
+	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
+		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8, bytea),
 	bff_private.refresh_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.refresh_release(bytea, int8, bytea, bytea, text),
 	bff_private.token_put(bytea, bytea, int8, text, bytea, int8, bytea, bytea, bytea),
