@@ -136,6 +136,13 @@ static void log_loaded(const struct editions *e, const struct edition *ed)
 	log_info("config_loaded", K("path", e->path), K("digest", hex), KU("editions", e->n));
 }
 
+void editions_init(struct editions *e, struct event_base *base, struct http_client *http,
+		   const char *path)
+{
+	*e = (struct editions){.base = base, .http = http, .path = path};
+	bucket_init(&e->rereads, EDITION_REREADS, EDITION_REREAD_MS, clock_boot_ms());
+}
+
 enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg)
 {
 	struct edition *ed = calloc(1, sizeof *ed);
@@ -161,7 +168,6 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	ed->next = e->newest;
 	e->newest = ed;
 	e->n++;
-	e->read_at_ms = clock_boot_ms();
 	log_loaded(e, ed);
 	trim(e);
 	return ERR_OK;
@@ -200,9 +206,8 @@ struct edition *editions_find(struct editions *e, struct sv digest)
 	struct config *c = NULL;
 	struct errmsg msg;
 
-	if (ed != NULL || clock_boot_ms() - e->read_at_ms < EDITION_REREAD_MS)
+	if (ed != NULL || !bucket_take(&e->rereads, clock_boot_ms()))
 		return ed;
-	e->read_at_ms = clock_boot_ms();
 	if (config_load(e->path, &c, &msg) != ERR_OK) {
 		not_loaded(&msg);
 		return NULL;
