@@ -58,7 +58,8 @@ static bool same_provider(const struct config_provider *a, const struct config_p
 	return sv_eq(a->name, b->name) && a->preset == b->preset && sv_eq(a->issuer, b->issuer) &&
 	       sv_eq(a->client_id, b->client_id) && a->client_auth == b->client_auth &&
 	       sv_eq(a->client_secret_file, b->client_secret_file) &&
-	       sv_eq(a->client_key_file, b->client_key_file) && sv_eq(a->ca_file, b->ca_file) &&
+	       sv_eq(a->client_key_file, b->client_key_file) &&
+	       a->assertion_audience == b->assertion_audience && sv_eq(a->ca_file, b->ca_file) &&
 	       a->grace_ms == b->grace_ms && a->signing_alg == b->signing_alg &&
 	       same_list(&a->scopes, &b->scopes) && sv_eq(a->subject_claim, b->subject_claim) &&
 	       a->claims_from == b->claims_from && same_list(&a->keep_claims, &b->keep_claims) &&

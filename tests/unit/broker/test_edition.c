@@ -112,6 +112,8 @@ static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 	    {"r", "https://r.example", "d", SECRET("secret2"), 1},
 	    {"r", "https://r.example", "d", KEY("key.pem"), 1},
 	    {"r", "https://r.example", "d", KEY("password"), 1},
+	    {"r", "https://r.example", "d", KEY("password") " assertion_audience = token_endpoint",
+	     1},
 	};
 
 	(void)state;
