@@ -314,7 +314,7 @@ enum err broker_new(const char *config_path, struct config **config, const int *
 		rc = open_database(b, c, e);
 	if (rc == ERR_OK)
 		rc = open_listeners(b, c, fds, nfds, e);
-	b->editions = (struct editions){.base = b->base, .http = b->http, .path = config_path};
+	editions_init(&b->editions, b->base, b->http, config_path);
 	if (rc == ERR_OK)
 		rc = editions_add(&b->editions, config, e); /* c is the edition's from here on */
 	if (rc != ERR_OK) {

@@ -2,6 +2,7 @@
 
 #include "broker/token_request.h"
 #include "common/b64.h"
+#include "common/config_value.h"
 
 #define CREDENTIALS_MAX (3 * (SECRET_FILE_MAX + 4096))
 
@@ -32,15 +33,41 @@ static void add_client_id(const struct config_provider *p, struct buf *form)
 		form_add(form, SV("client_id"), p->client_id);
 }
 
-/* The audience is the issuer, alone: an assertion for one server is of no use at another. */
+static bool same_host(struct sv a, struct sv b)
+{
+	char text_a[CONFIG_ORIGIN_TEXT], text_b[CONFIG_ORIGIN_TEXT];
+	struct config_origin of_a, of_b;
+	struct sv rest;
+
+	return config_parse_url(a, text_a, &of_a, &rest) == ERR_OK &&
+	       config_parse_url(b, text_b, &of_b, &rest) == ERR_OK &&
+	       sv_eq_nocase(of_a.host, of_b.host);
+}
+
+/* SECURITY: the audience is the issuer, alone: an assertion for one server is of no use at another.
+ * Metadata that name another's token endpoint would have us sign for that one; hence its host must
+ * be the issuer's where the endpoint is the audience. */
+static enum err audience(const struct client_auth *a, struct sv *ret)
+{
+	*ret = a->provider->issuer;
+	if (a->provider->assertion_audience != AUDIENCE_TOKEN_ENDPOINT)
+		return ERR_OK;
+	*ret = a->token_endpoint;
+	return same_host(a->provider->issuer, a->token_endpoint) ? ERR_OK : ERR_DENIED;
+}
+
 static enum err add_assertion(const struct client_auth *a, struct buf *form)
 {
 	const struct config_provider *p = a->provider;
 	struct buf jwt;
-	enum err e;
+	struct sv aud;
+	enum err e = audience(a, &aud);
+
+	if (e != ERR_OK)
+		return e;
 
 	buf_init(&jwt, JOSE_TOKEN_MAX);
-	e = client_assertion(a->credential->keys, a->rsa, p->client_id, p->issuer, a->now_s, &jwt);
+	e = client_assertion(a->credential->keys, a->rsa, p->client_id, aud, a->now_s, &jwt);
 	if (e == ERR_OK) {
 		add_client_id(p, form);
 		form_add(form, SV("client_assertion_type"),

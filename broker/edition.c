@@ -58,7 +58,8 @@ static bool same_provider(const struct config_provider *a, const struct config_p
 	return sv_eq(a->name, b->name) && a->preset == b->preset && sv_eq(a->issuer, b->issuer) &&
 	       sv_eq(a->client_id, b->client_id) && a->client_auth == b->client_auth &&
 	       sv_eq(a->client_secret_file, b->client_secret_file) &&
-	       sv_eq(a->client_key_file, b->client_key_file) && sv_eq(a->ca_file, b->ca_file) &&
+	       sv_eq(a->client_key_file, b->client_key_file) &&
+	       a->assertion_audience == b->assertion_audience && sv_eq(a->ca_file, b->ca_file) &&
 	       a->grace_ms == b->grace_ms && a->signing_alg == b->signing_alg &&
 	       same_list(&a->scopes, &b->scopes) && sv_eq(a->subject_claim, b->subject_claim) &&
 	       a->claims_from == b->claims_from && same_list(&a->keep_claims, &b->keep_claims) &&
@@ -136,6 +137,13 @@ static void log_loaded(const struct editions *e, const struct edition *ed)
 	log_info("config_loaded", K("path", e->path), K("digest", hex), KU("editions", e->n));
 }
 
+void editions_init(struct editions *e, struct event_base *base, struct http_client *http,
+		   const char *path)
+{
+	*e = (struct editions){.base = base, .http = http, .path = path};
+	bucket_init(&e->rereads, EDITION_REREADS, EDITION_REREAD_MS, clock_boot_ms());
+}
+
 enum err editions_add(struct editions *e, struct config **config, struct errmsg *msg)
 {
 	struct edition *ed = calloc(1, sizeof *ed);
@@ -161,7 +169,6 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 	ed->next = e->newest;
 	e->newest = ed;
 	e->n++;
-	e->read_at_ms = clock_boot_ms();
 	log_loaded(e, ed);
 	trim(e);
 	return ERR_OK;
@@ -200,9 +207,8 @@ struct edition *editions_find(struct editions *e, struct sv digest)
 	struct config *c = NULL;
 	struct errmsg msg;
 
-	if (ed != NULL || clock_boot_ms() - e->read_at_ms < EDITION_REREAD_MS)
+	if (ed != NULL || !bucket_take(&e->rereads, clock_boot_ms()))
 		return ed;
-	e->read_at_ms = clock_boot_ms();
 	if (config_load(e->path, &c, &msg) != ERR_OK) {
 		not_loaded(&msg);
 		return NULL;

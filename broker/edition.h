@@ -5,7 +5,7 @@
  * and app sections. While a peer, a request or a refresh uses an edition it stays; besides those
  * the newest and up to EDITIONS_MAX in all, so that a worker that crashes and comes back with the
  * configuration of before is still understood. A digest that none has makes the file be read
- * once more, at most every EDITION_REREAD_MS.
+ * once more: EDITION_REREADS at once, then one every EDITION_REREAD_MS.
  *
  * A provider whose section did not change is shared with the edition before, so that metadata and
  * keys survive a reload; its client secret and keys are then those of before, too.
@@ -17,12 +17,14 @@
 
 #include <event2/event.h>
 
+#include "broker/bucket.h"
 #include "broker/edition_use.h"
 #include "broker/holdoff.h"
 #include "broker/provider.h"
 #include "common/crypt.h"
 
 #define EDITIONS_MAX 8
+#define EDITION_REREADS 4
 #define EDITION_REREAD_MS 1000
 
 struct edition {
@@ -42,8 +44,12 @@ struct editions {
 	const char *path;
 	struct edition *newest;
 	size_t n;
-	int64_t read_at_ms;
+	struct bucket rereads;
 };
+
+/* Without editions; borrows all three. */
+void editions_init(struct editions *e, struct event_base *base, struct http_client *http,
+		   const char *path);
 
 /* Takes *config, also on failure, and makes it the newest. ERR_CONFIG: a file of a client secret,
  * key or authority. */

@@ -53,6 +53,7 @@ struct begin {
 	struct buf parameters; /* of the authorization request */
 	struct buf location;
 	struct buf sealed;
+	struct buf resources; /* that it asks for, by spaces */
 	unsigned char state_hash[CRYPT_SHA256_LEN];
 	unsigned char binding[IPC_SECRET_LEN];
 };
@@ -63,6 +64,7 @@ static void begin_free(struct begin *g)
 	buf_done(&g->parameters);
 	buf_done(&g->location);
 	buf_done(&g->sealed);
+	buf_done(&g->resources);
 	explicit_bzero(g, sizeof *g);
 	free(g);
 }
@@ -136,6 +138,7 @@ static enum err write_row(struct begin *g)
 
 	if (rc != ERR_OK)
 		return rc;
+	const struct sv resources = buf_sv(&g->resources);
 	const struct pg_param params[] = {PG_BYTES(g->state_hash, sizeof g->state_hash),
 					  PG_SV(g->app->name),
 					  PG_SV(g->app->provider->name),
@@ -144,7 +147,8 @@ static enum err write_row(struct begin *g)
 					  PG_SV(g->return_to),
 					  PG_BYTES(g->sealed.p, g->sealed.n),
 					  sql_i64(&lifetime, LOGIN_LIFETIME_MS),
-					  sql_i64(&open_max, LOGIN_OPEN_MAX)};
+					  sql_i64(&open_max, LOGIN_OPEN_MAX),
+					  PG_SV(resources)};
 
 	return pg_query(g->request->broker->pg, SQL_LOGIN_BEGIN, params, on_begun, g, NULL);
 }
@@ -209,6 +213,9 @@ static enum err compose(struct begin *g, const struct ipc_login_begin *m)
 	char state[LOGIN_WORD_LEN], challenge[LOGIN_WORD_LEN];
 	enum err rc = login_transaction_new(&t);
 
+	login_resources(&g->resources, g->request->edition->config, g->app->provider);
+	if (!buf_ok(&g->resources))
+		rc = ERR_LIMIT;
 	if (rc == ERR_OK)
 		rc = login_random_word(state);
 	if (rc == ERR_OK)
@@ -221,13 +228,13 @@ static enum err compose(struct begin *g, const struct ipc_login_begin *m)
 		    sv_of((const char *)g->state_hash, sizeof g->state_hash), &t, &g->sealed);
 	if (rc == ERR_OK) {
 		const struct login_request q = {.provider = g->app->provider,
-						.config = g->request->edition->config,
 						.traits = provider_traits(g->provider),
 						.redirect_uri = g->redirect_uri,
 						.state = sv_of(state, sizeof state),
 						.nonce = sv_of(t.nonce, sizeof t.nonce),
 						.code_challenge =
 						    sv_of(challenge, sizeof challenge),
+						.resources = buf_sv(&g->resources),
 						.prompt = m->prompt,
 						.login_hint = m->login_hint,
 						.acr_values = m->acr_values,
@@ -287,6 +294,7 @@ static struct begin *begin_new(struct request **r, const struct config_app *app)
 	buf_init(&g->parameters, IPC_URL_MAX);
 	buf_init(&g->location, IPC_URL_MAX);
 	buf_init(&g->sealed, VAULT_PLAIN_MAX);
+	buf_init(&g->resources, IPC_URL_MAX);
 	return g;
 }
 

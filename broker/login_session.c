@@ -119,7 +119,8 @@ static enum err insert_session(struct finish *f, struct sv grant_id)
 					  sql_i64(&ttl, f->ttl_ms),
 					  PG_SV(f->client),
 					  PG_SV(user_agent),
-					  sql_i64(&revalidate, revalidate_ms(f))};
+					  sql_i64(&revalidate, revalidate_ms(f)),
+					  PG_BYTES(f->state_hash, sizeof f->state_hash)};
 
 	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
 }

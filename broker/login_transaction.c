@@ -115,22 +115,10 @@ enum err login_transaction_open(const struct keyring *ring, struct sv state_hash
 	return read_words(sv_cut(plain, fixed, plain.n), ret);
 }
 
-static bool names(struct sv list, struct sv word)
-{
-	while (list.n > 0) {
-		size_t end = sv_find(list, ' ');
-
-		if (end > 0 && sv_eq(sv_cut(list, 0, end), word))
-			return true;
-		list = sv_cut(list, end + 1, list.n);
-	}
-	return false;
-}
-
 const char *login_transaction_unmet(const struct login_transaction *t,
 				    const struct id_token_claims *claims, int64_t begun_s)
 {
-	if (t->acr_values.n > 0 && !names(t->acr_values, claims->acr))
+	if (t->acr_values.n > 0 && !sv_has_word(t->acr_values, claims->acr))
 		return claims->acr.n == 0 ? "acr_missing" : "acr_unmet";
 	if (!t->has_max_age)
 		return NULL;

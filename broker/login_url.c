@@ -42,20 +42,26 @@ static bool wants_resource(const struct config_service *s, const struct config_p
 	return s->provider == p && s->grant == GRANT_RESOURCE && s->resource.n > 0;
 }
 
-/* Every resource once, in the order of the configuration. */
-static void add_resources(struct buf *b, const struct config *c, const struct config_provider *p)
+void login_resources(struct buf *b, const struct config *c, const struct config_provider *p)
 {
 	for (size_t i = 0; i < c->nservices; i++) {
 		const struct config_service *s = &c->services[i];
-		bool seen = false;
 
-		if (!wants_resource(s, p))
+		if (!wants_resource(s, p) || sv_has_word(buf_sv(b), s->resource))
 			continue;
-		for (size_t k = 0; k < i && !seen; k++)
-			seen = wants_resource(&c->services[k], p) &&
-			       sv_eq(c->services[k].resource, s->resource);
-		if (!seen)
-			add(b, "resource", s->resource);
+		if (b->n > 0)
+			buf_add_char(b, ' ');
+		buf_add(b, s->resource);
+	}
+}
+
+static void add_resources(struct buf *b, struct sv resources)
+{
+	while (resources.n > 0) {
+		size_t end = sv_find(resources, ' ');
+
+		add(b, "resource", sv_cut(resources, 0, end));
+		resources = sv_cut(resources, end + 1, resources.n);
 	}
 }
 
@@ -100,7 +106,7 @@ void login_request_compose(struct buf *b, const struct login_request *u)
 	add(b, "code_challenge_method", SV("S256"));
 	if (u->provider->response_mode == RESPONSE_FORM_POST)
 		add(b, "response_mode", SV("form_post"));
-	add_resources(b, u->config, u->provider);
+	add_resources(b, u->resources);
 	add_prompt(b, u);
 	if (u->traits->access_type_offline && has(&u->provider->scopes, OFFLINE))
 		add(b, "access_type", SV("offline"));

@@ -14,13 +14,17 @@
 
 struct login_request {
 	const struct config_provider *provider;
-	const struct config *config; /* its services name the resources asked for */
 	const struct provider_traits *traits;
 	struct sv redirect_uri, state, nonce, code_challenge;
+	struct sv resources;			  /* login_resources() */
 	struct sv prompt, login_hint, acr_values; /* may be empty */
 	bool has_max_age;
 	uint32_t max_age_s;
 };
+/* Appends to an empty buffer the resources of the provider's services (RFC 8707), each once, by
+ * spaces, in the order of the configuration. */
+void login_resources(struct buf *b, const struct config *c, const struct config_provider *p);
+
 /* Each appends form-encoded parameters to an empty buffer, whose buf_ok() the caller checks: the
  * authorization request itself, and what the browser carries of one that was pushed (RFC 9126 4).
  */

@@ -7,6 +7,7 @@
 #include "broker/token_reply.h"
 #include "broker/token_request.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #define AUTHORIZATION_MAX (512 * 1024)
 
@@ -140,6 +141,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	const struct client_auth auth = {.provider = p->config,
 					 .credential = p->credential,
 					 .rsa = p->discovery->assertion_rsa,
+					 .token_endpoint = p->discovery->metadata.token_endpoint,
 					 .now_s = clock_wall_s()};
 	struct buf authorization;
 	enum err e;
@@ -148,6 +150,10 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 		r.client = secret_view(p->credential->secret);
 	buf_init(&authorization, AUTHORIZATION_MAX);
 	e = client_auth_apply(&auth, form, &authorization);
+	if (e == ERR_DENIED)
+		log_error("assertion_refused", KS("provider", p->config->name),
+			  K("why", "the token endpoint is not on the issuer's host"),
+			  K("then", "nothing is asked of it; set assertion_audience = issuer"));
 	if (e == ERR_OK && (!buf_ok(&authorization) || !buf_ok(form)))
 		e = ERR_LIMIT;
 	r.authorization = buf_sv(&authorization);

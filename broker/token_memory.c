@@ -162,6 +162,12 @@ struct pg_listener token_memory_listener(struct token_memory *m)
 	return (struct pg_listener){on_notified, on_renewed, on_disturbed, m};
 }
 
+/* web.session_cache = off: every answer is made from a row that was read for it. */
+static bool may_answer(const struct token_memory *m)
+{
+	return m->broker->editions.newest->config->web.session_cache;
+}
+
 bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get *m)
 {
 	struct token_memory *t = p->broker->tokens;
@@ -171,7 +177,7 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 	struct ipc_token answer;
 	struct token_found found;
 
-	if (use == NULL || m->session.n != IPC_SECRET_LEN ||
+	if (use == NULL || !may_answer(t) || m->session.n != IPC_SECRET_LEN ||
 	    crypt_hasher_sha256(t->hasher, m->session, hash) != ERR_OK ||
 	    token_cache_find(t->cache, hash, use, clock_boot_ms(), &found) != TOKEN_ANSWER)
 		return false;
@@ -193,7 +199,8 @@ bool token_memory_allows(struct token_memory *m, const unsigned char hash[CRYPT_
 {
 	struct token_found found;
 
-	if (token_cache_find(m->cache, hash, use, clock_boot_ms(), &found) != TOKEN_OF_SERVICE)
+	if (!may_answer(m) ||
+	    token_cache_find(m->cache, hash, use, clock_boot_ms(), &found) != TOKEN_OF_SERVICE)
 		return false;
 	pg_lease_used(m->broker->pg);
 	return true;

@@ -8,55 +8,65 @@
 #include "common/preset.h"
 
 /*
- * research: A.3. The first row whose status range, error, suberror and dialect fit decides; an
- * empty word fits any. A 5xx says nothing about the token, whatever its body says.
+ * research: A.3. The first row whose status range, error, suberror, text somewhere in the body and
+ * dialect fit decides; an empty word fits any. A 5xx says nothing about the token, whatever its
+ * body says.
  */
-enum dialect { ANYBODY = 0, DEX = 1, ENTRA = 2, EXCHANGE = 4 }; /* bits */
 struct error_row {
 	int from, to;
-	const char *error, *suberror;
-	enum dialect dialect;
+	const char *error, *suberror, *text;
+	enum preset_dialect dialect;
 	enum token_outcome outcome;
 	const char *detail;
 };
 static const struct error_row errors[] = {
-    {429, 429, "", "", ANYBODY, TOKEN_THROTTLED, "throttled"},
-    {500, 599, "", "", ANYBODY, TOKEN_UNKNOWN, "server_error"},
-    {300, 399, "", "", ANYBODY, TOKEN_UNKNOWN, "redirect"},
-    {201, 299, "", "", ANYBODY, TOKEN_UNKNOWN, "status"},
+    {429, 429, "", "", "", DIALECT_PLAIN, TOKEN_THROTTLED, "throttled"},
+    {500, 599, "", "", "", DIALECT_PLAIN, TOKEN_UNKNOWN, "server_error"},
+    {300, 399, "", "", "", DIALECT_PLAIN, TOKEN_UNKNOWN, "redirect"},
+    {201, 299, "", "", "", DIALECT_PLAIN, TOKEN_UNKNOWN, "status"},
     /* Entra says more: the token is good, but not for this without the person. */
-    {400, 499, "invalid_grant", "consent_required", ENTRA, TOKEN_INTERACTION, "consent_required"},
-    {400, 499, "invalid_grant", "basic_action", ENTRA, TOKEN_INTERACTION, "basic_action"},
-    {400, 499, "invalid_grant", "additional_action", ENTRA, TOKEN_INTERACTION, "additional_action"},
-    {400, 499, "invalid_grant", "message_only", ENTRA, TOKEN_INTERACTION, "message_only"},
+    {400, 499, "invalid_grant", "consent_required", "", DIALECT_ENTRA, TOKEN_INTERACTION,
+     "consent_required"},
+    {400, 499, "invalid_grant", "basic_action", "", DIALECT_ENTRA, TOKEN_INTERACTION,
+     "basic_action"},
+    {400, 499, "invalid_grant", "additional_action", "", DIALECT_ENTRA, TOKEN_INTERACTION,
+     "additional_action"},
+    {400, 499, "invalid_grant", "message_only", "", DIALECT_ENTRA, TOKEN_INTERACTION,
+     "message_only"},
+    /* Its loop guard speaks of the requests, not of the token. */
+    {400, 499, "invalid_grant", "", "AADSTS50196", DIALECT_ENTRA, TOKEN_TOO_OFTEN, "loop_guard"},
     /* The grant. Dex says so for expired and reused tokens; a token exchange is told so of its
      * subject token (RFC 8693 2.2.2). */
-    {400, 499, "invalid_grant", "", ANYBODY, TOKEN_DEAD, "invalid_grant"},
-    {400, 400, "invalid_request", "", DEX | EXCHANGE, TOKEN_DEAD, "invalid_request"},
+    {400, 499, "invalid_grant", "", "", DIALECT_PLAIN, TOKEN_DEAD, "invalid_grant"},
+    {400, 400, "invalid_request", "", "", DIALECT_DEX | DIALECT_EXCHANGE, TOKEN_DEAD,
+     "invalid_request"},
     /* The service's mapping. */
-    {400, 499, "invalid_scope", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_scope"},
-    {400, 499, "invalid_target", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_target"},
-    {400, 499, "invalid_resource", "", ANYBODY, TOKEN_MISCONFIGURED, "invalid_resource"},
+    {400, 499, "invalid_scope", "", "", DIALECT_PLAIN, TOKEN_MISCONFIGURED, "invalid_scope"},
+    {400, 499, "invalid_target", "", "", DIALECT_PLAIN, TOKEN_MISCONFIGURED, "invalid_target"},
+    {400, 499, "invalid_resource", "", "", DIALECT_PLAIN, TOKEN_MISCONFIGURED, "invalid_resource"},
     /* The person. */
-    {400, 499, "interaction_required", "", ANYBODY, TOKEN_INTERACTION, "interaction_required"},
-    {400, 499, "login_required", "", ANYBODY, TOKEN_INTERACTION, "login_required"},
-    {400, 499, "consent_required", "", ANYBODY, TOKEN_INTERACTION, "consent_required"},
-    {400, 499, "account_selection_required", "", ANYBODY, TOKEN_INTERACTION,
+    {400, 499, "interaction_required", "", "", DIALECT_PLAIN, TOKEN_INTERACTION,
+     "interaction_required"},
+    {400, 499, "login_required", "", "", DIALECT_PLAIN, TOKEN_INTERACTION, "login_required"},
+    {400, 499, "consent_required", "", "", DIALECT_PLAIN, TOKEN_INTERACTION, "consent_required"},
+    {400, 499, "account_selection_required", "", "", DIALECT_PLAIN, TOKEN_INTERACTION,
      "account_selection_required"},
-    {400, 499, "access_denied", "", ANYBODY, TOKEN_INTERACTION, "access_denied"},
+    {400, 499, "access_denied", "", "", DIALECT_PLAIN, TOKEN_INTERACTION, "access_denied"},
     /* Us. */
-    {400, 499, "invalid_client", "", ANYBODY, TOKEN_CLIENT_BROKEN, "invalid_client"},
-    {400, 499, "unauthorized_client", "", ANYBODY, TOKEN_CLIENT_BROKEN, "unauthorized_client"},
-    {400, 499, "unsupported_grant_type", "", ANYBODY, TOKEN_CLIENT_BROKEN,
+    {400, 499, "invalid_client", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN, "invalid_client"},
+    {400, 499, "unauthorized_client", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN,
+     "unauthorized_client"},
+    {400, 499, "unsupported_grant_type", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN,
      "unsupported_grant_type"},
-    {400, 499, "invalid_request", "", ANYBODY, TOKEN_CLIENT_BROKEN, "invalid_request"},
-    {400, 499, "use_dpop_nonce", "", ANYBODY, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
-    {400, 499, "invalid_dpop_proof", "", ANYBODY, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
+    {400, 499, "invalid_request", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN, "invalid_request"},
+    {400, 499, "use_dpop_nonce", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
+    {400, 499, "invalid_dpop_proof", "", "", DIALECT_PLAIN, TOKEN_CLIENT_BROKEN, "dpop_wanted"},
     /* Later. */
-    {400, 499, "slow_down", "", ANYBODY, TOKEN_THROTTLED, "slow_down"},
-    {400, 499, "temporarily_unavailable", "", ANYBODY, TOKEN_THROTTLED, "temporarily_unavailable"},
+    {400, 499, "slow_down", "", "", DIALECT_PLAIN, TOKEN_THROTTLED, "slow_down"},
+    {400, 499, "temporarily_unavailable", "", "", DIALECT_PLAIN, TOKEN_THROTTLED,
+     "temporarily_unavailable"},
     /* A page of some proxy in between, or a word nobody registered. */
-    {0, 999, "", "", ANYBODY, TOKEN_UNKNOWN, "unknown_error"},
+    {0, 999, "", "", "", DIALECT_PLAIN, TOKEN_UNKNOWN, "unknown_error"},
 };
 
 #define SLOW_DOWN_S 5 /* RFC 8628 3.5 */
@@ -200,11 +210,12 @@ static void read_success(const struct fields *f, enum config_preset preset,
 		fail(r, TOKEN_MISCONFIGURED, foreign);
 }
 
-static enum dialect dialect_of(enum config_preset preset, const struct config_service *service)
+static enum preset_dialect dialect_of(enum config_preset preset,
+				      const struct config_service *service)
 {
-	enum dialect d = preset == PRESET_DEX ? DEX : preset == PRESET_ENTRA ? ENTRA : ANYBODY;
+	enum preset_dialect d = preset_of(preset)->errors;
 
-	return service != NULL && service->grant == GRANT_EXCHANGE ? d | EXCHANGE : d;
+	return service != NULL && service->grant == GRANT_EXCHANGE ? d | DIALECT_EXCHANGE : d;
 }
 
 static bool fits(const char *want, struct sv got)
@@ -212,22 +223,26 @@ static bool fits(const char *want, struct sv got)
 	return want[0] == '\0' || sv_eq(got, sv_str(want));
 }
 
-static void read_error(const struct http_response *h, const struct fields *f, enum dialect dialect,
-		       struct token_reply *r)
+static bool row_fits(const struct error_row *row, const struct http_response *h,
+		     const struct fields *f, enum preset_dialect dialect)
+{
+	return h->status >= row->from && h->status <= row->to && fits(row->error, f->v[ERROR]) &&
+	       fits(row->suberror, f->v[SUBERROR]) &&
+	       (row->text[0] == '\0' ||
+		memmem(h->body.p, h->body.n, row->text, strlen(row->text)) != NULL) &&
+	       (row->dialect == DIALECT_PLAIN || (row->dialect & dialect) != 0);
+}
+
+static void read_error(const struct http_response *h, const struct fields *f,
+		       enum preset_dialect dialect, struct token_reply *r)
 {
 	const struct error_row *row = errors;
 
-	while (h->status < row->from || h->status > row->to || !fits(row->error, f->v[ERROR]) ||
-	       !fits(row->suberror, f->v[SUBERROR]) ||
-	       (row->dialect != ANYBODY && (row->dialect & dialect) == 0))
+	while (!row_fits(row, h, f, dialect))
 		row++; /* the last row fits everything */
 	fail(r, row->outcome, row->detail);
 	if (h->status == 503 && r->retry_after_s > 0)
 		fail(r, TOKEN_THROTTLED, "throttled");
-	/* The loop guard of Entra speaks of the requests, not of the token. */
-	if (r->outcome == TOKEN_DEAD && (dialect & ENTRA) != 0 && h->body.n > 0 &&
-	    memmem(h->body.p, h->body.n, "AADSTS50196", 11) != NULL)
-		fail(r, TOKEN_TOO_OFTEN, "loop_guard");
 	if (r->outcome == TOKEN_THROTTLED && r->retry_after_s == 0)
 		r->retry_after_s = SLOW_DOWN_S;
 }

@@ -34,6 +34,8 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .refresh_generation = pg_rows_i64(rows, 0, 17),
 	    .id_token_generation = pg_rows_i64(rows, 0, 18),
 	    .idle_left_ms = pg_rows_i64(rows, 0, 19),
+	    .resources_known = !pg_rows_null(rows, 0, 20),
+	    .resources = pg_rows_sv(rows, 0, 20),
 	};
 	return ERR_OK;
 }
@@ -41,6 +43,14 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 static struct token_verdict refuse(enum ipc_error code, const char *detail)
 {
 	return (struct token_verdict){.next = TOKEN_REFUSE, .refusal = code, .detail = detail};
+}
+
+/* A refresh can narrow what the login asked for, not widen it (RFC 8707 2.2), and a provider that
+ * refuses may have spent the refresh token: then the whole session would be over. */
+static bool asked_for(const struct token_row *row, const struct config_service *s)
+{
+	return s->grant != GRANT_RESOURCE || !row->resources_known ||
+	       sv_has_word(row->resources, s->resource);
 }
 
 int64_t token_margin_ms(int64_t ttl_ms, struct sv grant_id)
@@ -72,6 +82,8 @@ struct token_verdict token_judge(const struct token_row *row, const struct token
 		return (struct token_verdict){.next = TOKEN_ANSWER};
 	if (!row->grant_live)
 		return refuse(IPC_ERROR_REAUTHENTICATE, "grant_over");
+	if (!asked_for(row, ask->service))
+		return refuse(IPC_ERROR_REAUTHENTICATE, "resource_not_asked_for");
 	/* An exchange starts from the login's own access token. */
 	if (row->refresh_sealed.n == 0 && ask->service->grant != GRANT_EXCHANGE &&
 	    ask->service->grant != GRANT_OBO) {

@@ -34,6 +34,8 @@ struct token_row {
 	int64_t token_left_ms, token_generation;
 	int64_t refresh_generation, id_token_generation; /* that they were sealed under */
 	int64_t idle_left_ms, absolute_left_ms;		 /* of the session */
+	bool resources_known; /* not of a login that an older broker began */
+	struct sv resources;  /* that the login asked for, by spaces */
 };
 /* ERR_NOT_FOUND: not exactly one row. */
 WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);

@@ -69,6 +69,7 @@ enum config_client_auth {
 	CLIENT_PRIVATE_KEY_JWT,
 	CLIENT_TLS
 };
+enum config_assertion_audience { AUDIENCE_ISSUER = 1, AUDIENCE_TOKEN_ENDPOINT };
 enum config_alg { ALG_RS256 = 1, ALG_PS256, ALG_ES256, ALG_EDDSA };
 enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
@@ -113,6 +114,7 @@ struct config_provider {
 	enum config_client_auth client_auth;
 	struct sv client_secret_file; /* unresolved: see config_secret_path() */
 	struct sv client_key_file;
+	enum config_assertion_audience assertion_audience;
 	struct sv ca_file; /* n == 0: the system's */
 	enum config_alg signing_alg;
 	struct config_list scopes;

@@ -21,6 +21,8 @@ static const struct config_word words_client_auth[] = {{"client_secret_basic", C
 						       {"private_key_jwt", CLIENT_PRIVATE_KEY_JWT},
 						       {"tls", CLIENT_TLS},
 						       {NULL, 0}};
+static const struct config_word words_assertion_audience[] = {
+    {"issuer", AUDIENCE_ISSUER}, {"token_endpoint", AUDIENCE_TOKEN_ENDPOINT}, {NULL, 0}};
 static const struct config_word words_alg[] = {{"RS256", ALG_RS256},
 					       {"PS256", ALG_PS256},
 					       {"ES256", ALG_ES256},

@@ -27,12 +27,21 @@ enum preset_scope {
 	SCOPE_ALWAYS,	  /* else the login's; always with offline_access, if the login had it */
 };
 
+/* What the errors of a token endpoint mean beyond RFC 6749 5.2; bits. */
+enum preset_dialect {
+	DIALECT_PLAIN = 0,
+	DIALECT_DEX = 1,      /* invalid_request, of a refresh token that is over */
+	DIALECT_ENTRA = 2,    /* suberror, and AADSTS numbers in the text */
+	DIALECT_EXCHANGE = 4, /* no product's, but of every token exchange (RFC 8693 2.2.2) */
+};
+
 struct preset {
 	unsigned grants; /* 1 << enum config_grant */
 	enum preset_rotation rotation;
 	bool has_grace; /* an old refresh token may still work for a time (provider.grace) */
 	enum preset_offline offline;
 	enum preset_scope scope;
+	enum preset_dialect errors;
 	bool ignores_unknown_audience; /* so the token must say whose it is */
 	bool dead_if_scope_unknown;    /* to a refresh: a scope that the login had not */
 	bool shares_id_tokens;	       /* their aud names others too; azp says whose they are */

@@ -26,6 +26,18 @@ struct sv sv_cut(struct sv s, size_t from, size_t to)
 	return s.p == NULL ? SV_NONE : sv_of(s.p + from, to - from);
 }
 
+bool sv_has_word(struct sv list, struct sv word)
+{
+	while (list.n > 0) {
+		size_t end = sv_find(list, ' ');
+
+		if (end > 0 && sv_eq(sv_cut(list, 0, end), word))
+			return true;
+		list = sv_cut(list, end + 1, list.n);
+	}
+	return false;
+}
+
 struct sv sv_trim(struct sv s)
 {
 	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))

@@ -75,6 +75,9 @@ struct sv sv_cut(struct sv s, size_t from, size_t to);
 /* Without SP and HTAB at both ends. */
 struct sv sv_trim(struct sv s);
 
+/* Whether the word is one of the list's, which stand between spaces; the empty word never is. */
+bool sv_has_word(struct sv list, struct sv word);
+
 /* Whole of s as a decimal number without sign: ERR_SYNTAX, ERR_RANGE above max. */
 WARN_UNUSED enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret);
 

@@ -14,12 +14,12 @@ grant execute on function bff_private.session_get(bytea), bff_private.session_to
 	bff_private.session_end(bytea) to bff_web;
 -- In the order of broker/broker_sql.def.
 grant execute on function
-	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
+	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8, text),
 	bff_private.login_park(bytea, text, bytea),
 	bff_private.login_return(bytea, bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
-		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
-	bff_private.token_read(bytea, text),
+		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8, bytea),
+	bff_private.token_row(bytea, text),
 	bff_private.refresh_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
 	bff_private.refresh_release(bytea, int8, bytea, bytea, text),
@@ -42,6 +42,7 @@ grant execute on function
 	to bff_broker;
 -- What brokers of the version before ask for; goes with the version after this one.
 grant execute on function
+	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8),
 	bff_private.login_take(bytea, bytea, text),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),

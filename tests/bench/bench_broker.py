@@ -3,14 +3,15 @@
 
     make bench BENCH=broker [GRANTS=100000] [SECONDS=5]
 
-A real bff-broker on one core, a real PostgreSQL, a provider that plays a script in another process, one client process
-(token_load) on the other core. CPU is what the kernel's scheduler booked to the broker. Grants are put into the tables by
+A real bff-broker on one core, a real PostgreSQL, a provider that plays a script in another process (over http, and over
+https for cpu_per_refresh_tls), one client process (token_load) on the other core. CPU is what the kernel's scheduler booked to the broker. Grants are put into the tables by
 COPY, sealed by the broker's own code. How many requests waited for a provider is what the broker counted. One line a measure: name, value, unit, budget, ok or over; JSON in build/bench/broker.json.
 """
 import base64
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,9 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 os.environ.setdefault("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
 
 from broker import Broker  # noqa: E402
+from ca import Authority  # noqa: E402
+from port import free_port  # noqa: E402
 from postgres import Postgres, client_environment  # noqa: E402
-from process import free_port  # noqa: E402
 
 BIN = os.environ["BFF_BIN"]
 GRANTS = int(os.environ.get("GRANTS", "100000"))
@@ -46,9 +48,14 @@ COLUMNS = {
 results = {}
 
 
+def plain(value):
+    """Three digits that say something, and no exponent."""
+    return "%.3g" % value if abs(value) < 999.5 else "%d" % float("%.3g" % value)
+
+
 def report(name, value, unit, budget, over):
     results[name] = {"value": value, "unit": unit, "budget": budget, "ok": not over}
-    print("%s %s %s budget %s - %s" % (name, ("%.3g" if isinstance(value, float) else "%d") % value, unit, budget,
+    print("%s %s %s budget %s - %s" % (name, plain(value) if isinstance(value, float) else value, unit, budget,
                                         "over" if over else "ok"), flush=True)
 
 
@@ -70,23 +77,33 @@ def private_bytes(pid):
 
 
 class Bench:
-    def __init__(self, directory, pg):
-        self.directory, self.pg = directory, pg
-        self.first = 0
-        port = free_port()
-        self.issuer = "http://127.0.0.1:%d" % port
+    """With an authority the provider is asked over https. `first` is the number of the first grant."""
+
+    def __init__(self, directory, pg, first=0, authority=None):
+        self.directory, self.pg, self.first = directory, pg, first
+        self.issuer = "%s://127.0.0.1:%d" % ("https" if authority else "http", free_port())
+        self.tls = authority and ssl.create_default_context(cafile=authority.path)
         self.provider = subprocess.Popen(
-            [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), str(port), str(LATENCY_MS), str(TTL_S),
-             str(TOKEN_BYTES), modulus()], stdout=subprocess.PIPE, text=True)
+            [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), self.issuer, str(LATENCY_MS), str(TTL_S),
+             str(TOKEN_BYTES), modulus(), *(authority.server if authority else ())], stdout=subprocess.PIPE, text=True)
         self.provider.stdout.readline()
-        self.broker = Broker(pg, self.issuer)
+        self.broker = Broker(pg, self.issuer, provider='ca_file = "%s"' % authority.path if authority else "")
         with open(self.broker.config, encoding="utf-8") as f:
             text = f.read()
         with open(self.broker.config, "w", encoding="utf-8") as f:  # the machine is full: late is not lost
             f.write(text.replace("database {", "database { query_timeout = 10s", 1))
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.broker.__exit__()
+        self.provider.kill()
+        self.provider.wait()
+
     def stats(self):
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.issuer + "/stats") as f:
+        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.tls)]
+        with urllib.request.build_opener(*handlers).open(self.issuer + "/stats") as f:
             return json.load(f)
 
     def grants(self, name, count, left_min_s, left_max_s):
@@ -121,15 +138,24 @@ class Bench:
             raise SystemExit("not every answer was a token: %s" % out)
         return got
 
-    def run(self):
+    def start(self):
         self.broker.start()
         self.broker.wait_log("event=sealing_key .*state=primary")
         self.broker.wait_log("event=provider_keys")
-        pid = self.broker.process.pid
-        os.sched_setaffinity(pid, {0})
+        os.sched_setaffinity(self.broker.process.pid, {0})
+        return self.broker.process.pid
+
+    def run_tls(self):
+        self.on_demand(self.start(), "cpu_per_refresh_tls", 2)  # a POST has a connection, and a handshake, of its own
+        self.broker.stop()
+
+    def run(self):
+        pid = self.start()
         base = private_bytes(pid)
         report("private_memory_base", base / 2 ** 20, "MiB", 16, base > 16 * 2 ** 20)
-        self.on_demand(pid)
+        secrets = self.on_demand(pid, "cpu_per_refresh", 1)
+        with open(secrets, "rb") as f, open(self.directory + "/hot", "wb") as hot:
+            hot.write(f.read(32 * HOT))
         self.from_memory(pid)
         if GRANTS > 0:
             self.background(pid)
@@ -141,16 +167,15 @@ class Bench:
         report("requests_that_waited", waited, "requests", 0, waited > 0)
         print("requests", results["requests"])
 
-    def on_demand(self, pid):
-        secrets = self.grants("on_demand", ON_DEMAND, 0, 0)
+    def on_demand(self, pid, name, budget_ms):
+        secrets = self.grants(name, ON_DEMAND, 0, 0)
         before, cpu = self.stats()["refreshes"], cpu_s(pid)
         self.load(secrets, "once", 64)
         cpu = (cpu_s(pid) - cpu) / ON_DEMAND
         if self.stats()["refreshes"] - before != ON_DEMAND:
             raise SystemExit("not one refresh a grant")
-        report("cpu_per_refresh", cpu * 1000, "ms", 1, cpu > 0.001)
-        with open(secrets, "rb") as f, open(self.directory + "/hot", "wb") as hot:
-            hot.write(f.read(32 * HOT))
+        report(name, cpu * 1000, "ms", budget_ms, cpu * 1000 > budget_ms)
+        return secrets
 
     def from_memory(self, pid):
         self.load(self.directory + "/hot", "once", 64)
@@ -190,13 +215,10 @@ def main():
         os.chmod(directory, 0o755)
         with Postgres(settings={"shared_buffers": "512MB", "max_wal_size": "4GB"}) as pg:
             pg.migrate()
-            bench = Bench(directory, pg)
-            try:
+            with Bench(directory, pg) as bench:
                 bench.run()
-            finally:
-                bench.broker.__exit__()
-                bench.provider.kill()
-                bench.provider.wait()
+            with Bench(directory, pg, bench.first, Authority(directory)) as bench:
+                bench.run_tls()
     os.makedirs(os.path.join(ROOT, "build", "bench"), exist_ok=True)
     with open(os.path.join(ROOT, "build", "bench", "broker.json"), "w", encoding="ascii") as f:
         json.dump(results, f, indent=1)

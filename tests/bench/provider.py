@@ -2,12 +2,15 @@
 """A provider that plays a script, fast: discovery, keys, and a token endpoint that answers every refresh with the next
 refresh token after LATENCY_MS. Not a test: run by bench_broker.py.
 
-    provider.py PORT LATENCY_MS TTL_S TOKEN_BYTES MODULUS      MODULUS: base64url, of an RSA key
+    provider.py ISSUER LATENCY_MS TTL_S TOKEN_BYTES MODULUS [CERTIFICATE KEY]
+
+ISSUER names a port of 127.0.0.1, with https if there is a certificate; MODULUS is base64url, of an RSA key.
 
 GET /stats answers {"refreshes": n, "repeated": n}: repeated counts refresh tokens that came twice.
 """
 import asyncio
 import json
+import ssl
 import sys
 
 
@@ -64,10 +67,15 @@ class Provider(asyncio.Protocol):
                              % (len(body), body))
 
 
-async def main(port, latency_ms, ttl_s, token_bytes, modulus):
-    Provider.issuer, Provider.modulus = "http://127.0.0.1:%s" % port, modulus
+async def main(issuer, latency_ms, ttl_s, token_bytes, modulus, *certificate):
+    Provider.issuer, Provider.modulus = issuer, modulus
     Provider.latency, Provider.ttl, Provider.token_bytes = int(latency_ms) / 1000, int(ttl_s), int(token_bytes)
-    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", int(port), backlog=1024)
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", int(issuer.rsplit(":", 1)[1]),
+                                                            backlog=1024, ssl=context)
     print("ready", flush=True)
     await server.serve_forever()
 

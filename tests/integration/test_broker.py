@@ -451,8 +451,7 @@ def test_unknown_configuration_is_config_skew_until_the_file_has_it(pg, idp):
             assert new_digest != old_digest
             b.write_config(extra=more)
             with Worker(b.socket, new_digest) as new:
-                # The file is read at most once a second; until then it is config_skew.
-                until(lambda: token(new, session, "crm2").name == "token", "the new edition")
+                assert token(new, session, "crm2").name == "token"
                 assert token(old, session, "crm2").word == "forbidden"
                 assert token(old, session, "crm").name == "token"
 

@@ -41,7 +41,7 @@ class KeyedBroker(Broker):
 
     def start_ready(self):
         self.starts += 1
-        self.start().wait_log("event=database state=up", self.starts)
+        self.start().wait_log("event=sealing_key .*state=primary", self.starts)
         self.wait_log("event=provider_keys ", self.starts)
         return self
 

@@ -179,6 +179,32 @@ def test_a_provider_that_takes_longer_than_any_timeout(pg, idp):
         assert idp.stats()["token_requests"] == before["token_requests"] + 2
 
 
+# ---- what the login had not asked for -------------------------------------------------------------
+
+def test_a_resource_that_came_after_the_login_waits_for_the_next_one(pg, idp):
+    """The provider would refuse it and have spent the refresh token by then."""
+    with Broker(pg, idp.issuer) as b:
+        with ready(b).worker() as w:
+            session = login(w).session
+            assert token(w, session).name == "token"
+        b.stop()
+        b.write_config(extra=EXTRA)
+        b.start()
+        b.wait_log("event=sealing_key .*state=primary", 2)
+        b.wait_log("event=provider_keys", 2)
+        with b.worker() as w:
+            before = idp.stats()["token_requests"]
+            assert token(w, session, "docs").word == "reauthenticate"
+            assert idp.stats()["token_requests"] == before
+            assert token(w, session, "orders").name == "token" and ended(pg, session) is None
+            assert idp.stats()["token_requests"] == before + 1
+            assert token(w, login(w).session, "docs").name == "token"
+            # A login that an older broker began has no list: all is asked for, as it did.
+            old = login(w).session
+            pg.psql("update bff_private.grants set resources = null where " + mine(old))
+            assert token(w, old, "docs").name == "token"
+
+
 # ---- an outage ends no session --------------------------------------------------------------------
 
 def test_an_outage_of_many_users_costs_no_last_attempt(pg, idp):

@@ -66,6 +66,21 @@ def test_many_requests_are_few_reads(worker, pg):
     assert statements(pg) - before < len(h.seen) / 10
 
 
+def test_without_the_cache_each_request_is_a_read(pg, idp, broker):
+    """web.session_cache is the broker's, too: no notification is waited for, and none is needed."""
+    pg.psql("alter system set track_functions = 'pl'; select pg_reload_conf()")
+    with Broker(pg, idp.issuer, ring=broker.ring, web="session_cache = off") as b:
+        b.wait_log("event=sealing_key .*state=primary")
+        b.wait_log("event=provider_keys")
+        with b.worker() as w:
+            session = login(w).session
+            assert token(w, session).name == "token"
+            before = statements(pg)
+            for _ in range(20):
+                assert token(w, session).name == "token"
+            until(lambda: statements(pg) >= before + 20, "a read for each")
+
+
 @pytest.mark.parametrize("how", [
     "delete from bff.sessions where ref = '%s'",
     "select bff.revoke_session('%s', 'lost laptop')",

@@ -29,7 +29,7 @@ LOG_TIMEOUT_S = 30
 
 CONFIG = """
 database {{ conninfo = "{conninfo}" web_password_file = "{dir}/none" broker_password_file = "{dir}/pg-broker" }}
-web {{ cookie_keys = "{dir}/cookie-keys" }}
+web {{ cookie_keys = "{dir}/cookie-keys" {web} }}
 broker {{ socket = "{socket}" peer_user = "{peer_user}" key_ring = "{dir}/key-ring" }}
 listen "public" {{ kind = public address = "127.0.0.1:7081" trusted_peers = {{"127.0.0.1"}} }}
 listen "verify" {{ kind = verify address = "127.0.0.1:7080" edge = traefik trusted_peers = {{"127.0.0.1"}} }}
@@ -73,7 +73,7 @@ def fresh_key():
 
 
 class Broker:
-    def __init__(self, pg, issuer, app="", provider="", extra="", peer_user=None, ring=None, env=None, auth=None):
+    def __init__(self, pg, issuer, app="", provider="", extra="", peer_user=None, ring=None, env=None, auth=None, web=""):
         self.directory = tempfile.mkdtemp(prefix="bff-broker-")
         self.socket = os.path.join(self.directory, "broker.sock")
         self.log = os.path.join(self.directory, "log")
@@ -89,7 +89,7 @@ class Broker:
         self.secret("pg-broker", "unused: the socket trusts")
         self.settings = {"conninfo": pg.conninfo(), "dir": self.directory, "socket": self.socket,
                          "issuer": issuer, "auth": auth or 'client_secret_file = "{dir}/client-secret"',
-                         "app": app, "provider": provider, "extra": extra,
+                         "app": app, "provider": provider, "extra": extra, "web": web,
                          "peer_user": os.getuid() if peer_user is None else peer_user}
         self.write_config()
 

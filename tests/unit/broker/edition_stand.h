@@ -232,8 +232,8 @@ static inline int stand_open(void **state)
 	stand_write("secret", "a client secret\n", 0600);
 	stand_write("ring", "1 " RING_KEY_A "\n", 0600);
 	stand_config("", "", "");
-	stand.editions = (struct editions){.path = stand.path};
 	clock_set(STAND_NOW_MS, 1700000000);
+	editions_init(&stand.editions, NULL, NULL, stand.path);
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 
 #define FAKE_ASKED_MAX 64
 #define FAKE_COLUMNS_MAX 24
-#define FAKE_PARAMS_MAX 24
+#define FAKE_PARAMS_MAX 25
 #define FAKE_PARAM_MAX 4096
 
 struct fake_value {
@@ -102,6 +102,12 @@ struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
 {
 	assert_true(row < r->n && col < FAKE_COLUMNS_MAX);
 	return r->v[row][col].text;
+}
+
+bool __wrap_pg_rows_null(const struct pg_rows *r, size_t row, unsigned col);
+bool __wrap_pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
+{
+	return __wrap_pg_rows_sv(r, row, col).p == NULL;
 }
 
 int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col);

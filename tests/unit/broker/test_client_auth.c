@@ -1,5 +1,6 @@
 #include "broker/client_auth.h"
 
+#include "broker/json_strict.h"
 #include "tests/unit/broker/certificates.h"
 
 static void each_method_puts_the_secret_where_it_belongs(void **state)
@@ -74,6 +75,28 @@ static void the_client_is_named_once(void **state)
 	}
 }
 
+/* RFC 7523 3, item 3: a plain string. */
+static void assert_audience(struct sv form, const char *want)
+{
+	const char *at = memmem(form.p, form.n, "client_assertion=", 17);
+	struct json_object *o = NULL;
+	struct jose_token token;
+	struct buf payload;
+	struct sv got;
+
+	assert_non_null(at);
+	buf_init(&payload, 10000);
+	at += 17;
+	assert_int_equal(jose_parse(sv_of(at, (size_t)(form.p + form.n - at)), ALG_ES256, &token),
+			 JWT_NONE);
+	assert_int_equal(jose_payload(&token, &payload), ERR_OK);
+	assert_int_equal(json_strict_parse(buf_sv(&payload), 10000, &o), ERR_OK);
+	assert_int_equal(json_get_string(o, "aud", 1000, &got), ERR_OK);
+	assert_sv_equal(got, sv_str(want));
+	(void)json_object_put(o);
+	buf_done(&payload);
+}
+
 /* RFC 7523 2.2. */
 static void an_assertion_stands_in_the_form(void **state)
 {
@@ -110,11 +133,67 @@ static void an_assertion_stands_in_the_form(void **state)
 	buf_done(&form);
 }
 
+/* research: B.2; null: refused. */
+static void an_assertion_is_for_the_issuer_or_its_token_endpoint(void **state)
+{
+	static const struct {
+		enum config_assertion_audience audience;
+		const char *issuer, *endpoint, *want;
+	} rows[] = {
+	    {AUDIENCE_ISSUER, "https://i.example", "https://i.example/token", "https://i.example"},
+	    {AUDIENCE_ISSUER, "https://i.example", "https://evil.example/t", "https://i.example"},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://i.example/x", "https://i.example/x/token?t=1",
+	     "https://i.example/x/token?t=1"},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://I.example", "https://i.example:8443/token",
+	     "https://i.example:8443/token"},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://i.example", "https://evil.example/t", NULL},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://i.example", "https://i.example.evil/t", NULL},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://i.example", "https://a.i.example/t", NULL},
+	    {AUDIENCE_TOKEN_ENDPOINT, "https://i.example", "", NULL},
+	};
+	EVP_PKEY *key = signer_key(ALG_ES256);
+	struct buf pem;
+
+	(void)state;
+	buf_init(&pem, 10000);
+	put_key(&pem, key, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_provider p = {.client_auth = CLIENT_PRIVATE_KEY_JWT,
+					    .client_id = SV("app"),
+					    .issuer = sv_str(rows[i].issuer),
+					    .assertion_audience = rows[i].audience};
+		struct client_credential *credential = NULL;
+		struct client_auth auth = {.provider = &p,
+					   .rsa = ALG_PS256,
+					   .token_endpoint = sv_str(rows[i].endpoint),
+					   .now_s = 1700000000};
+		struct buf form, authorization;
+		struct errmsg msg;
+
+		buf_init(&form, 10000);
+		buf_init(&authorization, 1000);
+		assert_int_equal(
+		    client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg), ERR_OK);
+		auth.credential = credential;
+		assert_int_equal(client_auth_apply(&auth, &form, &authorization),
+				 rows[i].want == NULL ? ERR_DENIED : ERR_OK);
+		if (rows[i].want == NULL)
+			assert_int_equal(form.n, 0);
+		else
+			assert_audience(buf_sv(&form), rows[i].want);
+		client_credential_free(&credential);
+		buf_done(&form);
+	}
+	EVP_PKEY_free(key);
+	buf_done(&pem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_client_is_named_once),
 	    cmocka_unit_test(an_assertion_stands_in_the_form),
+	    cmocka_unit_test(an_assertion_is_for_the_issuer_or_its_token_endpoint),
 	    cmocka_unit_test(each_method_puts_the_secret_where_it_belongs),
 	};
 

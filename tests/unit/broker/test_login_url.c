@@ -8,6 +8,7 @@ static const struct config_provider idp = {.name = SV_INIT("idp"),
 					   .client_id = SV_INIT("bff & co"),
 					   .scopes = {scopes, 2}};
 static const struct config_provider other = {.name = SV_INIT("other"), .scopes = {scopes, 1}};
+static const struct config_provider bystander = {.name = SV_INIT("none")};
 static const struct config_service services[] = {
     {.provider = &idp, .grant = GRANT_RESOURCE, .resource = SV_INIT("https://crm.example")},
     {.provider = &other, .grant = GRANT_RESOURCE, .resource = SV_INIT("https://not.ours")},
@@ -35,8 +36,8 @@ static void compose(struct buf *got, const struct login_request *u)
 static void the_whole_request(void **state)
 {
 	struct login_request u = {.provider = &idp,
-				  .config = &conf,
 				  .traits = &bare,
+				  .resources = SV("https://crm.example urn:orders?a=b"),
 				  .redirect_uri = SV("https://app.example/auth/callback"),
 				  .state = SV("S"),
 				  .nonce = SV("N"),
@@ -64,10 +65,24 @@ static void the_whole_request(void **state)
 	buf_done(&got);
 }
 
+static void resources_are_those_of_the_providers_services(void **state)
+{
+	struct buf got;
+
+	(void)state;
+	buf_init(&got, IPC_URL_MAX);
+	login_resources(&got, &conf, &idp);
+	assert_true(sv_eq(buf_sv(&got), SV("https://crm.example urn:orders?a=b")));
+	buf_clear(&got);
+	login_resources(&got, &conf, &bystander);
+	assert_true(buf_ok(&got) && got.n == 0);
+	buf_done(&got);
+}
+
 static void a_form_post_provider_is_asked_for_it(void **state)
 {
 	struct config_provider posts = idp;
-	const struct login_request u = {.provider = &posts, .config = &conf, .traits = &bare};
+	const struct login_request u = {.provider = &posts, .traits = &bare};
 	struct buf got;
 
 	(void)state;
@@ -79,7 +94,7 @@ static void a_form_post_provider_is_asked_for_it(void **state)
 
 static void where_offline_access_is_no_scope(void **state)
 {
-	const struct login_request u = {.provider = &idp, .config = &conf, .traits = &google};
+	const struct login_request u = {.provider = &idp, .traits = &google};
 	struct buf got;
 
 	(void)state;
@@ -137,7 +152,6 @@ static void prompts(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct login_request u = {.provider = rows[i].provider,
-						.config = &conf,
 						.traits = rows[i].consent ? &consent : &bare,
 						.prompt = sv_str(rows[i].prompt)};
 		struct buf got;
@@ -157,7 +171,7 @@ static void a_request_that_is_too_long_fails(void **state)
 {
 	static char hint[IPC_URL_MAX];
 	const struct login_request u = {
-	    .provider = &idp, .config = &conf, .traits = &bare, .login_hint = {hint, sizeof hint}};
+	    .provider = &idp, .traits = &bare, .login_hint = {hint, sizeof hint}};
 	struct buf got;
 
 	(void)state;
@@ -281,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_whole_request),
+	    cmocka_unit_test(resources_are_those_of_the_providers_services),
 	    cmocka_unit_test(a_form_post_provider_is_asked_for_it),
 	    cmocka_unit_test(where_offline_access_is_no_scope),
 	    cmocka_unit_test(endpoints_with_and_without_a_query),

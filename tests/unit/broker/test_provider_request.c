@@ -1,3 +1,4 @@
+#include "broker/json_strict.h"
 #include "tests/unit/broker/certificates.h"
 #include "tests/unit/broker/provider_fixture.h"
 
@@ -187,6 +188,30 @@ static void every_attempt_has_an_assertion_of_its_own(void **state)
 	assert_int_equal(jose_parse(sent_assertion(second), ALG_ES256, &token), JWT_NONE);
 	assert_int_equal(jose_verify(&token, t.key), ERR_OK);
 	assert_string_not_equal(first, second);
+}
+
+static void an_assertion_for_the_token_endpoint_names_it(void **state)
+{
+	char sent[4096], want[128];
+	struct json_object *o = NULL;
+	struct jose_token token;
+	struct buf payload;
+	struct seen s;
+	struct sv got;
+
+	(void)state;
+	t.config.assertion_audience = AUDIENCE_TOKEN_ENDPOINT;
+	server_on(&t.server, "POST /token", 503, "");
+	refresh(&t.service, true, &s);
+	(void)snprintf(want, sizeof want, "%s/token", t.issuer);
+	assert_int_equal(jose_parse(sent_assertion(sent), ALG_ES256, &token), JWT_NONE);
+	buf_init(&payload, 4096);
+	assert_int_equal(jose_payload(&token, &payload), ERR_OK);
+	assert_int_equal(json_strict_parse(buf_sv(&payload), 4096, &o), ERR_OK);
+	assert_int_equal(json_get_string(o, "aud", 1000, &got), ERR_OK);
+	assert_sv_equal(got, sv_str(want));
+	(void)json_object_put(o);
+	buf_done(&payload);
 }
 
 static void a_token_is_exchanged(void **state)
@@ -394,6 +419,8 @@ int main(void)
 	    READY(a_provider_gone_is_not_sent),
 	    READY(other_grants_are_not_refreshed),
 	    cmocka_unit_test_setup_teardown(every_attempt_has_an_assertion_of_its_own,
+					    set_up_signing, tear_down),
+	    cmocka_unit_test_setup_teardown(an_assertion_for_the_token_endpoint_names_it,
 					    set_up_signing, tear_down),
 	    READY(a_token_is_exchanged),
 	    READY(the_client_asks_for_itself),

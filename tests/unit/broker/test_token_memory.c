@@ -221,6 +221,25 @@ static void a_job_reads_again(void **state)
 	assert_true(answers("a", "res", SESSION));
 }
 
+/* web.session_cache = off */
+static void without_the_cache_each_request_reads(void **state)
+{
+	const struct token_reply reply = stand_success("robot", "");
+
+	(void)state;
+	stand.config->web.session_cache = false;
+	read_once("res", "at", 200000);
+	assert_false(answers("a", "res", SESSION));
+	get("cc");
+	stand_reads("res", NULL, 0);
+	stand_reply(ERR_OK, &reply);
+	assert_answered("robot");
+	get("cc");
+	assert_nothing_said();
+	stand_reads("res", NULL, 0);
+	assert_answered("robot");
+}
+
 static void a_services_own_token_is_judged_from_memory(void **state)
 {
 	const struct token_reply reply = stand_success("robot", "");
@@ -324,6 +343,7 @@ int main(void)
 	    STAND(named_while_it_was_read_it_is_read_again),
 	    STAND(sent_long_ago_it_is_read_again),
 	    STAND(a_job_reads_again),
+	    STAND(without_the_cache_each_request_reads),
 	    STAND(a_services_own_token_is_judged_from_memory),
 	    STAND(renewed_when_its_margin_begins_by_nobodys_request),
 	    STAND(not_renewed_in_a_drain_nor_over_the_limit),

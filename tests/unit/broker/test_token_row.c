@@ -112,6 +112,45 @@ static void who_gets_what(void **state)
 	}
 }
 
+/* Before anything is sent; what stands there is answered all the same. */
+static void a_resource_that_the_login_did_not_ask_for_is_not_asked_for(void **state)
+{
+	static const struct {
+		bool known;
+		const char *resources;
+		const struct config_service *service;
+		int64_t left_ms;
+		enum token_next want;
+	} rows[] = {
+	    {true, "urn:orders urn:crm", &crm, 0, TOKEN_REFRESH},
+	    {true, "urn:orders", &crm, 0, TOKEN_REFUSE},
+	    {true, "urn:crm2", &crm, 0, TOKEN_REFUSE},
+	    {true, "", &crm, 0, TOKEN_REFUSE},
+	    {true, "", &crm, 200000, TOKEN_ANSWER},
+	    {true, "", &own, 0, TOKEN_REFRESH},
+	    {true, "", &exchange, 0, TOKEN_REFRESH},
+	    {true, "", &robot, 0, TOKEN_OF_SERVICE},
+	    {false, "", &crm, 0, TOKEN_REFRESH},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct token_row row = live_row();
+		const struct token_ask ask = {.app = SV("demo"), .service = rows[i].service};
+		const struct token_held held = {rows[i].left_ms, 300000};
+		struct token_verdict got;
+
+		row.resources_known = rows[i].known;
+		row.resources = sv_str(rows[i].resources);
+		got = token_judge(&row, &ask, &held);
+		assert_int_equal(got.next, rows[i].want);
+		if (got.next != TOKEN_REFUSE)
+			continue;
+		assert_int_equal(got.refusal, IPC_ERROR_REAUTHENTICATE);
+		assert_string_equal(got.detail, "resource_not_asked_for");
+	}
+}
+
 static void jitter_is_the_grants_and_at_most_a_quarter(void **state)
 {
 	struct token_row row = live_row();
@@ -279,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_gets_what),
+	    cmocka_unit_test(a_resource_that_the_login_did_not_ask_for_is_not_asked_for),
 	    cmocka_unit_test(jitter_is_the_grants_and_at_most_a_quarter),
 	    cmocka_unit_test(an_app_uses_what_its_routes_name),
 	    cmocka_unit_test(digests_tell_configurations_apart),

@@ -104,6 +104,17 @@ static void test_providers(void **state)
 	     IDP(SECRET
 		 "issuer = \"https://i.example\" client_auth = tls client_key_file = \"/k\""),
 	     1, "client_secret_file: expected with"},
+	    {PROVIDER,
+	     IDP("issuer = \"https://i.example\" client_auth = private_key_jwt client_key_file = "
+		 "\"/k\" assertion_audience = token_endpoint"),
+	     0, NULL},
+	    {PROVIDER,
+	     IDP("issuer = \"https://i.example\" client_auth = private_key_jwt client_key_file = "
+		 "\"/k\" assertion_audience = both"),
+	     1, "assertion_audience: expected one of issuer, token_endpoint"},
+	    {PROVIDER,
+	     IDP(SECRET "issuer = \"https://i.example\" assertion_audience = token_endpoint"), 1,
+	     "assertion_audience: expected issuer"},
 	    {PROVIDER, IDP("issuer = \"https://i.example\" client_secret_file = hunter2"), 1,
 	     "client_secret_file: expected credential:NAME"},
 	    {PROVIDER, IDP(SECRET "issuer = \"https://i.example\" scopes = {profile}"), 1,

@@ -11,32 +11,33 @@ static void the_rows_say_what_the_products_do(void **state)
 		enum preset_rotation rotation;
 		enum preset_offline offline;
 		enum preset_scope scope;
+		enum preset_dialect errors;
 		bool has_grace, ignores_audience, shares_id_tokens;
 	} rows[] = {
-	    {PRESET_GENERIC, "generic", ROTATION_SINGLE_USE, OFFLINE_CONSENT, SCOPE_NARROW, true,
-	     false, false},
+	    {PRESET_GENERIC, "generic", ROTATION_SINGLE_USE, OFFLINE_CONSENT, SCOPE_NARROW,
+	     DIALECT_PLAIN, true, false, false},
 	    {PRESET_OIDC_PROVIDER, "oidc-provider", ROTATION_SINGLE_USE, OFFLINE_CONSENT,
-	     SCOPE_NARROW, true, false, false},
-	    {PRESET_KEYCLOAK, "keycloak", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, false,
-	     false, false},
-	    {PRESET_AUTH0, "auth0", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, true,
-	     false},
-	    {PRESET_OKTA, "okta", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
-	    {PRESET_ENTRA, "entra", ROTATION_REPLACE, OFFLINE_SCOPE, SCOPE_ALWAYS, false, false,
-	     false},
-	    {PRESET_GOOGLE, "google", ROTATION_NONE, OFFLINE_ACCESS_TYPE, SCOPE_NARROW, false,
-	     false, false},
-	    {PRESET_ZITADEL, "zitadel", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, false,
+	     SCOPE_NARROW, DIALECT_PLAIN, true, false, false},
+	    {PRESET_KEYCLOAK, "keycloak", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
+	     DIALECT_PLAIN, false, false, false},
+	    {PRESET_AUTH0, "auth0", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
+	     true, true, false},
+	    {PRESET_OKTA, "okta", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
+	     true, false, false},
+	    {PRESET_ENTRA, "entra", ROTATION_REPLACE, OFFLINE_SCOPE, SCOPE_ALWAYS, DIALECT_ENTRA,
+	     false, false, false},
+	    {PRESET_GOOGLE, "google", ROTATION_NONE, OFFLINE_ACCESS_TYPE, SCOPE_NARROW,
+	     DIALECT_PLAIN, false, false, false},
+	    {PRESET_ZITADEL, "zitadel", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
+	     DIALECT_PLAIN, false, false, true},
+	    {PRESET_CURITY, "curity", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
+	     DIALECT_PLAIN, true, false, false},
+	    {PRESET_PING, "ping", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
+	     true, false, false},
+	    {PRESET_DEX, "dex", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_DEX, true,
 	     false, true},
-	    {PRESET_CURITY, "curity", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
-	    {PRESET_PING, "ping", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
-	    {PRESET_DEX, "dex", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     true},
-	    {PRESET_AUTHENTIK, "authentik", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_ALWAYS, false,
-	     false, false},
+	    {PRESET_AUTHENTIK, "authentik", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_ALWAYS,
+	     DIALECT_PLAIN, false, false, false},
 	};
 
 	(void)state;
@@ -45,7 +46,8 @@ static void the_rows_say_what_the_products_do(void **state)
 
 		if (strcmp(preset_word(rows[i].preset), rows[i].word) != 0 ||
 		    p->rotation != rows[i].rotation || p->offline != rows[i].offline ||
-		    p->scope != rows[i].scope || p->has_grace != rows[i].has_grace ||
+		    p->scope != rows[i].scope || p->errors != rows[i].errors ||
+		    p->has_grace != rows[i].has_grace ||
 		    p->ignores_unknown_audience != rows[i].ignores_audience ||
 		    p->shares_id_tokens != rows[i].shares_id_tokens)
 			fail_msg("%s", rows[i].word);

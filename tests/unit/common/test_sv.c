@@ -48,6 +48,16 @@ static void trimming_takes_space_and_tab_alone(void **state)
 	assert_sv_equal(sv_trim(SV("\na\n")), SV("\na\n"));
 }
 
+static void words_stand_between_spaces(void **state)
+{
+	(void)state;
+	assert_true(sv_has_word(SV("ab c"), SV("ab")) && sv_has_word(SV("ab c"), SV("c")));
+	assert_true(sv_has_word(SV("  c"), SV("c")));
+	assert_false(sv_has_word(SV("ab c"), SV("a")) || sv_has_word(SV("ab c"), SV("b")));
+	assert_false(sv_has_word(SV("ab c"), SV("ab c")) || sv_has_word(SV("a  b"), SV("")));
+	assert_false(sv_has_word(SV_NONE, SV("a")) || sv_has_word(SV_NONE, SV_NONE));
+}
+
 static void comparisons(void **state)
 {
 	(void)state;
@@ -67,6 +77,7 @@ int main(void)
 	    cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
 	    cmocka_unit_test(cuts_are_clamped),
 	    cmocka_unit_test(trimming_takes_space_and_tab_alone),
+	    cmocka_unit_test(words_stand_between_spaces),
 	    cmocka_unit_test(comparisons),
 	};
 
