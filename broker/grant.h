@@ -120,6 +120,9 @@ struct grant_job {
 	int64_t ttl_ms; /* of the access token */
 	char sub[512];	/* of the session, to compare an ID token with */
 	size_t sub_len;
+	unsigned char nonce_hash[CRYPT_SHA256_LEN]; /* of the login, as auth_time_s */
+	bool has_nonce;
+	int64_t auth_time_s;
 	struct buf refresh_sealed, id_token_sealed, token_sealed; /* under lease.generation + 1 */
 	struct login_claims claims;				  /* of a check */
 	struct secret *refresh_token;

@@ -230,6 +230,10 @@ void grant_flight_begin(struct grant_job *j, const struct token_row *row)
 	}
 	memcpy(j->sub, row->sub.p, row->sub.n);
 	j->sub_len = row->sub.n;
+	j->has_nonce = row->nonce_hash.n == sizeof j->nonce_hash;
+	if (j->has_nonce)
+		memcpy(j->nonce_hash, row->nonce_hash.p, sizeof j->nonce_hash);
+	j->auth_time_s = row->auth_time_s;
 	j->retry_after_s = 0;
 	j->too_late = false;
 	j->lease = (struct lease){.generation = row->generation, .asked_at_ms = clock_boot_ms()};

@@ -33,6 +33,8 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .refresh_generation = pg_rows_i64(rows, 0, 17),
 	    .id_token_generation = pg_rows_i64(rows, 0, 18),
 	    .idle_left_ms = pg_rows_i64(rows, 0, 19),
+	    .nonce_hash = pg_rows_sv(rows, 0, 20),
+	    .auth_time_s = pg_rows_i64(rows, 0, 21),
 	};
 	return ERR_OK;
 }

@@ -218,7 +218,7 @@ def test_bff_broker_has_its_functions_and_no_table(cluster):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
     want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
-    assert {r[0] for r in got} == want | {"login_take", "token_session", "grant_lease", "grant_release"}  # which the version before asks for
+    assert {r[0] for r in got} == want | {"login_take", "token_session", "token_read", "grant_lease", "grant_release"}  # which the version before asks for
     for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
                 "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
         refused(cluster, sql, "bff_broker")

@@ -25,7 +25,8 @@ enum {
 	P_ID_TOKEN,
 	P_ACCESS,
 	P_CLIENT = 21,
-	P_AGENT
+	P_AGENT,
+	P_NONCE = 24,
 };
 
 #define assert_param(i, want) assert_sv_equal(fake_param(0, i), want)
@@ -216,6 +217,8 @@ static void a_session_is_what_the_id_token_said(void **state)
 	assert_int_equal(fake_number(0, P_BEGUN), FLOW_BEGUN_S * INT64_C(1000));
 	assert_int_equal(crypt_sha256(SV(FLOW_OLD), hash), ERR_OK);
 	assert_param(P_OLD, sv_of((const char *)hash, sizeof hash));
+	assert_int_equal(crypt_sha256(stand_sv(&stand.provider.nonce), hash), ERR_OK);
+	assert_param(P_NONCE, sv_of((const char *)hash, sizeof hash));
 	assert_param(P_CLIENT, SV("192.0.2.0/24"));
 	assert_param(P_AGENT, SV("Agent/1 ??"));
 	for (unsigned i = P_REFRESH; i <= P_ACCESS; i++) {

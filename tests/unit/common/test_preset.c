@@ -11,32 +11,32 @@ static void the_rows_say_what_the_products_do(void **state)
 		enum preset_rotation rotation;
 		enum preset_offline offline;
 		enum preset_scope scope;
-		bool has_grace, ignores_audience, shares_id_tokens;
+		bool has_grace, ignores_audience, shares_id_tokens, moves_auth_time;
 	} rows[] = {
 	    {PRESET_GENERIC, "generic", ROTATION_SINGLE_USE, OFFLINE_CONSENT, SCOPE_NARROW, true,
-	     false, false},
+	     false, false, false},
 	    {PRESET_OIDC_PROVIDER, "oidc-provider", ROTATION_SINGLE_USE, OFFLINE_CONSENT,
-	     SCOPE_NARROW, true, false, false},
+	     SCOPE_NARROW, true, false, false, false},
 	    {PRESET_KEYCLOAK, "keycloak", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, false,
-	     false, false},
+	     false, false, true},
 	    {PRESET_AUTH0, "auth0", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, true,
-	     false},
+	     false, false},
 	    {PRESET_OKTA, "okta", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
+	     false, false},
 	    {PRESET_ENTRA, "entra", ROTATION_REPLACE, OFFLINE_SCOPE, SCOPE_ALWAYS, false, false,
-	     false},
+	     false, false},
 	    {PRESET_GOOGLE, "google", ROTATION_NONE, OFFLINE_ACCESS_TYPE, SCOPE_NARROW, false,
-	     false, false},
+	     false, false, false},
 	    {PRESET_ZITADEL, "zitadel", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, false,
-	     false, true},
+	     false, true, false},
 	    {PRESET_CURITY, "curity", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
-	    {PRESET_PING, "ping", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     false},
-	    {PRESET_DEX, "dex", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
-	     true},
-	    {PRESET_AUTHENTIK, "authentik", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_ALWAYS, false,
 	     false, false},
+	    {PRESET_PING, "ping", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false,
+	     false, false},
+	    {PRESET_DEX, "dex", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, true, false, true,
+	     false},
+	    {PRESET_AUTHENTIK, "authentik", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_ALWAYS, false,
+	     false, false, false},
 	};
 
 	(void)state;
@@ -47,7 +47,8 @@ static void the_rows_say_what_the_products_do(void **state)
 		    p->rotation != rows[i].rotation || p->offline != rows[i].offline ||
 		    p->scope != rows[i].scope || p->has_grace != rows[i].has_grace ||
 		    p->ignores_unknown_audience != rows[i].ignores_audience ||
-		    p->shares_id_tokens != rows[i].shares_id_tokens)
+		    p->shares_id_tokens != rows[i].shares_id_tokens ||
+		    p->moves_auth_time != rows[i].moves_auth_time)
 			fail_msg("%s", rows[i].word);
 	}
 }
