@@ -72,6 +72,8 @@ struct token_reply {
 	int64_t expires_in_s;				 /* default TOKEN_DEFAULT_TTL_S */
 	uint32_t retry_after_s;				 /* 0: none */
 	const char *detail;				 /* constant word for the log */
+	struct sv claims; /* of TOKEN_INTERACTION: the `claims` parameter, a JSON object, that
+			   * the next authorization request is to have; n == 0: none */
 };
 #define TOKEN_DEFAULT_TTL_S 300
 

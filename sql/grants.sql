@@ -25,6 +25,8 @@ grant execute on function
 	bff_private.refresh_release(bytea, int8, bytea, bytea, text),
 	bff_private.token_put(bytea, bytea, int8, text, bytea, int8, bytea, bytea, bytea),
 	bff_private.grant_dead(bytea, int8, bytea, bytea),
+	bff_private.grant_challenge(bytea, text),
+	bff_private.login_past(bytea, text, text, text),
 	bff_private.logout(bytea, text, bool),
 	bff_private.backchannel_logout(text, text, text, text, int8, int8, int8, int8),
 	bff_private.revocation_take(bytea, int8, int8),

@@ -1041,6 +1041,31 @@ def test_put_and_end_cannot_miss_each_other(pg, first):
     assert pg.value("select count(*) from bff_private.token") == "0"
 
 
+def past(pg, n, app="app", provider="idp", issuer="https://idp"):
+    got, = pg.psql("select coalesce(challenge, ''), coalesce(hint, ''), grant_id is null, id_token_generation from "
+                   "bff_private.login_past(%s, '%s', '%s', '%s')" % (sql_hash(n), app, provider, issuer), user="bff_broker")
+    return got[:2]
+
+
+def test_what_a_provider_demands_of_the_next_login_is_told_once_and_to_its_session(pg):
+    create(pg, 1, claims='{"preferred_username": "al"}')
+    create(pg, 2)
+    demand = "select bff_private.grant_challenge(%s, '{}')"
+    assert pg.value(demand % grant(1), user="bff_broker") == "t"
+    assert pg.value(demand % grant(7), user="bff_broker") == "f"
+    for other in ({"app": "other"}, {"provider": "other"}, {"issuer": "https://other"}):
+        assert past(pg, 1, **other) == ["", ""]
+    assert past(pg, 2) == ["", "alice@example.com"]
+    assert past(pg, 1) == ["{}", "alice@example.com"]
+    assert past(pg, 1) == ["", "alice@example.com"]
+    pg.psql("update bff_private.session set email = ''")
+    assert (past(pg, 1), past(pg, 2)) == (["", "al"], ["", ""])
+    pg.value(demand % grant(1), user="bff_broker")
+    pg.psql("delete from bff.sessions where ref = (select ref from bff_private.session where id_hash = %s)" % sql_hash(1))
+    assert past(pg, 1) == ["", ""]
+    assert pg.value(demand % grant(1), user="bff_broker") == "f"
+
+
 def test_a_dead_grant_ends_its_session_unless_it_moved_on(pg):
     create(pg, 1)
     dead = "select bff_private.grant_dead(%s, %d, 'o1', 'a1')"
