@@ -203,6 +203,18 @@ static void send_request(struct begin *g)
 		begin_broken(g, rc);
 }
 
+/* What the session that came along brings; a token goes into no URL. */
+static void add_past(struct begin *g, struct login_request *q, const struct login_past *past)
+{
+	q->claims = past->claims;
+	if (!sv_eq(q->prompt, SV("none")) || q->login_hint.n > 0)
+		return;
+	if (!pushes(g))
+		q->login_hint = past->hint;
+	else if (past->id_token != NULL)
+		q->id_token_hint = secret_view(past->id_token);
+}
+
 static enum err write_parameters(struct begin *g, struct login_request *q)
 {
 	size_t endpoint_n = provider_metadata(g->provider)->authorization_endpoint.n;
@@ -250,7 +262,7 @@ static enum err compose(struct begin *g, const struct login_past *past)
 		q.state = sv_of(state, sizeof state);
 		q.nonce = sv_of(t.nonce, sizeof t.nonce);
 		q.code_challenge = sv_of(challenge, sizeof challenge);
-		q.claims = past->claims;
+		add_past(g, &q, past);
 		rc = write_parameters(g, &q);
 	}
 	explicit_bzero(state, sizeof state);

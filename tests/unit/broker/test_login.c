@@ -291,6 +291,41 @@ static void what_the_provider_demanded_goes_along(void **state)
 	stand.provider.push(stand.provider.arg, ERR_UNAVAILABLE, SV_NONE, "");
 }
 
+static void a_silent_login_says_whom_it_is_about(void **state)
+{
+	static const struct {
+		const char *prompt, *login_hint;
+		bool pushed;
+		const char *want_hint, *want_token;
+	} rows[] = {
+	    {"none", "", false, "me", ""},   {"none", "", true, "", "jwt"},
+	    {"none", "al", false, "al", ""}, {"none", "al", true, "al", ""},
+	    {"", "", false, "", ""},	     {"", "", true, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ipc_login_begin m = message();
+		struct sv got;
+
+		stand.meta.pushed_authorization_request_endpoint =
+		    rows[i].pushed ? SV("https://q.example/par") : SV_NONE;
+		m.session = SESSION;
+		m.prompt = sv_str(rows[i].prompt);
+		m.login_hint = sv_str(rows[i].login_hint);
+		begin(&m);
+		brings(SV_NONE, SV("me"), SV("jwt"));
+		if (!rows[i].pushed)
+			STAND_ROWS(SV("t"));
+		got = rows[i].pushed ? stand_sv(&stand.provider.form)
+				     : stand.answer.m.u.login_begun.location;
+		assert_sv_equal(value(got, "login_hint"), sv_str(rows[i].want_hint));
+		assert_sv_equal(value(got, "id_token_hint"), sv_str(rows[i].want_token));
+		if (rows[i].pushed)
+			stand.provider.push(stand.provider.arg, ERR_UNAVAILABLE, SV_NONE, "");
+	}
+}
+
 static void without_the_database_no_login(void **state)
 {
 	struct ipc_login_begin m = message();
@@ -329,6 +364,7 @@ int main(void)
 	    STAND(beginnings_beyond_the_rate_are_refused_and_not_noted),
 	    STAND(no_row_no_login),
 	    STAND(what_the_provider_demanded_goes_along),
+	    STAND(a_silent_login_says_whom_it_is_about),
 	    STAND(without_the_database_no_login),
 	    STAND(a_url_that_is_too_long_fails),
 	};
