@@ -120,6 +120,9 @@ struct grant_job {
 	int64_t ttl_ms; /* of the access token */
 	char sub[512];	/* of the session, to compare an ID token with */
 	size_t sub_len;
+	unsigned char nonce_hash[CRYPT_SHA256_LEN]; /* of the login, as auth_time_s */
+	bool has_nonce;
+	int64_t auth_time_s;
 	struct buf refresh_sealed, id_token_sealed, token_sealed; /* under lease.generation + 1 */
 	struct login_claims claims;				  /* of a check */
 	struct secret *refresh_token;
@@ -185,6 +188,9 @@ void grant_exchange_begin(struct grant_job *j, const struct token_row *row,
 			  struct sv subject_token);
 /* grant_store.c: files what a reply brought, then reads; or fails with j->verdict. */
 void grant_store_reply(struct grant_job *j, const struct token_reply *reply);
+/* grant_flight.c: as grant_give_back(j, j->verdict, j->detail), but first keeps what the provider
+ * demands of the next login, where it does. */
+void grant_refused(struct grant_job *j, const struct token_reply *reply);
 /* grant_flight.c: the lease goes back with j->verdict. Without a lease: fails with it. */
 void grant_give_back(struct grant_job *j, struct lease_verdict v, const char *detail);
 

@@ -67,7 +67,7 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	if (reply->outcome == TOKEN_OK)
 		grant_store_reply(j, reply);
 	else
-		grant_job_fail(j, j->verdict.answer, j->detail, j->retry_after_s);
+		grant_refused(j, reply);
 }
 
 void grant_exchange_begin(struct grant_job *j, const struct token_row *row, struct sv subject_token)

@@ -68,6 +68,34 @@ void grant_give_back(struct grant_job *j, struct lease_verdict v, const char *de
 	release(j);
 }
 
+static void on_challenge_kept(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct grant_job *j = arg;
+
+	(void)rows;
+	if (e != ERR_OK)
+		log_warn("challenge_not_kept", K("why", err_text(e)),
+			 K("then", "the next login does not bring what the provider wants"));
+	grant_give_back(j, j->verdict, j->detail);
+}
+
+/* First this: whoever is answered may begin that login at once. */
+void grant_refused(struct grant_job *j, const struct token_reply *reply)
+{
+	const struct pg_param params[] = {PG_BYTES(j->grant->id, j->grant->id_len),
+					  PG_SV(reply->claims)};
+	enum err rc;
+
+	if (reply->claims.n == 0) {
+		grant_give_back(j, j->verdict, j->detail);
+		return;
+	}
+	rc =
+	    pg_query(j->grant->broker->pg, SQL_GRANT_CHALLENGE, params, on_challenge_kept, j, NULL);
+	if (rc != ERR_OK)
+		on_challenge_kept(j, rc, NULL);
+}
+
 /* --- the provider's answer --- */
 
 static void on_reply(void *arg, enum err e, const struct token_reply *reply)
@@ -110,7 +138,7 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		j->kind = GRANT_JOB_TOKEN;
 		grant_read(j);
 	} else {
-		grant_give_back(j, j->verdict, j->detail);
+		grant_refused(j, reply);
 	}
 }
 
@@ -230,6 +258,10 @@ void grant_flight_begin(struct grant_job *j, const struct token_row *row)
 	}
 	memcpy(j->sub, row->sub.p, row->sub.n);
 	j->sub_len = row->sub.n;
+	j->has_nonce = row->nonce_hash.n == sizeof j->nonce_hash;
+	if (j->has_nonce)
+		memcpy(j->nonce_hash, row->nonce_hash.p, sizeof j->nonce_hash);
+	j->auth_time_s = row->auth_time_s;
 	j->retry_after_s = 0;
 	j->too_late = false;
 	j->lease = (struct lease){.generation = row->generation, .asked_at_ms = clock_boot_ms()};

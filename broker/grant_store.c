@@ -162,7 +162,8 @@ static enum err seal_reply(struct grant_job *j, const struct token_reply *reply)
 void grant_store_reply(struct grant_job *j, const struct token_reply *reply)
 {
 	struct id_token_expect expect = {.access_token = reply->access_token,
-					 .sub = sv_of(j->sub, j->sub_len)};
+					 .sub = sv_of(j->sub, j->sub_len),
+					 .auth_time_s = j->auth_time_s};
 	enum err rc = seal_reply(j, reply);
 
 	if (rc != ERR_OK) {
@@ -178,6 +179,8 @@ void grant_store_reply(struct grant_job *j, const struct token_reply *reply)
 		begin_store(j);
 		return;
 	}
+	if (j->has_nonce)
+		expect.nonce_hash = sv_of((const char *)j->nonce_hash, sizeof j->nonce_hash);
 	grant_job_set_state(j, GRANT_CHECKING);
 	rc = provider_id_token(grant_job_provider(j), reply->id_token, &expect, on_id_token, j);
 	if (rc != ERR_OK)

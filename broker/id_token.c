@@ -100,6 +100,26 @@ static enum jwt_refusal check_time(struct json_object *o, const struct id_token_
 	return JWT_NONE;
 }
 
+/* Core 12.2: of the original authentication, where it is there; a login may not have said. */
+static enum jwt_refusal check_auth_time_kept(struct json_object *o, const struct id_token_rules *r,
+					     struct id_token *t)
+{
+	int64_t was = r->expect.auth_time_s, is = t->claims.auth_time_s;
+
+	(void)o;
+	if (was == 0 || !t->claims.has_auth_time || is == was || (is > was && r->auth_time_moves))
+		return JWT_NONE;
+	return JWT_AUTH_TIME_CHANGED;
+}
+
+static bool is_hashed(struct sv nonce, struct sv want)
+{
+	unsigned char hash[CRYPT_SHA256_LEN];
+
+	return want.n == 0 || (crypt_sha256(nonce, hash) == ERR_OK &&
+			       crypt_equal(sv_of((const char *)hash, sizeof hash), want));
+}
+
 static enum jwt_refusal check_nonce(struct json_object *o, const struct id_token_rules *r,
 				    struct id_token *t)
 {
@@ -107,9 +127,11 @@ static enum jwt_refusal check_nonce(struct json_object *o, const struct id_token
 	enum err e = json_get_string(o, "nonce", JSON_KEY_MAX, &nonce);
 
 	(void)t;
-	if (r->expect.nonce.n == 0)
-		return e == ERR_OK || e == ERR_NOT_FOUND ? JWT_NONE : JWT_NONCE;
-	return e == ERR_OK && crypt_equal(nonce, r->expect.nonce) ? JWT_NONE : JWT_NONCE;
+	if (r->expect.nonce.n > 0)
+		return e == ERR_OK && crypt_equal(nonce, r->expect.nonce) ? JWT_NONE : JWT_NONCE;
+	if (e == ERR_NOT_FOUND)
+		return JWT_NONE;
+	return e == ERR_OK && is_hashed(nonce, r->expect.nonce_hash) ? JWT_NONE : JWT_NONCE;
 }
 
 /* Core 3.1.3.6: the left half of the access token's hash. Ed25519 goes with SHA-512. */
@@ -215,13 +237,10 @@ static enum jwt_refusal run(const check_fn *checks, struct sv payload,
 enum jwt_refusal id_token_check(struct sv payload, const struct id_token_rules *rules,
 				struct id_token *ret)
 {
-	static const check_fn checks[] = {check_typ,	 check_no_events,
-					  check_iss,	 check_aud,
-					  check_azp,	 check_time,
-					  check_nonce,	 check_sub,
-					  check_subject, check_words,
-					  check_at_hash, keep,
-					  find_email,	 NULL};
+	static const check_fn checks[] = {
+	    check_typ,	 check_no_events,      check_iss,   check_aud,	check_azp,
+	    check_time,	 check_auth_time_kept, check_nonce, check_sub,	check_subject,
+	    check_words, check_at_hash,	       keep,	    find_email, NULL};
 
 	return run(checks, payload, rules, ret);
 }

@@ -21,7 +21,8 @@ struct id_token_rules {
 	enum config_alg alg; /* decides at_hash's digest */
 	bool azp_decides; /* others beside us in aud pass where azp says that it is ours (preset.h)
 			   */
-	struct sv typ;	  /* of the header; empty: absent */
+	bool auth_time_moves; /* at a refresh it may be later than at the login (preset.h) */
+	struct sv typ;	      /* of the header; empty: absent */
 	struct sv subject_claim;
 	bool userinfo_follows; /* an ID token without subject_claim may pass: subject is empty then
 				*/

@@ -31,6 +31,7 @@
 	X(NONCE, "nonce")                                                                          \
 	X(AT_HASH, "at_hash")                                                                      \
 	X(AUTH_TIME, "auth_time")                                                                  \
+	X(AUTH_TIME_CHANGED, "auth_time_changed")                                                  \
 	X(ACR, "acr")                                                                              \
 	X(SID, "sid")                                                                              \
 	X(JTI, "jti")                                                                              \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
+#include "broker/login_past.h"
 #include "broker/login_transaction.h"
 #include "broker/login_url.h"
 #include "common/clock.h"
@@ -50,7 +51,8 @@ struct begin {
 	struct provider *provider;
 	struct buf text; /* where the views below point to */
 	struct sv client, return_to, redirect_uri;
-	struct buf parameters; /* of the authorization request */
+	struct login_request asked; /* what of it the message says */
+	struct buf parameters;	    /* of the authorization request */
 	struct buf location;
 	struct buf sealed;
 	struct buf resources; /* that it asks for, by spaces */
@@ -186,12 +188,16 @@ static void on_pushed(void *arg, enum err e, struct sv request_uri, const char *
 	buf_done(&parameters);
 }
 
+static bool pushes(const struct begin *g)
+{
+	return provider_metadata(g->provider)->pushed_authorization_request_endpoint.n > 0;
+}
+
 static void send_request(struct begin *g)
 {
-	const struct provider_metadata *meta = provider_metadata(g->provider);
 	enum err rc = ERR_OK;
 
-	if (meta->pushed_authorization_request_endpoint.n > 0)
+	if (pushes(g))
 		rc = provider_push(g->provider, &g->parameters, on_pushed, g);
 	else
 		send_off(g, &g->parameters);
@@ -201,15 +207,44 @@ static void send_request(struct begin *g)
 		begin_broken(g, rc);
 }
 
+/* What the session that came along brings; a token goes into no URL. */
+static void add_past(struct begin *g, struct login_request *q, const struct login_past *past)
+{
+	q->claims = past->claims;
+	if (!sv_eq(q->prompt, SV("none")) || q->login_hint.n > 0)
+		return;
+	if (!pushes(g))
+		q->login_hint = past->hint;
+	else if (past->id_token != NULL)
+		q->id_token_hint = secret_view(past->id_token);
+}
+
+static enum err write_parameters(struct begin *g, struct login_request *q)
+{
+	size_t endpoint_n = provider_metadata(g->provider)->authorization_endpoint.n;
+
+	login_request_compose(&g->parameters, q);
+	if (q->claims.n > 0 && !pushes(g) &&
+	    (!buf_ok(&g->parameters) || endpoint_n + 1 + g->parameters.n > IPC_URL_MAX)) {
+		log_warn("challenge_too_long", KS("provider", g->app->provider->name),
+			 K("then", "the login goes on without it"));
+		q->claims = SV_NONE;
+		buf_clear(&g->parameters);
+		login_request_compose(&g->parameters, q);
+	}
+	return buf_ok(&g->parameters) ? ERR_OK : ERR_LIMIT;
+}
+
 /* State, transaction and parameters; the state itself stays with these alone, its hash is the row's
  * key. */
-static enum err compose(struct begin *g, const struct ipc_login_begin *m)
+static enum err compose(struct begin *g, const struct login_past *past)
 {
+	struct login_request q = g->asked;
 	struct login_transaction t = {.issuer = g->app->provider->issuer,
-				      .silent = sv_eq(m->prompt, SV("none")),
-				      .acr_values = m->acr_values,
-				      .has_max_age = m->has_max_age != 0,
-				      .max_age_s = m->max_age_s};
+				      .silent = sv_eq(q.prompt, SV("none")),
+				      .acr_values = q.acr_values,
+				      .has_max_age = q.has_max_age,
+				      .max_age_s = q.max_age_s};
 	char state[LOGIN_WORD_LEN], challenge[LOGIN_WORD_LEN];
 	enum err rc = login_transaction_new(&t);
 
@@ -227,26 +262,45 @@ static enum err compose(struct begin *g, const struct ipc_login_begin *m)
 		    g->request->broker->ring,
 		    sv_of((const char *)g->state_hash, sizeof g->state_hash), &t, &g->sealed);
 	if (rc == ERR_OK) {
-		const struct login_request q = {.provider = g->app->provider,
-						.traits = provider_traits(g->provider),
-						.redirect_uri = g->redirect_uri,
-						.state = sv_of(state, sizeof state),
-						.nonce = sv_of(t.nonce, sizeof t.nonce),
-						.code_challenge =
-						    sv_of(challenge, sizeof challenge),
-						.resources = buf_sv(&g->resources),
-						.prompt = m->prompt,
-						.login_hint = m->login_hint,
-						.acr_values = m->acr_values,
-						.has_max_age = m->has_max_age != 0,
-						.max_age_s = m->max_age_s};
-
-		login_request_compose(&g->parameters, &q);
-		rc = buf_ok(&g->parameters) ? ERR_OK : ERR_LIMIT;
+		q.provider = g->app->provider;
+		q.traits = provider_traits(g->provider);
+		q.resources = buf_sv(&g->resources);
+		q.redirect_uri = g->redirect_uri;
+		q.state = sv_of(state, sizeof state);
+		q.nonce = sv_of(t.nonce, sizeof t.nonce);
+		q.code_challenge = sv_of(challenge, sizeof challenge);
+		add_past(g, &q, past);
+		rc = write_parameters(g, &q);
 	}
 	explicit_bzero(state, sizeof state);
 	login_transaction_wipe(&t);
 	return rc;
+}
+
+static void go_on(struct begin *g, const struct login_past *past)
+{
+	enum err rc = compose(g, past);
+
+	if (rc == ERR_OK)
+		send_request(g);
+	else
+		begin_broken(g, rc);
+}
+
+static void on_past(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct begin *g = arg;
+	struct login_past past;
+
+	if (e == ERR_OK)
+		e = login_past_read(rows, g->request->broker->ring, &past);
+	if (e != ERR_OK) {
+		request_fail_store(&g->request, e);
+		begin_free(g);
+		return;
+	}
+	go_on(g, &past);
+	login_past_done(&past);
 }
 
 static struct sv copy(struct buf *b, struct sv s)
@@ -263,10 +317,16 @@ static enum err copy_message(struct begin *g, const struct ipc_login_begin *m)
 	const struct sv callback = SV("/callback");
 	size_t redirect_n = m->origin.n + g->app->auth_path.n + callback.n, at;
 
-	if (buf_reserve(&g->text, m->client.n + m->return_to.n + redirect_n + 1) == NULL)
+	if (buf_reserve(&g->text, m->client.n + m->return_to.n + redirect_n + m->prompt.n +
+				      m->login_hint.n + m->acr_values.n + 1) == NULL)
 		return ERR_NOMEM;
 	g->client = copy(&g->text, m->client);
 	g->return_to = copy(&g->text, m->return_to);
+	g->asked = (struct login_request){.prompt = copy(&g->text, m->prompt),
+					  .login_hint = copy(&g->text, m->login_hint),
+					  .acr_values = copy(&g->text, m->acr_values),
+					  .has_max_age = m->has_max_age != 0,
+					  .max_age_s = m->max_age_s};
 	at = g->text.n;
 	buf_add(&g->text, m->origin);
 	buf_add(&g->text, g->app->auth_path);
@@ -291,7 +351,7 @@ static struct begin *begin_new(struct request **r, const struct config_app *app)
 	g->app = app;
 	g->provider = edition_provider(g->request->edition, app->provider->name);
 	buf_init(&g->text, IPC_FRAME_MAX);
-	buf_init(&g->parameters, IPC_URL_MAX);
+	buf_init(&g->parameters, LOGIN_REQUEST_MAX);
 	buf_init(&g->location, IPC_URL_MAX);
 	buf_init(&g->sealed, VAULT_PLAIN_MAX);
 	buf_init(&g->resources, IPC_URL_MAX);
@@ -310,7 +370,8 @@ void login_begin(struct request **r, const struct ipc_login_begin *m)
 	if (!login_allowed(r, (*r)->broker->limits, m->client, "login_rate"))
 		return;
 	if (app == NULL || !login_origin_ok(app, m->origin) ||
-	    (m->binding.n != 0 && m->binding.n != IPC_SECRET_LEN)) {
+	    (m->binding.n != 0 && m->binding.n != IPC_SECRET_LEN) ||
+	    (m->session.n != 0 && m->session.n != IPC_SECRET_LEN)) {
 		fail_noted(r, &about, IPC_ERROR_FORBIDDEN, "app_origin_or_binding");
 		return;
 	}
@@ -324,10 +385,10 @@ void login_begin(struct request **r, const struct ipc_login_begin *m)
 		return;
 	}
 	rc = copy_message(g, m);
-	if (rc == ERR_OK)
-		rc = compose(g, m);
-	if (rc == ERR_OK)
-		send_request(g);
-	else
+	if (rc == ERR_OK && m->session.n > 0)
+		rc = login_past_ask(g->request->broker, app, m->session, on_past, g);
+	else if (rc == ERR_OK)
+		go_on(g, &(struct login_past){.id_token = NULL});
+	if (rc != ERR_OK)
 		begin_broken(g, rc);
 }

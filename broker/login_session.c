@@ -89,10 +89,14 @@ static enum err insert_session(struct finish *f, struct sv grant_id)
 {
 	const struct login_claims *claims = &f->claims;
 	struct sql_i64 auth_time, idle, absolute, begun, max_sessions, ttl, revalidate;
+	unsigned char nonce_hash[CRYPT_SHA256_LEN];
 	char agent[512];
 	struct sv user_agent = printable(f->user_agent, agent, sizeof agent);
 	enum err rc = crypt_sha256(sv_of((const char *)f->session, sizeof f->session), f->id_hash);
 
+	if (rc == ERR_OK)
+		rc = crypt_sha256(sv_of(f->transaction.nonce, sizeof f->transaction.nonce),
+				  nonce_hash);
 	if (rc != ERR_OK)
 		return rc;
 	const struct pg_param params[] = {PG_BYTES(f->id_hash, sizeof f->id_hash),
@@ -120,7 +124,8 @@ static enum err insert_session(struct finish *f, struct sv grant_id)
 					  PG_SV(f->client),
 					  PG_SV(user_agent),
 					  sql_i64(&revalidate, revalidate_ms(f)),
-					  PG_BYTES(f->state_hash, sizeof f->state_hash)};
+					  PG_BYTES(f->state_hash, sizeof f->state_hash),
+					  PG_BYTES(nonce_hash, sizeof nonce_hash)};
 
 	return pg_query(f->request->broker->pg, SQL_SESSION_CREATE, params, on_created, f, NULL);
 }

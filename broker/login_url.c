@@ -116,6 +116,10 @@ void login_request_compose(struct buf *b, const struct login_request *u)
 		add(b, "acr_values", u->acr_values);
 	if (u->has_max_age)
 		add_u32(b, "max_age", u->max_age_s);
+	if (u->claims.n > 0)
+		add(b, "claims", u->claims);
+	if (u->id_token_hint.n > 0)
+		add(b, "id_token_hint", u->id_token_hint);
 }
 
 void login_pushed_compose(struct buf *b, struct sv client_id, struct sv request_uri)

@@ -11,6 +11,7 @@
 #include "common/ipc.h"
 
 #define LOGIN_SCOPES_MAX 4096
+#define LOGIN_REQUEST_MAX 65536 /* parameters of one that is pushed; else a URL's end decides */
 
 struct login_request {
 	const struct config_provider *provider;
@@ -20,6 +21,8 @@ struct login_request {
 	struct sv prompt, login_hint, acr_values; /* may be empty */
 	bool has_max_age;
 	uint32_t max_age_s;
+	struct sv claims;	 /* Core 5.5, as a token endpoint demanded; may be empty */
+	struct sv id_token_hint; /* may be empty; only where no URL carries it */
 };
 /* Appends to an empty buffer the resources of the provider's services (RFC 8707), each once, by
  * spaces, in the order of the configuration. */

@@ -72,6 +72,8 @@ struct token_reply {
 	int64_t expires_in_s;				 /* default TOKEN_DEFAULT_TTL_S */
 	uint32_t retry_after_s;				 /* 0: none */
 	const char *detail;				 /* constant word for the log */
+	struct sv claims; /* of TOKEN_INTERACTION: the `claims` parameter, a JSON object, that
+			   * the next authorization request is to have; n == 0: none */
 };
 #define TOKEN_DEFAULT_TTL_S 300
 
@@ -120,9 +122,12 @@ WARN_UNUSED enum err provider_revoke(struct provider *p, struct sv refresh_token
 
 /* What an ID token must satisfy beyond issuer, audience, algorithm, signature and time. */
 struct id_token_expect {
-	struct sv nonce;	/* empty: none was sent (a refresh: absent or equal is fine) */
+	struct sv nonce;	/* empty: none was sent, as by a refresh */
 	struct sv access_token; /* for at_hash, when present; empty: not checked */
-	struct sv sub;		/* not empty: must be equal (Core 12.2) */
+	/* Of a refresh, which must agree with the login (Core 12.2). Empty or 0: not checked. */
+	struct sv sub;
+	struct sv nonce_hash; /* SHA-256; a nonce that is there must be that one */
+	int64_t auth_time_s;  /* an auth_time that is there must be that one */
 };
 
 /* Valid during the callback only. claims: the JSON object after keep_claims, serialised. */

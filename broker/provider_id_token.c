@@ -24,6 +24,7 @@ struct id_token_rules provider_rules(const struct provider *p, const struct id_t
 				       .client_id = c->client_id,
 				       .alg = c->signing_alg,
 				       .azp_decides = preset_of(c->preset)->shares_id_tokens,
+				       .auth_time_moves = preset_of(c->preset)->moves_auth_time,
 				       .subject_claim = c->subject_claim,
 				       .userinfo_follows = (c->claims_from & CLAIMS_USERINFO) != 0,
 				       .keep_claims = c->keep_claims,
@@ -65,7 +66,8 @@ static struct sv copy(struct question *q, struct sv s)
 enum err provider_judge(struct provider *p, struct sv jwt, const struct id_token_expect *expect,
 			provider_check_fn check, provider_id_token_fn fn, void *arg)
 {
-	size_t room = expect->nonce.n + expect->access_token.n + expect->sub.n + 1;
+	size_t room =
+	    expect->nonce.n + expect->access_token.n + expect->sub.n + expect->nonce_hash.n + 1;
 	struct question *q = calloc(1, sizeof *q);
 	enum err e = ERR_NOMEM;
 
@@ -80,6 +82,8 @@ enum err provider_judge(struct provider *p, struct sv jwt, const struct id_token
 		q->expect.nonce = copy(q, expect->nonce);
 		q->expect.access_token = copy(q, expect->access_token);
 		q->expect.sub = copy(q, expect->sub);
+		q->expect.nonce_hash = copy(q, expect->nonce_hash);
+		q->expect.auth_time_s = expect->auth_time_s;
 		e = provider_jws(p, jwt, KEYS_FOR_PROVIDER, on_verified, q);
 	}
 	if (e != ERR_OK)

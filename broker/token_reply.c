@@ -72,7 +72,7 @@ static const struct error_row errors[] = {
 #define SLOW_DOWN_S 5 /* RFC 8628 3.5 */
 
 /* The members we read; all strings but expires_in. */
-enum member { ACCESS, REFRESH, ID, TYPE, ISSUED, SCOPE, ERROR, SUBERROR, MEMBERS };
+enum member { ACCESS, REFRESH, ID, TYPE, ISSUED, SCOPE, ERROR, SUBERROR, CLAIMS, MEMBERS };
 static const struct {
 	const char *name;
 	size_t max;
@@ -85,6 +85,7 @@ static const struct {
     [ISSUED] = {"issued_token_type", 128},
     [ERROR] = {"error", 128},
     [SUBERROR] = {"suberror", 128},
+    [CLAIMS] = {"claims", TOKEN_CLAIMS_MAX},
 };
 
 struct fields {
@@ -134,7 +135,8 @@ static enum err on_member(void *arg, struct sv key, struct sv value)
 			f->v[i] = sv_of(at, n);
 			f->text->n += n;
 		}
-		return e;
+		/* A demand that cannot be passed on makes the answer no less of a refusal. */
+		return i == CLAIMS && e != ERR_NOMEM ? ERR_OK : e;
 	}
 	return ERR_OK;
 }
@@ -152,7 +154,7 @@ static void fail(struct token_reply *r, enum token_outcome outcome, const char *
 {
 	r->outcome = outcome;
 	r->detail = detail;
-	r->access_token = r->id_token = SV_NONE;
+	r->access_token = r->id_token = r->claims = SV_NONE;
 }
 
 /* RFC 8693 2.2.1: required, and not always what was asked for. */
@@ -241,6 +243,9 @@ static void read_error(const struct http_response *h, const struct fields *f,
 	while (!row_fits(row, h, f, dialect))
 		row++; /* the last row fits everything */
 	fail(r, row->outcome, row->detail);
+	if (r->outcome == TOKEN_INTERACTION &&
+	    json_strict_object(f->v[CLAIMS], TOKEN_CLAIMS_MAX, NULL, NULL) == ERR_OK)
+		r->claims = f->v[CLAIMS];
 	if (h->status == 503 && r->retry_after_s > 0)
 		fail(r, TOKEN_THROTTLED, "throttled");
 	if (r->outcome == TOKEN_THROTTLED && r->retry_after_s == 0)

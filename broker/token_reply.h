@@ -15,6 +15,7 @@
 #define TOKEN_REPLY_MAX (128 * 1024)
 #define TOKEN_ACCESS_MAX 16384 /* IPC_TOKEN_MAX */
 #define TOKEN_REFRESH_MAX 16384
+#define TOKEN_CLAIMS_MAX 4096 /* of a challenge; grants.challenge */
 #define TOKEN_TTL_MAX_S (30 * 24 * 3600)
 #define TOKEN_RETRY_AFTER_MAX_S 300
 

@@ -36,6 +36,8 @@ enum err token_row_read(const struct pg_rows *rows, struct token_row *ret)
 	    .idle_left_ms = pg_rows_i64(rows, 0, 19),
 	    .resources_known = !pg_rows_null(rows, 0, 20),
 	    .resources = pg_rows_sv(rows, 0, 20),
+	    .nonce_hash = pg_rows_sv(rows, 0, 21),
+	    .auth_time_s = pg_rows_i64(rows, 0, 22),
 	};
 	return ERR_OK;
 }

@@ -36,6 +36,8 @@ struct token_row {
 	int64_t idle_left_ms, absolute_left_ms;		 /* of the session */
 	bool resources_known; /* not of a login that an older broker began */
 	struct sv resources;  /* that the login asked for, by spaces */
+	struct sv nonce_hash; /* of the login; empty: not known */
+	int64_t auth_time_s;  /* of the login; 0: not known */
 };
 /* ERR_NOT_FOUND: not exactly one row. */
 WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row *ret);

@@ -32,14 +32,16 @@
 /* origin: the configured one the login runs on; return_to: absolute, already judged by the
  * worker; binding: 32 bytes of the browser's binding cookie or empty (the broker makes one);
  * client: the address prefix that beginnings are limited by; acr_values: space-separated, what the
- * login must satisfy one of; has_max_age: 1 = max_age_s is asked for, which may be 0. */
+ * login must satisfy one of; has_max_age: 1 = max_age_s is asked for, which may be 0; session: 32
+ * bytes of the session cookie that came along, or empty. */
 #define IPC_FIELDS_login_begin(F)                                                                  \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(str, origin, 300)                                                                        \
 	F(str, return_to, IPC_URL_MAX)                                                             \
 	F(secret, binding, IPC_SECRET_LEN) F(str, client, 64) F(str, correlation, IPC_NAME_MAX)    \
 	    F(str, prompt, 16) F(str, login_hint, 256) F(str, acr_values, 256)                     \
-		F(u32, has_max_age, 0) F(u32, max_age_s, 0)
+		F(u32, has_max_age, 0) F(u32, max_age_s, 0)                                \
+		    F(secret, session, IPC_SECRET_LEN)
 #define IPC_FIELDS_login_begun(F) F(str, location, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)
 /* Of the authorization response (RFC 6749 4.1.2, RFC 9207): each at most once, else empty; without
  * code and error it is the one that login_park() put away. old_session: 32 bytes of the session

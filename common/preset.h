@@ -45,7 +45,8 @@ struct preset {
 	bool ignores_unknown_audience; /* so the token must say whose it is */
 	bool dead_if_scope_unknown;    /* to a refresh: a scope that the login had not */
 	bool shares_id_tokens;	       /* their aud names others too; azp says whose they are */
-	const char *exchange_type;     /* urn:ietf:params:oauth:token-type:... */
+	bool moves_auth_time;	   /* at a refresh: of the last authentication at the provider */
+	const char *exchange_type; /* urn:ietf:params:oauth:token-type:... */
 };
 
 /* Never NULL. */

@@ -6,6 +6,7 @@
 #include "worker/login_wish.h"
 #include "worker/pages.h"
 #include "worker/return_to.h"
+#include "worker/session.h"
 #include "worker/worker.h"
 
 static enum step redirect(struct request *r, unsigned status, struct sv location)
@@ -88,6 +89,9 @@ static enum err ask(struct request *r, struct sv return_to, const struct login_w
 	struct buf packet;
 	enum err e;
 
+	session_cookie(r);
+	if (r->cookie_found == COOKIE_OK)
+		m.session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
 	buf_init(&packet, IPC_FRAME_MAX);
 	e = ipc_encode_login_begin(&packet, id, &m);
 	if (e == ERR_OK)

@@ -37,6 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(a.reply.retry_after_s <= TOKEN_RETRY_AFTER_MAX_S);
 	if (a.reply.outcome != TOKEN_OK && a.reply.outcome != TOKEN_MISCONFIGURED)
 		assert(a.reply.refresh_token.n == 0);
+	assert(a.reply.claims.n == 0 ||
+	       (a.reply.outcome == TOKEN_INTERACTION && a.reply.claims.n <= TOKEN_CLAIMS_MAX &&
+		a.reply.claims.p[a.reply.claims.n - 1] != '\0'));
 	token_answer_done(&a);
 	return 0;
 }

@@ -51,9 +51,9 @@ class Run:
         for name, service in kind.services.items():
             self.text += SERVICE.format(label=label, name=name, grant=service.grant, options=service.options)
 
-    def login(self, user="alice"):
+    def login(self, user="alice", session=b""):
         about = {"app": self.label, "origin": self.origin, "client": self.label}
-        begun = begin(self.worker, user, return_to=self.origin + "/", **about)
+        begun = begin(self.worker, user, return_to=self.origin + "/", session=session, **about)
         assert begun.name == "login_begun", begun
         status, location, body = self.op.visit(begun.location)
         assert status == 302, (body, self.issuer.wrong)
@@ -92,9 +92,9 @@ class Run:
 
 def answers_that_end_nothing(run):
     """Each costs what was asked for at most; the session lives, and its refresh token is still the one that counts."""
-    name = "own"
+    name, session = "own", b""
     for refusal, word in ((Refusal("invalid_client", 401), "upstream"), *run.kind.not_dead):
-        session = run.login()
+        session = run.login(session=session)  # the session brings what the refusal demands of the next login
         run.expire(session)
         run.issuer.told.append(refusal)
         got = []
@@ -313,6 +313,24 @@ def test_another_services_token_is_no_assertion(run, monkeypatch):
         assert run.issuer.count() == before + 3
     good(run, "crm", run.token(session, "crm"))
     assert run.ended(session) is None
+
+
+@of("entra")
+def test_what_is_demanded_of_the_next_login_goes_with_it_once(run):
+    """interaction_required with claims (conditional access): without them at the next login the user would be sent
+    there again and again. Of the session that was refused alone; the dialect complains of any other."""
+    demand = '{"access_token":{"capolids":{"essential":true,"values":["p&q"]}}}'
+    refused, other = run.login("carol"), run.login("dave")
+    run.expire(refused)
+    run.issuer.told.append(Refusal("interaction_required", suberror="basic_action", claims=demand))
+    assert run.token(refused, "crm").word == "reauthenticate"
+    run.login("dave", other)
+    before = len(run.issuer.asked("authorize"))
+    good(run, "crm", run.token(run.login("carol", refused), "crm"))
+    run.login("carol", refused)
+    asked = run.issuer.asked("authorize")[before:]
+    assert [s.query.get("claims") for s in asked] == [demand, None]
+    assert not run.issuer.wrong
 
 
 @of("zitadel")

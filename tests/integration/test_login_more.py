@@ -191,6 +191,34 @@ def test_a_silent_login_renews_the_session_of_the_same_user(stack):
     assert got.url == stack.url("/private/x") and session(stack, b) != had and live(stack, b)
 
 
+def hints(s, b, **query):
+    """What a login's beginning tells the provider of who it is about."""
+    asked = s.idp.asked(b.get(login_url(s, **query)).location)
+    return [name for name in ("id_token_hint", "login_hint") if name in asked]
+
+
+def test_a_silent_login_says_whom_it_is_about(stack):
+    """By the ID token where it is pushed; where somebody is named, that one. Only of a session that lives."""
+    b = stack.login("alice")
+    for query, want in (({"prompt": "none"}, ["id_token_hint"]), ({"prompt": "none", "login_hint": "alice"}, ["login_hint"]),
+                        ({"login_hint": "alice"}, ["login_hint"]), ({}, [])):
+        assert hints(stack, b, **query) == want, query
+    stack.pg.psql("select bff.revoke_session(ref, 'test') from bff.sessions")
+    for who in (b, browser.Browser()):
+        assert not hints(stack, who, prompt="none")
+
+
+def test_no_token_in_the_url_of_a_silent_login(plain):
+    b = plain.login("alice")
+    email, = plain.pg.psql("select email from bff.sessions order by created_at desc limit 1")[0]
+    asked = params(b.get(login_url(plain, prompt="none")).location)
+    assert "id_token_hint" not in asked and asked["login_hint"] == [email] and "@" in email
+    assert "login_hint" not in params(b.get(login_url(plain)).location)
+    for claims, want in (('{"preferred_username": "al"}', ["al"]), ("{}", None)):
+        plain.pg.psql("update bff_private.session set email = '', claims = '%s'" % claims)
+        assert params(b.get(login_url(plain, prompt="none")).location).get("login_hint") == want
+
+
 def test_a_silent_login_does_not_change_who_it_is(stack):
     b = stack.login("alice")
     had = session(stack, b)
@@ -198,11 +226,12 @@ def test_a_silent_login_does_not_change_who_it_is(stack):
     value = b.jar.pop(key)
     stack.login("bob", b=b)  # at the provider it is bob now
     b.jar[key] = value
-    got = b.open(login_url(stack, prompt="none", return_to="/private/x"))
-    assert got.url == stack.url("/private/x?login=required")
-    assert session(stack, b) == had
-    assert b.fetch(stack.url("/auth/session")).json()["subject"] == "alice"
-    noted(stack, "login_required", "other_user")
+    for query, why in (({}, "authorization_error"), ({"login_hint": "bob"}, "other_user")):
+        got = b.open(login_url(stack, prompt="none", return_to="/private/x", **query))
+        assert got.url == stack.url("/private/x?login=required")
+        assert session(stack, b) == had
+        assert b.fetch(stack.url("/auth/session")).json()["subject"] == "alice"
+        noted(stack, "login_required", why)  # the provider's own word, which is told whom it is about; and ours
     b.jar.pop(key)  # nobody's browser: whoever it is
     assert b.open(login_url(stack, prompt="none")).status == 200
     assert b.fetch(stack.url("/auth/session")).json()["subject"] == "bob"

@@ -218,8 +218,8 @@ def test_bff_broker_has_its_functions_and_no_table(cluster):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
     want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
-    assert {r[0] for r in got} == want | {"login_take", "token_session", "token_read", "grant_lease",
-                                             "grant_release"}  # which the versions before ask for
+    # And what the version before asks for.
+    assert {r[0] for r in got} == want | {"login_take", "token_session", "grant_lease", "grant_release"}
     for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
                 "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
         refused(cluster, sql, "bff_broker")
@@ -1056,6 +1056,31 @@ def test_put_and_end_cannot_miss_each_other(pg, first):
         a.run("commit")
         b.result()
     assert pg.value("select count(*) from bff_private.token") == "0"
+
+
+def past(pg, n, app="app", provider="idp", issuer="https://idp"):
+    got, = pg.psql("select coalesce(challenge, ''), coalesce(hint, ''), grant_id is null, id_token_generation from "
+                   "bff_private.login_past(%s, '%s', '%s', '%s')" % (sql_hash(n), app, provider, issuer), user="bff_broker")
+    return got[:2]
+
+
+def test_what_a_provider_demands_of_the_next_login_is_told_once_and_to_its_session(pg):
+    create(pg, 1, claims='{"preferred_username": "al"}')
+    create(pg, 2)
+    demand = "select bff_private.grant_challenge(%s, '{}')"
+    assert pg.value(demand % grant(1), user="bff_broker") == "t"
+    assert pg.value(demand % grant(7), user="bff_broker") == "f"
+    for other in ({"app": "other"}, {"provider": "other"}, {"issuer": "https://other"}):
+        assert past(pg, 1, **other) == ["", ""]
+    assert past(pg, 2) == ["", "alice@example.com"]
+    assert past(pg, 1) == ["{}", "alice@example.com"]
+    assert past(pg, 1) == ["", "alice@example.com"]
+    pg.psql("update bff_private.session set email = ''")
+    assert (past(pg, 1), past(pg, 2)) == (["", "al"], ["", ""])
+    pg.value(demand % grant(1), user="bff_broker")
+    pg.psql("delete from bff.sessions where ref = (select ref from bff_private.session where id_hash = %s)" % sql_hash(1))
+    assert past(pg, 1) == ["", ""]
+    assert pg.value(demand % grant(1), user="bff_broker") == "f"
 
 
 def test_a_dead_grant_ends_its_session_unless_it_moved_on(pg):

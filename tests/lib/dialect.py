@@ -49,7 +49,7 @@ class Family:
     def __init__(self, p):
         self.sub, self.scope, self.nonce = p.get("login_hint", SUB), p["scope"], p["nonce"]
         self.resources = p.get("resource", [])
-        self.alive, self.generation = True, 0
+        self.alive, self.generation, self.auth_time = True, 0, int(time.time())
 
 
 @dataclass
@@ -170,7 +170,7 @@ class Dialect(op.Issuer):
             body["refresh_token"] = refresh
         if family and "openid" in scope.split():
             body["id_token"] = self._id_token(token, nonce, self.script.idtoken, None, sub=family.sub,
-                                              **self.id_audience(scope))
+                                              auth_time=family.auth_time, **self.id_audience(scope))
         self.subjects[token] = family, aud
         return body
 

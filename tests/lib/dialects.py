@@ -111,6 +111,23 @@ class Entra(Dialect):
                 (Refusal("temporarily_unavailable"), "provider_down"),
                 (Refusal("invalid_resource", error_codes=[500011]), "upstream"))
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.challenges = {}  # of users, that their next login must bring
+
+    def token(self, seen):
+        try:
+            return super().token(seen)
+        except Refusal as refusal:
+            held = self.refresh_tokens.get(seen.form.get("refresh_token"))
+            if held and "claims" in refusal.body:
+                self.challenges[held.family.sub] = refusal.body["claims"]
+            raise
+
+    def asked_to_log_in(self, p):
+        wanted = self.challenges.pop(p.get("login_hint"), None)
+        self.demand(p.get("claims") == wanted, "claims: %r in place of %r" % (p.get("claims"), wanted))
+
     def resolve(self, scope):
         """(scope, audience) of what the scopes of one resource make."""
         asked = [s.rpartition("/") for s in scope.split() if "/" in s]

@@ -306,9 +306,10 @@ class Issuer:
         return p
 
     def _code(self, form):
-        p = self._login(form)
+        p = {**self._login(form), "auth_time": int(time.time())}
         body = self._tokens(p["scope"], p)
-        body["id_token"] = self._id_token(body["access_token"], p["nonce"], self.script.idtoken, self.script.sign)
+        body["id_token"] = self._id_token(body["access_token"], p["nonce"], self.script.idtoken, self.script.sign,
+                                          auth_time=p["auth_time"])
         return body
 
     def _refresh(self, form):
@@ -316,7 +317,8 @@ class Issuer:
         p = self.refresh_tokens.pop(form.get("refresh_token"), None)
         self.demand(p is not None, "refresh token is unknown or used")
         body = self._tokens(form.get("scope", p["scope"]), p)
-        body["id_token"] = self._id_token(body["access_token"], None, self.script.refreshed, None)
+        body["id_token"] = self._id_token(body["access_token"], None, self.script.refreshed, None,
+                                          auth_time=p["auth_time"])
         return body
 
     def _bare(self, form):
@@ -331,8 +333,7 @@ class Issuer:
     def _id_token(self, access_token, nonce, change, sign, **more):
         now, key = int(time.time()), self.keys[0]
         claims = {"iss": self.url, "sub": SUB, "aud": self.client.id, "exp": now + TOKEN_TTL_S, "iat": now,
-                  "auth_time": now, "at_hash": jws.at_hash(access_token, key.alg), "sid": "sid-of-" + SUB,
-                  **more}
+                  "at_hash": jws.at_hash(access_token, key.alg), "sid": "sid-of-" + SUB, **more}
         if nonce is not None:
             claims["nonce"] = nonce
         header = {"typ": "JWT"}

@@ -63,6 +63,21 @@ static void an_exchange(void **state)
 	assert_answered("exchanged");
 }
 
+/* Entra's on-behalf-of says so, too, and what the next login must bring. */
+static void a_challenge_is_kept_before_the_answer(void **state)
+{
+	const struct token_reply reply = {
+	    .outcome = TOKEN_INTERACTION, .detail = "word", .claims = SV("{}")};
+
+	(void)state;
+	to_exchange();
+	stand_reply(ERR_OK, &reply);
+	assert_asked(SQL_GRANT_CHALLENGE);
+	assert_nothing_said();
+	stand_bool(true);
+	assert_failed(IPC_ERROR_REAUTHENTICATE, "word");
+}
+
 /* It is over by the clock: a plain refresh under the lease, then the exchange. */
 static void the_subject_token_is_had_first(void **state)
 {
@@ -182,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_an_answer_means),
 	    STAND(an_exchange),
+	    STAND(a_challenge_is_kept_before_the_answer),
 	    STAND(the_subject_token_is_had_first),
 	    STAND(a_refused_subject_token_is_renewed_once),
 	    STAND(a_subject_token_of_a_dead_grant),

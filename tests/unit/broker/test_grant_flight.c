@@ -67,6 +67,33 @@ static void what_becomes_of_the_lease(void **state)
 	}
 }
 
+/* Kept before anybody is answered, who may log in at once; without it the answer is the same. */
+static void a_challenge_is_kept_first(void **state)
+{
+	static const enum err kept[] = {ERR_OK, ERR_UNAVAILABLE};
+	const struct token_reply reply = {
+	    .outcome = TOKEN_INTERACTION, .detail = "word", .claims = SV("{\"a\":1}")};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		stand.now_ms += 1000000; /* nothing is held off any more */
+		stand_to_provider("res");
+		stand_reply(ERR_OK, &reply);
+		assert_asked(SQL_GRANT_CHALLENGE);
+		assert_sv_equal(fake_param(0, 0), SV(STAND_ID));
+		assert_sv_equal(fake_param(0, 1), SV("{\"a\":1}"));
+		assert_nothing_said();
+		if (kept[i] == ERR_OK)
+			stand_bool(true);
+		else
+			fake_answer(kept[i], NULL);
+		assert_asked(SQL_REFRESH_RELEASE);
+		assert_nothing_said();
+		stand_bool(true);
+		assert_failed(IPC_ERROR_REAUTHENTICATE, "word");
+	}
+}
+
 /* invalid_grant is believed only when the row has not moved on. */
 static void dead_and_yet_somebody_committed(void **state)
 {
@@ -244,6 +271,7 @@ int main(void)
 	    STAND(the_order_of_a_refresh),
 	    STAND(the_logins_own_token_is_a_plain_refresh),
 	    STAND(what_becomes_of_the_lease),
+	    STAND(a_challenge_is_kept_first),
 	    STAND(dead_and_yet_somebody_committed),
 	    STAND(dead_without_a_lease_is_asked_again_with_one),
 	    STAND(the_last_look_says_no),

@@ -1,5 +1,7 @@
 #include "broker/id_token.h"
 
+#include "common/crypt.h"
+
 #include "tests/unit/unit.h"
 
 #define NOW 1700000000
@@ -268,6 +270,53 @@ static void a_refresh_keeps_the_subject(void **state)
 	assert_int_equal(judge(SV("{" GOOD "}"), &r), JWT_SUB_CHANGED);
 }
 
+#define OF_REFRESH ISS SUB AUD EXP IAT
+
+/* Core 12.2: absent, or those of the login; a login without auth_time leaves nothing to compare. */
+static void a_refresh_keeps_nonce_and_auth_time(void **state)
+{
+	static const struct {
+		const char *payload;
+		int64_t was_s;
+		bool moves;
+		enum jwt_refusal want;
+	} rows[] = {
+	    {"{" OF_REFRESH "}", 1699990000, false, JWT_NONE},
+	    {"{" OF_REFRESH NONCE "}", 0, false, JWT_NONE},
+	    {"{" OF_REFRESH ",\"nonce\":\"n-2\"}", 0, false, JWT_NONCE},
+	    {"{" OF_REFRESH ",\"nonce\":\"\"}", 0, false, JWT_NONCE},
+	    {"{" OF_REFRESH ",\"nonce\":null}", 0, false, JWT_NONCE},
+	    {"{" OF_REFRESH ",\"auth_time\":1699990000}", 1699990000, false, JWT_NONE},
+	    {"{" OF_REFRESH ",\"auth_time\":1699990001}", 1699990000, false, JWT_AUTH_TIME_CHANGED},
+	    {"{" OF_REFRESH ",\"auth_time\":1699989999}", 1699990000, false, JWT_AUTH_TIME_CHANGED},
+	    {"{" OF_REFRESH ",\"auth_time\":0}", 1699990000, false, JWT_AUTH_TIME_CHANGED},
+	    {"{" OF_REFRESH ",\"auth_time\":1699999990}", 0, false, JWT_NONE},
+	    {"{" OF_REFRESH ",\"auth_time\":1699990001}", 1699990000, true, JWT_NONE},
+	    {"{" OF_REFRESH ",\"auth_time\":1699989999}", 1699990000, true, JWT_AUTH_TIME_CHANGED},
+	};
+	unsigned char hash[CRYPT_SHA256_LEN];
+
+	(void)state;
+	assert_int_equal(crypt_sha256(SV("n-1"), hash), ERR_OK);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct id_token_rules r = rules;
+		enum jwt_refusal got;
+
+		r.expect =
+		    (struct id_token_expect){.sub = SV("alice"),
+					     .nonce_hash = sv_of((const char *)hash, sizeof hash),
+					     .auth_time_s = rows[i].was_s};
+		r.auth_time_moves = rows[i].moves;
+		got = judge(sv_str(rows[i].payload), &r);
+		if (got != rows[i].want)
+			fail_msg("%s: got \"%s\"", rows[i].payload, jwt_refusal_word(got));
+	}
+	/* A grant of before nonces were kept. */
+	struct id_token_rules r = rules;
+	r.expect = (struct id_token_expect){.sub = SV("alice")};
+	assert_int_equal(judge(SV("{" OF_REFRESH ",\"nonce\":\"n-2\"}"), &r), JWT_NONE);
+}
+
 static void what_is_not_kept_is_dropped(void **state)
 {
 	struct id_token t = {.payload = NULL};
@@ -417,6 +466,7 @@ int main(void)
 	    cmocka_unit_test(other_kinds_of_tokens_are_refused),
 	    cmocka_unit_test(at_hash_binds_the_access_token),
 	    cmocka_unit_test(a_refresh_keeps_the_subject),
+	    cmocka_unit_test(a_refresh_keeps_nonce_and_auth_time),
 	    cmocka_unit_test(what_is_not_kept_is_dropped),
 	    cmocka_unit_test(the_subject_claim_is_another),
 	    cmocka_unit_test(the_subject_may_be_left_to_userinfo),

@@ -1,5 +1,8 @@
 #include "broker/login.h"
 
+#include "broker/token_reply.h"
+#include "broker/token_row.h"
+
 #include "tests/unit/broker/login_stand.h"
 
 #define ORIGIN SV("https://a.example.com")
@@ -227,6 +230,116 @@ static void no_row_no_login(void **state)
 	assert_failed(IPC_ERROR_INTERNAL, err_text(ERR_LIMIT));
 }
 
+#define SESSION SV("ssssssssssssssssssssssssssssssss")
+
+/* What a session brings: rows of LOGIN_PAST. */
+static void brings(struct sv challenge, struct sv hint, struct sv id_token)
+{
+	struct vault_label label = token_id_token_label(SV("grant"), 3);
+	struct pg_rows rows = {.n = 1};
+	unsigned char hash[CRYPT_SHA256_LEN];
+	struct buf sealed;
+
+	buf_init(&sealed, 4096);
+	assert_int_equal(fake_nasked, 1);
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_PAST);
+	assert_int_equal(crypt_sha256(SESSION, hash), ERR_OK);
+	assert_sv_equal(fake_param(0, 0), sv_of((const char *)hash, sizeof hash));
+	assert_sv_equal(fake_param(0, 1), SV("a"));
+	assert_sv_equal(fake_param(0, 2), SV("q"));
+	assert_sv_equal(fake_param(0, 3), SV(STAND_ISSUER));
+	if (id_token.n > 0)
+		assert_int_equal(vault_seal(stand.broker.ring, &label, id_token, &sealed), ERR_OK);
+	rows.v[0][0].text = challenge;
+	rows.v[0][1].text = hint;
+	rows.v[0][2].text = SV("grant");
+	rows.v[0][3].text = buf_sv(&sealed);
+	rows.v[0][4].number = 3;
+	fake_answer(ERR_OK, &rows);
+	buf_done(&sealed);
+}
+
+static void what_the_provider_demanded_goes_along(void **state)
+{
+	struct ipc_login_begin m = message();
+	char long_one[TOKEN_CLAIMS_MAX];
+
+	(void)state;
+	m.session = SESSION;
+	m.login_hint = SV("al");
+	begin(&m);
+	brings(SV("{\"a\":1}"), SV("a@b"), SV_NONE);
+	STAND_ROWS(SV("t"));
+	assert_sv_equal(value(stand.answer.m.u.login_begun.location, "claims"),
+			SV("%7B%22a%22%3A1%7D"));
+	assert_sv_equal(value(stand.answer.m.u.login_begun.location, "login_hint"), SV("al"));
+	begin(&m);
+	brings(SV_NONE, SV_NONE, SV_NONE);
+	STAND_ROWS(SV("t"));
+	assert_int_equal(value(stand.answer.m.u.login_begun.location, "claims").n, 0);
+	/* Rather a login without it than none. */
+	memset(long_one, '{', sizeof long_one);
+	begin(&m);
+	brings(sv_of(long_one, sizeof long_one), SV_NONE, SV_NONE);
+	STAND_ROWS(SV("t"));
+	assert_int_equal(value(stand.answer.m.u.login_begun.location, "claims").n, 0);
+	stand.meta.pushed_authorization_request_endpoint = SV("https://q.example/par");
+	long_one[1000] = '\0';
+	begin(&m);
+	brings(sv_str(long_one), SV_NONE, SV_NONE);
+	assert_int_equal(value(stand_sv(&stand.provider.form), "claims").n, 3000);
+	stand.provider.push(stand.provider.arg, ERR_UNAVAILABLE, SV_NONE, "");
+}
+
+static void a_silent_login_says_whom_it_is_about(void **state)
+{
+	static const struct {
+		const char *prompt, *login_hint;
+		bool pushed;
+		const char *want_hint, *want_token;
+	} rows[] = {
+	    {"none", "", false, "me", ""},   {"none", "", true, "", "jwt"},
+	    {"none", "al", false, "al", ""}, {"none", "al", true, "al", ""},
+	    {"", "", false, "", ""},	     {"", "", true, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ipc_login_begin m = message();
+		struct sv got;
+
+		stand.meta.pushed_authorization_request_endpoint =
+		    rows[i].pushed ? SV("https://q.example/par") : SV_NONE;
+		m.session = SESSION;
+		m.prompt = sv_str(rows[i].prompt);
+		m.login_hint = sv_str(rows[i].login_hint);
+		begin(&m);
+		brings(SV_NONE, SV("me"), SV("jwt"));
+		if (!rows[i].pushed)
+			STAND_ROWS(SV("t"));
+		got = rows[i].pushed ? stand_sv(&stand.provider.form)
+				     : stand.answer.m.u.login_begun.location;
+		assert_sv_equal(value(got, "login_hint"), sv_str(rows[i].want_hint));
+		assert_sv_equal(value(got, "id_token_hint"), sv_str(rows[i].want_token));
+		if (rows[i].pushed)
+			stand.provider.push(stand.provider.arg, ERR_UNAVAILABLE, SV_NONE, "");
+	}
+}
+
+static void without_the_database_no_login(void **state)
+{
+	struct ipc_login_begin m = message();
+
+	(void)state;
+	m.session = SESSION;
+	begin(&m);
+	fake_answer(ERR_UNAVAILABLE, NULL);
+	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
+	m.session = SV("short");
+	begin(&m);
+	assert_failed(IPC_ERROR_FORBIDDEN, "app_origin_or_binding");
+}
+
 static void a_url_that_is_too_long_fails(void **state)
 {
 	static char endpoint[IPC_URL_MAX];
@@ -250,6 +363,9 @@ int main(void)
 	    STAND(without_metadata_there_is_no_login_yet),
 	    STAND(beginnings_beyond_the_rate_are_refused_and_not_noted),
 	    STAND(no_row_no_login),
+	    STAND(what_the_provider_demanded_goes_along),
+	    STAND(a_silent_login_says_whom_it_is_about),
+	    STAND(without_the_database_no_login),
 	    STAND(a_url_that_is_too_long_fails),
 	};
 

@@ -26,7 +26,8 @@ enum {
 	P_ACCESS,
 	P_CLIENT = 21,
 	P_AGENT,
-	P_STATE = 24
+	P_STATE = 24,
+	P_NONCE
 };
 
 #define assert_param(i, want) assert_sv_equal(fake_param(0, i), want)
@@ -219,6 +220,8 @@ static void a_session_is_what_the_id_token_said(void **state)
 	assert_param(P_OLD, sv_of((const char *)hash, sizeof hash));
 	assert_int_equal(crypt_sha256(SV("S"), hash), ERR_OK);
 	assert_param(P_STATE, sv_of((const char *)hash, sizeof hash));
+	assert_int_equal(crypt_sha256(stand_sv(&stand.provider.nonce), hash), ERR_OK);
+	assert_param(P_NONCE, sv_of((const char *)hash, sizeof hash));
 	assert_param(P_CLIENT, SV("192.0.2.0/24"));
 	assert_param(P_AGENT, SV("Agent/1 ??"));
 	for (unsigned i = P_REFRESH; i <= P_ACCESS; i++) {

@@ -381,6 +381,59 @@ static void retry_after_is_seconds_or_a_date(void **state)
 		assert_int_equal(token_retry_after(sv_str(rows[i].in), NOW), rows[i].want);
 }
 
+/* What Entra wants of the next login comes with the refusal; what cannot be passed on is dropped,
+ * and the refusal is one all the same. */
+static void a_challenge_is_an_object(void **state)
+{
+#define WITH(value) "{\"error\":\"interaction_required\",\"claims\":" value "}"
+	static const struct {
+		int status;
+		const char *body, *want;
+		enum token_outcome outcome;
+	} rows[] = {
+	    {400, WITH("\"{\\\"a\\\":{\\\"b\\\":1}}\""), "{\"a\":{\"b\":1}}", TOKEN_INTERACTION},
+	    {400, "{\"error\":\"invalid_grant\",\"suberror\":\"basic_action\",\"claims\":\"{}\"}",
+	     "{}", TOKEN_INTERACTION},
+	    {400, WITH("\"\""), "", TOKEN_INTERACTION},
+	    {400, WITH("\"[]\""), "", TOKEN_INTERACTION},
+	    {400, WITH("\"{}x\""), "", TOKEN_INTERACTION},
+	    {400, WITH("\"{\\\"a\\\":1,\\\"a\\\":2}\""), "", TOKEN_INTERACTION},
+	    {400, WITH("{}"), "", TOKEN_INTERACTION},
+	    {400, WITH("null"), "", TOKEN_INTERACTION},
+	    {500, WITH("\"{}\""), "", TOKEN_UNKNOWN},
+	    {400, "{\"error\":\"invalid_grant\",\"claims\":\"{}\"}", "", TOKEN_DEAD},
+	    {200, WITH("\"{}\""), "", TOKEN_UNKNOWN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct token_answer a;
+
+		ask(rows[i].status, rows[i].body, "", PRESET_ENTRA, &a);
+		if (a.reply.outcome != rows[i].outcome ||
+		    !sv_eq(a.reply.claims, sv_str(rows[i].want)))
+			fail_msg("%s: outcome %d, claims %.*s", rows[i].body, a.reply.outcome,
+				 SV_ARG(a.reply.claims));
+		token_answer_done(&a);
+	}
+}
+
+static void a_challenge_has_a_limit(void **state)
+{
+	static char body[TOKEN_CLAIMS_MAX + 100];
+
+	(void)state;
+	for (size_t n = TOKEN_CLAIMS_MAX; n <= TOKEN_CLAIMS_MAX + 1; n++) {
+		struct token_answer a;
+
+		(void)snprintf(body, sizeof body, WITH("\"{%*s}\""), (int)n - 2, "");
+		ask(400, body, "", PRESET_ENTRA, &a);
+		assert_int_equal(a.reply.outcome, TOKEN_INTERACTION);
+		assert_int_equal(a.reply.claims.n, n == TOKEN_CLAIMS_MAX ? n : 0);
+		token_answer_done(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +447,8 @@ int main(void)
 	    cmocka_unit_test(an_exchange_is_judged),
 	    cmocka_unit_test(auth0_must_say_whose_the_token_is),
 	    cmocka_unit_test(retry_after_is_seconds_or_a_date),
+	    cmocka_unit_test(a_challenge_is_an_object),
+	    cmocka_unit_test(a_challenge_has_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

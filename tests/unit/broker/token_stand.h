@@ -25,6 +25,8 @@
 #define STAND_ISSUER "https://idp.example"
 #define STAND_NOW_MS 1000000
 #define STAND_ID "0123456789abcdef"
+#define STAND_NONCE_HASH "nonce-hash-of-thirty-two-bytes.." /* CRYPT_SHA256_LEN */
+#define STAND_AUTH_TIME_S 1699990000
 
 static const char stand_config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER
     "listen \"public\" { kind = public address = \"127.0.0.1:1\" trusted_peers = {\"::1/128\"} }\n"
@@ -302,6 +304,8 @@ enum err __wrap_provider_id_token(struct provider *p, struct sv jwt,
 {
 	(void)p;
 	assert_sv_equal(expect->sub, SV("alice")); /* Core 12.2 */
+	assert_sv_equal(expect->nonce_hash, SV(STAND_NONCE_HASH));
+	assert_int_equal(expect->auth_time_s, STAND_AUTH_TIME_S);
 	if (stand_call(CALL_ID_TOKEN, NULL, jwt, arg) != ERR_OK)
 		return stand.calls.refuses;
 	stand.calls.v[stand.calls.n - 1].claims_fn = fn;
@@ -432,6 +436,8 @@ static inline void stand_row_of(struct stand_row *r, const char *service, const 
 	v[13].text = SV(STAND_ISSUER);
 	v[16].number = v[19].number = 3600000;
 	v[17].number = 1;
+	v[20].text = SV(STAND_NONCE_HASH);
+	v[21].number = STAND_AUTH_TIME_S;
 	if (token == NULL)
 		return;
 	assert_int_equal(token_seal(stand.broker.ring, SV(STAND_ID), token_filed_as(s), 2,

@@ -12,32 +12,32 @@ static void the_rows_say_what_the_products_do(void **state)
 		enum preset_offline offline;
 		enum preset_scope scope;
 		enum preset_dialect errors;
-		bool has_grace, ignores_audience, shares_id_tokens;
+		bool has_grace, ignores_audience, shares_id_tokens, moves_auth_time;
 	} rows[] = {
 	    {PRESET_GENERIC, "generic", ROTATION_SINGLE_USE, OFFLINE_CONSENT, SCOPE_NARROW,
-	     DIALECT_PLAIN, true, false, false},
+	     DIALECT_PLAIN, true, false, false, false},
 	    {PRESET_OIDC_PROVIDER, "oidc-provider", ROTATION_SINGLE_USE, OFFLINE_CONSENT,
-	     SCOPE_NARROW, DIALECT_PLAIN, true, false, false},
+	     SCOPE_NARROW, DIALECT_PLAIN, true, false, false, false},
 	    {PRESET_KEYCLOAK, "keycloak", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
-	     DIALECT_PLAIN, false, false, false},
+	     DIALECT_PLAIN, false, false, false, true},
 	    {PRESET_AUTH0, "auth0", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
-	     true, true, false},
+	     true, true, false, false},
 	    {PRESET_OKTA, "okta", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
-	     true, false, false},
+	     true, false, false, false},
 	    {PRESET_ENTRA, "entra", ROTATION_REPLACE, OFFLINE_SCOPE, SCOPE_ALWAYS, DIALECT_ENTRA,
-	     false, false, false},
+	     false, false, false, false},
 	    {PRESET_GOOGLE, "google", ROTATION_NONE, OFFLINE_ACCESS_TYPE, SCOPE_NARROW,
-	     DIALECT_PLAIN, false, false, false},
+	     DIALECT_PLAIN, false, false, false, false},
 	    {PRESET_ZITADEL, "zitadel", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
-	     DIALECT_PLAIN, false, false, true},
+	     DIALECT_PLAIN, false, false, true, false},
 	    {PRESET_CURITY, "curity", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW,
-	     DIALECT_PLAIN, true, false, false},
+	     DIALECT_PLAIN, true, false, false, false},
 	    {PRESET_PING, "ping", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_PLAIN,
-	     true, false, false},
+	     true, false, false, false},
 	    {PRESET_DEX, "dex", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_NARROW, DIALECT_DEX, true,
-	     false, true},
+	     false, true, false},
 	    {PRESET_AUTHENTIK, "authentik", ROTATION_SINGLE_USE, OFFLINE_SCOPE, SCOPE_ALWAYS,
-	     DIALECT_PLAIN, false, false, false},
+	     DIALECT_PLAIN, false, false, false, false},
 	};
 
 	(void)state;
@@ -49,7 +49,8 @@ static void the_rows_say_what_the_products_do(void **state)
 		    p->scope != rows[i].scope || p->errors != rows[i].errors ||
 		    p->has_grace != rows[i].has_grace ||
 		    p->ignores_unknown_audience != rows[i].ignores_audience ||
-		    p->shares_id_tokens != rows[i].shares_id_tokens)
+		    p->shares_id_tokens != rows[i].shares_id_tokens ||
+		    p->moves_auth_time != rows[i].moves_auth_time)
 			fail_msg("%s", rows[i].word);
 	}
 }

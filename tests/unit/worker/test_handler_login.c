@@ -64,8 +64,23 @@ static void all_that_is_asked_for_reaches_the_broker(void **state)
 	assert_int_equal(m->has_max_age, 1);
 	assert_int_equal(m->max_age_s, 0);
 	assert_sv_equal(m->binding, SV("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"));
+	assert_int_equal(m->session.n, 0);
 	stand_browse("GET", A, "/auth/login?max_age=86400", "", "");
 	assert_int_equal(asked()->max_age_s, 86400);
+}
+
+/* From the cookie alone, and a good one. */
+static void the_session_that_came_along(void **state)
+{
+	char cookies[512];
+
+	(void)state;
+	(void)snprintf(cookies, sizeof cookies, "Cookie: %s\r\n", stand_cookie("bff_session", 's'));
+	stand_browse("GET", A, "/auth/login?session=x", cookies, "");
+	assert_sv_equal(asked()->session, SV("ssssssssssssssssssssssssssssssss"));
+	cookies[strlen(cookies) - 5] ^= 1;
+	stand_browse("GET", A, "/auth/login", cookies, "");
+	assert_int_equal(asked()->session.n, 0);
 }
 
 static void what_is_refused_is_asked_of_nobody(void **state)
@@ -249,6 +264,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
 	    CASE(a_login_begins),
 	    CASE(all_that_is_asked_for_reaches_the_broker),
+	    CASE(the_session_that_came_along),
 	    CASE(what_is_refused_is_asked_of_nobody),
 	    CASE(a_target_elsewhere_is_the_front_page),
 	    CASE(a_third_party_by_get),
