@@ -51,7 +51,6 @@ grant execute on function
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
 	bff_private.token_session(bytea, text),
-	bff_private.token_read(bytea, text),
 	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
 	bff_private.revocation_retry(bytea, bytea, int8)

@@ -17,7 +17,7 @@
 
 #define FAKE_ASKED_MAX 64
 #define FAKE_COLUMNS_MAX 24
-#define FAKE_PARAMS_MAX 25
+#define FAKE_PARAMS_MAX 26
 #define FAKE_PARAM_MAX 4096
 
 struct fake_value {
