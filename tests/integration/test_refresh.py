@@ -184,7 +184,7 @@ def test_a_provider_that_takes_longer_than_any_timeout(pg, idp):
 def test_a_resource_that_came_after_the_login_waits_for_the_next_one(pg, idp):
     """The provider would refuse it and have spent the refresh token by then."""
     with Broker(pg, idp.issuer) as b:
-        with ready(b).worker() as w:
+        with b.ready().worker() as w:
             session = login(w).session
             assert token(w, session).name == "token"
         b.stop()

@@ -233,6 +233,8 @@ static void without_the_cache_each_request_reads(void **state)
 	get("cc");
 	stand_reads("res", NULL, 0);
 	stand_reply(ERR_OK, &reply);
+	assert_nothing_said(); /* who waited is judged again, by a row */
+	stand_reads("res", NULL, 0);
 	assert_answered("robot");
 	get("cc");
 	assert_nothing_said();

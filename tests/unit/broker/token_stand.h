@@ -436,6 +436,7 @@ static inline void stand_row_of(struct stand_row *r, const char *service, const 
 	v[13].text = SV(STAND_ISSUER);
 	v[16].number = v[19].number = 3600000;
 	v[17].number = 1;
+	/* 20, the resources: null, not known */
 	v[21].text = SV(STAND_NONCE_HASH);
 	v[22].number = STAND_AUTH_TIME_S;
 	if (token == NULL)
