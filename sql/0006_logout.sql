@@ -55,6 +55,26 @@ begin
 end $$;
 comment on function bff_private.sid_not_before(text, text) is 'Since when a provider session is logged out (-infinity: it is not); its logout waits until the end of the transaction';
 
+-- The same for the name by which people know somebody who logs in, where that is not the sub.
+create function bff_private.name_not_before(p_issuer text, p_name text) returns timestamptz
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+declare
+	found_at timestamptz;
+begin
+	loop
+		select x.not_before into found_at from subject x where x.issuer = p_issuer and x.sub = p_name for share;
+		if found then
+			return found_at;
+		end if;
+		insert into subject (issuer, sub) values (p_issuer, p_name) on conflict do nothing;
+		if found then
+			delete from subject x where x.issuer = p_issuer and x.sub = p_name;
+			return '-infinity';
+		end if;
+	end loop;
+end $$;
+comment on function bff_private.name_not_before(text, text) is 'Since when a name is revoked that no sub is known for; its revocation waits until the end of the transaction';
+
 create or replace function bff_private.session_create(p_hash bytea, p_app text, p_provider text, p_issuer text, p_sub text,
 	p_sid text, p_subject text, p_email text, p_claims text, p_acr text, p_auth_time int8,
 	p_idle_ms int8, p_absolute_ms int8, p_begun_ms int8, p_old_hash bytea, p_max_sessions int8,
@@ -68,7 +88,8 @@ declare
 begin
 	created := false;
 	-- begun_ms is cut to milliseconds: what is not clearly later is refused.
-	if who.not_before > to_timestamp(p_begun_ms / 1000.0) then
+	if who.not_before > to_timestamp(p_begun_ms / 1000.0)
+	   or p_subject <> p_sub and name_not_before(p_issuer, p_subject) > to_timestamp(p_begun_ms / 1000.0) then
 		return next;
 		return;
 	end if;

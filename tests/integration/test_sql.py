@@ -742,6 +742,32 @@ def test_a_login_that_began_before_is_refused(pg, known):
     assert create(pg, 3)
 
 
+def test_a_first_login_under_the_revoked_name_is_refused(pg):
+    """The provider's sub is another: nobody but the login itself knows yet that it is alice's."""
+    create(pg, 7, sub="somebody")
+    begun = pg.value("select " + NOW_MS)
+    pg.psql("select * from bff.revoke_subject('alice', 'left')", user="olga")
+    assert create(pg, 1, sub="u-1", subject="alice", begun=begun) is None
+    assert create(pg, 2, sub="u-2", subject="bob", begun=begun)
+    assert create(pg, 3, sub="u-1", subject="alice", begun=LATER_MS)
+    assert pg.psql("select sub from bff_private.subject order by sub") == [["alice"], ["somebody"], ["u-1"], ["u-2"]]
+
+
+@pytest.mark.parametrize("first", ["login", "end"])
+def test_a_first_login_and_the_end_of_its_name_cannot_miss_each_other(pg, first):
+    create(pg, 7, sub="somebody")
+    login = create_sql(1, sub="u-1", subject="alice", begun=pg.value("select " + NOW_MS))
+    end = "select ref from bff.revoke_subject('alice', 'left')"
+    with pg.session() as a, pg.session() as b:
+        a.run("begin")
+        a.run(login if first == "login" else end)
+        b.send(end if first == "login" else login)
+        b.wait_blocked()
+        a.run("commit")
+        b.result()
+    assert state(pg, 1) != "live"
+
+
 def test_deleting_every_session_wants_to_be_confirmed(pg):
     for n in range(3):
         create(pg, n, sub="u%d" % n)
