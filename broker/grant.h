@@ -201,6 +201,9 @@ enum ipc_error grant_held(struct grant_table *t, const struct grant_ask *ask, ui
 enum ipc_error grant_job_held(const struct grant_job *j, uint32_t *ret_left_s);
 /* Right before a request leaves. */
 enum ipc_error grant_job_admit(struct grant_job *j, enum holdoff_asker asker, uint32_t *ret_left_s);
+/* What a job gets that the provider did not answer now. A check ends a session by an answer alone:
+ * that the browser would have to log in for a token is no reason to throw it out. */
+enum ipc_error grant_job_unasked(const struct grant_job *j, enum ipc_error code);
 /* Notes what a reply with this verdict means for those who ask next. */
 void grant_job_note(struct grant_job *j, const struct lease_verdict *v, uint32_t retry_after_s);
 /* This service for this grant, for a while. */

@@ -151,12 +151,20 @@ static bool before_send(void *arg)
 	return !j->too_late;
 }
 
+/* A check is nobody's request: it never spends what may be a login on a provider that may be away.
+ */
+static enum holdoff_asker asker(const struct grant_job *j)
+{
+	if (j->kind == GRANT_JOB_CHECK && j->lease.last)
+		return HOLDOFF_WHEN_WELL;
+	return j->lease.spared ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY;
+}
+
 static void send_refresh(struct grant_job *j)
 {
 	const struct config_service *s = grant_job_wants(j);
 	bool own = s->grant == GRANT_SESSION || s->grant == GRANT_ID_TOKEN;
-	enum ipc_error held = grant_job_admit(
-	    j, j->lease.spared ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY, &j->retry_after_s);
+	enum ipc_error held = grant_job_admit(j, asker(j), &j->retry_after_s);
 	enum err rc;
 
 	if (held != IPC_ERROR_NONE) {
@@ -181,9 +189,11 @@ static void exhausted(struct grant_job *j)
 		   "a refresh token of unknown fate is not sent again: a new login is asked for"));
 	grant_job_refuse(j, IPC_ERROR_REAUTHENTICATE);
 	j->retry_after_s = 0;
-	grant_give_back(
-	    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE},
-	    "attempts_used_up");
+	grant_give_back(j,
+			(struct lease_verdict){LEASE_UNUSED,
+					       grant_job_unasked(j, IPC_ERROR_REAUTHENTICATE),
+					       LEASE_HOLDOFF_NONE},
+			"attempts_used_up");
 }
 
 static void on_leased(void *arg, enum err e, const struct pg_rows *rows)

@@ -9,6 +9,7 @@ enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 
 	l->attempts = row->attempts;
 	l->grace_until_ms = 0;
+	l->last = traits->rotates && row->attempts >= LEASE_ATTEMPTS_MAX;
 	/* Not past the end of the grace period, after which it would not be worth much. */
 	l->spared = traits->rotates && row->attempts == LEASE_ATTEMPTS_MAX &&
 		    (grace_left_ms <= 0 || grace_left_ms > HOLDOFF_SPARE_MS);

@@ -34,6 +34,7 @@ struct lease {
 	int64_t
 	    grace_until_ms; /* this attempt is allowed by the grace period alone; 0: it is not */
 	bool spared;	    /* the last attempt: others go first while the provider is in trouble */
+	bool last;	    /* the last attempt, or past it by grace: none for a check to risk */
 	unsigned char attempt[LEASE_ATTEMPT_LEN];
 };
 

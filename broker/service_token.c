@@ -140,6 +140,7 @@ static void failed(struct service_token *s, enum ipc_error answer, const char *d
 
 static void keep(struct service_token *s, const struct token_reply *reply)
 {
+	const struct config_provider *p = s->service->provider;
 	struct secret *token = NULL;
 	struct request *r;
 
@@ -152,7 +153,7 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 	s->ttl_ms = reply->expires_in_s * 1000;
 	s->until_ms = clock_boot_ms() + s->ttl_ms;
 	s->refused = (struct refusal){.key = 0};
-	holdoff_clear(&s->edition->holdoffs, s->service->provider);
+	holdoff_well(edition_holdoffs(s->edition, &p), p, clock_boot_ms());
 	done(s);
 	/* Their sessions may have ended meanwhile. None of them comes back to wait. */
 	while ((r = waiters_take(&s->waiters)) != NULL)
@@ -163,17 +164,18 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 static void note_provider(struct service_token *s, const struct lease_verdict *v,
 			  uint32_t retry_after_s)
 {
+	const struct config_provider *p = s->service->provider;
+	struct holdoffs *h = edition_holdoffs(s->edition, &p);
 	int64_t now = clock_boot_ms();
 	unsigned char random;
 
 	broker_random(&random, sizeof random);
 	if (v->holdoff == LEASE_HOLDOFF_THROTTLE)
-		holdoff_for(&s->edition->holdoffs, s->service->provider, v->answer, now,
-			    1000 * (int64_t)retry_after_s, random);
+		holdoff_for(h, p, v->answer, now, 1000 * (int64_t)retry_after_s, random);
 	else if (v->answer == IPC_ERROR_PROVIDER_DOWN && v->holdoff == LEASE_HOLDOFF_PROVIDER)
-		holdoff_failed(&s->edition->holdoffs, s->service->provider, v->answer, now, random);
+		holdoff_failed(h, p, v->answer, now, random);
 	else
-		holdoff_clear(&s->edition->holdoffs, s->service->provider);
+		holdoff_well(h, p, now);
 }
 
 static void on_reply(void *arg, enum err e, const struct token_reply *reply)
@@ -208,6 +210,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 static void fetch(struct service_token *s, struct edition *ed, const struct config_service *service)
 {
 	struct provider *p = edition_provider(ed, service->provider->name);
+	const struct config_provider *of = service->provider;
+	struct holdoffs *h = edition_holdoffs(ed, &of);
 	int64_t now = clock_boot_ms();
 	uint32_t left_s = 0;
 	enum ipc_error held = IPC_ERROR_NONE;
@@ -219,7 +223,7 @@ static void fetch(struct service_token *s, struct edition *ed, const struct conf
 		held = s->refused.answer;
 		left_s = (uint32_t)((s->refused.until_ms - now + 999) / 1000);
 	} else {
-		held = holdoff_admit(&ed->holdoffs, service->provider, HOLDOFF_ANY, now, &left_s);
+		held = holdoff_admit(h, of, HOLDOFF_ANY, now, &left_s);
 	}
 	if (held != IPC_ERROR_NONE) {
 		waiters_fail(&s->waiters, held, "held_off", left_s);
