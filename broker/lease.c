@@ -25,6 +25,16 @@ enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 	return LEASE_SEND;
 }
 
+bool lease_judge_previous(struct lease *l, int64_t superseded_ms, int64_t asked_at_ms,
+			  const struct provider_traits *traits)
+{
+	int64_t left_ms = traits->grace_ms - LEASE_GRACE_MARGIN_MS - superseded_ms;
+
+	l->attempts++;
+	l->grace_until_ms = asked_at_ms + left_ms;
+	return left_ms > 0;
+}
+
 bool lease_may_send(const struct lease *l, int64_t now_ms)
 {
 	return lease_left_ms(l, now_ms) > TIMEOUT_IDP_MS + LEASE_MARGIN_MS &&

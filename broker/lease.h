@@ -58,6 +58,10 @@ enum lease_start {
 enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 				   const struct provider_traits *traits);
 
+/* Whether the token of before may still be sent: its successor was committed so long ago. */
+bool lease_judge_previous(struct lease *l, int64_t superseded_ms, int64_t asked_at_ms,
+			  const struct provider_traits *traits);
+
 /* The last look before the first byte. */
 bool lease_may_send(const struct lease *l, int64_t now_ms);
 

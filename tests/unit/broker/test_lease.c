@@ -91,6 +91,18 @@ static void the_last_attempt_is_spared_within_reason(void **state)
 	}
 }
 
+static void the_token_of_before(void **state)
+{
+	static const struct provider_traits grace = {.rotates = true, .grace_ms = 30000};
+	struct lease l = {.attempts = 1, .asked_at_ms = 1000};
+
+	(void)state;
+	assert_true(lease_judge_previous(&l, 28999, 1500, &grace));
+	assert_int_equal(l.attempts, 2);
+	assert_int_equal(l.grace_until_ms, 1501);
+	assert_false(lease_judge_previous(&l, 29000, 1500, &grace));
+}
+
 static void the_last_look_before_the_first_byte(void **state)
 {
 	const struct lease l = {.asked_at_ms = 1000};
@@ -188,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_may_send),
 	    cmocka_unit_test(the_last_attempt_is_spared_within_reason),
+	    cmocka_unit_test(the_token_of_before),
 	    cmocka_unit_test(the_last_look_before_the_first_byte),
 	    cmocka_unit_test(what_a_reply_means),
 	    cmocka_unit_test(the_words_for_what_became_of_it),
