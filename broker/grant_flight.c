@@ -1,5 +1,6 @@
 /* grant_flight - one refresh: lease, send, give back; see grant.h for the order. */
 #include "broker/grant.h"
+#include "broker/token_reply.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -120,6 +121,8 @@ static void on_previous(void *arg, enum err e, const struct pg_rows *rows)
 		e = vault_open(j->grant->broker->ring, &label, pg_rows_sv(rows, 0, 0),
 			       &j->refresh_token);
 		if (e == ERR_OK) {
+			log_warn("refresh_previous", KS("provider", j->service->provider->name),
+				 K("then", "the refresh token of before is tried once"));
 			send_refresh(j);
 			return;
 		}
@@ -184,7 +187,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		j->retry_after_s = 1;
 	grant_job_note(j, &j->verdict, reply->retry_after_s);
 	if (reply->outcome != TOKEN_OK)
-		log_warn("refresh_failed", KS("provider", j->service->provider->name),
+		LOG_CALL(log_write, token_outcome_level(reply->outcome), "refresh_failed",
+			 KS("provider", j->service->provider->name),
 			 KS("service", grant_job_wants(j)->name), K("why", reply->detail),
 			 KI("attempts", j->lease.attempts),
 			 K("answer", ipc_error_word(j->verdict.answer)));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/lease.h"
+#include "broker/token_reply.h"
 #include "broker/token_row.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -125,15 +126,15 @@ static void done(struct service_token *s)
 	s->service = NULL;
 }
 
-static void failed(struct service_token *s, enum ipc_error answer, const char *detail,
-		   uint32_t retry_s)
+static void failed(struct service_token *s, enum log_level level, enum ipc_error answer,
+		   const char *detail, uint32_t retry_s)
 {
 	unsigned char random;
 
 	broker_random(&random, sizeof random);
 	refusal_grow(&s->refused, answer, clock_boot_ms(), random);
-	log_warn("service_token_failed", KS("service", s->service->name), K("why", detail),
-		 K("answer", ipc_error_word(answer)));
+	LOG_CALL(log_write, level, "service_token_failed", KS("service", s->service->name),
+		 K("why", detail), K("answer", ipc_error_word(answer)));
 	done(s);
 	waiters_fail(&s->waiters, answer, detail, retry_s);
 }
@@ -145,7 +146,7 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 	struct request *r;
 
 	if (secret_new(reply->access_token, &token) != ERR_OK) {
-		failed(s, IPC_ERROR_INTERNAL, "memory", 1);
+		failed(s, LOG_WARN, IPC_ERROR_INTERNAL, "memory", 1);
 		return;
 	}
 	secret_free(&s->token);
@@ -201,7 +202,7 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	if (v.answer != IPC_ERROR_PROVIDER_DOWN)
 		v.answer = IPC_ERROR_UPSTREAM;
 	note_provider(s, &v, reply->retry_after_s);
-	failed(s, v.answer, reply->detail,
+	failed(s, token_outcome_level(reply->outcome), v.answer, reply->detail,
 	       reply->retry_after_s == 0 && v.answer == IPC_ERROR_PROVIDER_DOWN
 		   ? 1
 		   : reply->retry_after_s);

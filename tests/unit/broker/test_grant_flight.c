@@ -379,6 +379,35 @@ static void a_cancel_is_the_end_of_the_process(void **state)
 	assert_int_equal(fake_nasked, 0);
 }
 
+/* What only a change of configuration mends is an error, once; an outage is none. */
+static void what_is_an_error(void **state)
+{
+	static const enum token_outcome errors[] = {TOKEN_CLIENT_BROKEN, TOKEN_MISCONFIGURED},
+					none[] = {TOKEN_NOT_SENT, TOKEN_UNKNOWN, TOKEN_THROTTLED,
+						  TOKEN_INTERACTION};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		stand.errors = 0;
+		stand.now_ms += 1000000;
+		stand_to_provider("res");
+		stand_outcome(errors[i], "word");
+		stand_bool(true);
+		assert_int_equal(stand.errors, 1);
+		assert_string_equal(stand.error, "refresh_failed");
+		stand_want("res");
+		stand_reads("res", NULL, 0);
+		assert_int_equal(stand.errors, 1); /* held off */
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		stand.now_ms += 1000000;
+		stand_to_provider("res");
+		stand_outcome(none[i], "word");
+		stand_bool(true);
+	}
+	assert_int_equal(stand.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +429,7 @@ int main(void)
 	    STAND(a_lease_of_unknown_fate_is_given_back),
 	    STAND(a_key_that_is_missing_ends_nothing),
 	    STAND(without_metadata_nothing_was_sent),
+	    STAND(what_is_an_error),
 	    STAND(a_cancel_is_the_end_of_the_process),
 	};
 
