@@ -269,7 +269,7 @@ struct holdoffs *edition_holdoffs(struct edition *ed, const struct config_provid
 
 	if (ed->lenders == NULL || ed->lenders[i] == NULL)
 		return &ed->holdoffs;
-	*p = provider_config(ed->providers[i]);
+	*p = config_provider(ed->lenders[i]->config, (*p)->name);
 	return &ed->lenders[i]->holdoffs;
 }
 

@@ -39,12 +39,6 @@ static struct {
 
 /* ---- what is played ----------------------------------------------------------------------- */
 
-const struct config_provider *__wrap_provider_config(const struct provider *p);
-const struct config_provider *__wrap_provider_config(const struct provider *p)
-{
-	return ((const struct stand_provider *)p)->config;
-}
-
 enum err __wrap_provider_new(struct event_base *base, struct http_client *http,
 			     const struct config_provider *config,
 			     struct client_credential **credential, struct provider **ret);
