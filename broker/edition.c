@@ -263,6 +263,16 @@ struct edition *editions_app(const struct editions *e, struct sv name,
 	return ed;
 }
 
+struct holdoffs *edition_holdoffs(struct edition *ed, const struct config_provider **p)
+{
+	size_t i = (size_t)(*p - ed->config->providers);
+
+	if (ed->lenders == NULL || ed->lenders[i] == NULL)
+		return &ed->holdoffs;
+	*p = config_provider(ed->lenders[i]->config, (*p)->name);
+	return &ed->lenders[i]->holdoffs;
+}
+
 struct provider *editions_provider(const struct editions *e, struct sv name, struct sv issuer)
 {
 	for (const struct edition *ed = e->newest; ed != NULL; ed = ed->next) {

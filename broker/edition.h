@@ -71,6 +71,10 @@ void edition_unref(struct edition **ed);
 /* NULL: not in this edition. */
 struct provider *edition_provider(const struct edition *ed, struct sv name);
 
+/* What is held off of this provider of this edition, under *p: as of the provider itself, those
+ * who share it share that, and a reload forgets nothing. Services have theirs in ed->holdoffs. */
+struct holdoffs *edition_holdoffs(struct edition *ed, const struct config_provider **p);
+
 /* Of the newest edition that has it with this issuer; NULL: none. */
 struct provider *editions_provider(const struct editions *e, struct sv name, struct sv issuer);
 

@@ -7,7 +7,8 @@
  *	READING    TOKEN_READ: what stands there now? A good token answers the waiters
  *	QUEUED     another job has the refresh token: read again when it is done
  *	PAUSED     another host has it, or had it meanwhile: read again after LEASE_POLL_MS, or soon
- *	LEASING    REFRESH_LEASE: compare and swap, the attempt counted, before the request leaves
+ *	LEASING    REFRESH_LEASE: compare and swap, the attempt counted, before the request leaves;
+ *		   and PREVIOUS_TAKE, likewise, when the provider no longer knows the successor
  *	SENDING    the provider; its last look before the first byte is lease_may_send()
  *	EXCHANGING a token exchange, which takes no refresh token and so no lease
  *	CHECKING   an ID token that came along
@@ -113,7 +114,9 @@ struct grant_job {
 	/* Of the request under way. */
 	struct lease lease;
 	bool leased;
-	bool too_late; /* the last look said no */
+	bool too_late;		   /* the last look said no */
+	bool previous;		   /* the token of before is sent, in its grace period ... */
+	int64_t previous_asked_ms; /* ... which is judged from here */
 	struct lease_verdict verdict;
 	const char *detail;
 	uint32_t retry_after_s;
@@ -201,6 +204,9 @@ enum ipc_error grant_held(struct grant_table *t, const struct grant_ask *ask, ui
 enum ipc_error grant_job_held(const struct grant_job *j, uint32_t *ret_left_s);
 /* Right before a request leaves. */
 enum ipc_error grant_job_admit(struct grant_job *j, enum holdoff_asker asker, uint32_t *ret_left_s);
+/* What a job gets that the provider did not answer now. A check ends a session by an answer alone:
+ * that the browser would have to log in for a token is no reason to throw it out. */
+enum ipc_error grant_job_unasked(const struct grant_job *j, enum ipc_error code);
 /* Notes what a reply with this verdict means for those who ask next. */
 void grant_job_note(struct grant_job *j, const struct lease_verdict *v, uint32_t retry_after_s);
 /* This service for this grant, for a while. */

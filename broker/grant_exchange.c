@@ -1,6 +1,7 @@
 #include "broker/grant_exchange.h"
 
 #include "broker/grant.h"
+#include "broker/token_reply.h"
 #include "common/log.h"
 
 bool exchange_judge(const struct token_reply *reply, enum exchange_subject subject,
@@ -53,7 +54,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	if (j->verdict.answer == IPC_ERROR_PROVIDER_DOWN && j->retry_after_s == 0)
 		j->retry_after_s = 1;
 	if (reply->outcome != TOKEN_OK)
-		log_warn("exchange_failed", KS("provider", j->service->provider->name),
+		LOG_CALL(log_write, token_outcome_level(reply->outcome), "exchange_failed",
+			 KS("provider", j->service->provider->name),
 			 KS("service", j->service->name), K("why", reply->detail),
 			 K("answer", ipc_error_word(j->verdict.answer)),
 			 K("then", renew ? "the login's own token is renewed first" : "answered"));

@@ -1,5 +1,6 @@
 /* grant_flight - one refresh: lease, send, give back; see grant.h for the order. */
 #include "broker/grant.h"
+#include "broker/token_reply.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -98,6 +99,60 @@ void grant_refused(struct grant_job *j, const struct token_reply *reply)
 
 /* --- the provider's answer --- */
 
+static void send_refresh(struct grant_job *j);
+
+static void on_previous(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct grant_job *j = arg;
+	struct vault_label label;
+
+	if (e != ERR_OK) { /* ends nothing: it is asked again from the start */
+		j->retry_after_s = 1;
+		grant_give_back(
+		    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_STORE, LEASE_HOLDOFF_NONE},
+		    err_text(e));
+		return;
+	}
+	if (pg_rows_count(rows) == 1 &&
+	    lease_judge_previous(&j->lease, pg_rows_i64(rows, 0, 2), j->previous_asked_ms,
+				 provider_traits(grant_job_provider(j))) &&
+	    lease_may_send(&j->lease, clock_boot_ms())) {
+		label = token_refresh_label(grant_id(j->grant), pg_rows_i64(rows, 0, 1));
+		e = vault_open(j->grant->broker->ring, &label, pg_rows_sv(rows, 0, 0),
+			       &j->refresh_token);
+		if (e == ERR_OK) {
+			log_warn("refresh_previous", KS("provider", j->service->provider->name),
+				 K("then", "the refresh token of before is tried once"));
+			send_refresh(j);
+			return;
+		}
+		log_error("refresh_token_not_opened", K("why", err_text(e)),
+			  K("then", "the grant ends"));
+	}
+	grant_give_back(j, j->verdict, j->detail);
+}
+
+/* The successor is dead to the provider, which may have lost it (a backup put back, a write that
+ * did not last) or never have committed it. Where it honours an old token for a while, the one of
+ * before gets us a new one. Once, under the same lease, counted like any other. */
+static void try_previous(struct grant_job *j)
+{
+	struct broker *b = j->grant->broker;
+	struct sql_i64 generation;
+	const struct pg_param params[] = {PG_BYTES(j->grant->id, j->grant->id_len),
+					  sql_i64(&generation, j->lease.generation),
+					  PG_BYTES(b->owner, sizeof b->owner),
+					  PG_BYTES(j->lease.attempt, sizeof j->lease.attempt)};
+	enum err rc;
+
+	j->previous = true;
+	j->previous_asked_ms = clock_boot_ms();
+	grant_job_set_state(j, GRANT_LEASING);
+	rc = pg_query(b->pg, SQL_PREVIOUS_TAKE, params, on_previous, j, NULL);
+	if (rc != ERR_OK)
+		on_previous(j, rc, NULL);
+}
+
 static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 {
 	static const struct token_reply not_sent = {.outcome = TOKEN_NOT_SENT,
@@ -111,6 +166,10 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		return;
 	}
 	FAULT_POINT("refresh.answered");
+	if (j->too_late && j->previous) { /* the answer to its successor stands */
+		grant_give_back(j, j->verdict, j->detail);
+		return;
+	}
 	if (j->too_late) { /* nothing to do with the provider: see what the others made of it */
 		grant_give_back(
 		    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_NONE, LEASE_HOLDOFF_NONE},
@@ -119,7 +178,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	}
 	if (e != ERR_OK)
 		reply = &not_sent;
-	secret_free(&j->refresh_token);
+	if (!j->previous || reply->outcome != TOKEN_OK)
+		secret_free(&j->refresh_token);
 	j->verdict = lease_judge_reply(reply, provider_traits(grant_job_provider(j))->rotates);
 	j->detail = reply->detail;
 	j->retry_after_s = reply->retry_after_s;
@@ -127,7 +187,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		j->retry_after_s = 1;
 	grant_job_note(j, &j->verdict, reply->retry_after_s);
 	if (reply->outcome != TOKEN_OK)
-		log_warn("refresh_failed", KS("provider", j->service->provider->name),
+		LOG_CALL(log_write, token_outcome_level(reply->outcome), "refresh_failed",
+			 KS("provider", j->service->provider->name),
 			 KS("service", grant_job_wants(j)->name), K("why", reply->detail),
 			 KI("attempts", j->lease.attempts),
 			 K("answer", ipc_error_word(j->verdict.answer)));
@@ -137,6 +198,9 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		/* Not believed without the lease, under which the row is read again. */
 		j->kind = GRANT_JOB_TOKEN;
 		grant_read(j);
+	} else if (j->verdict.next == LEASE_END_GRANT && !j->previous &&
+		   provider_traits(grant_job_provider(j))->grace_ms > 0) {
+		try_previous(j);
 	} else {
 		grant_refused(j, reply);
 	}
@@ -151,12 +215,20 @@ static bool before_send(void *arg)
 	return !j->too_late;
 }
 
+/* A check is nobody's request: it never spends what may be a login on a provider that may be away.
+ */
+static enum holdoff_asker asker(const struct grant_job *j)
+{
+	if (j->kind == GRANT_JOB_CHECK && j->lease.last)
+		return HOLDOFF_WHEN_WELL;
+	return j->lease.spared ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY;
+}
+
 static void send_refresh(struct grant_job *j)
 {
 	const struct config_service *s = grant_job_wants(j);
 	bool own = s->grant == GRANT_SESSION || s->grant == GRANT_ID_TOKEN;
-	enum ipc_error held = grant_job_admit(
-	    j, j->lease.spared ? HOLDOFF_LAST_ATTEMPT : HOLDOFF_ANY, &j->retry_after_s);
+	enum ipc_error held = grant_job_admit(j, asker(j), &j->retry_after_s);
 	enum err rc;
 
 	if (held != IPC_ERROR_NONE) {
@@ -181,9 +253,11 @@ static void exhausted(struct grant_job *j)
 		   "a refresh token of unknown fate is not sent again: a new login is asked for"));
 	grant_job_refuse(j, IPC_ERROR_REAUTHENTICATE);
 	j->retry_after_s = 0;
-	grant_give_back(
-	    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_REAUTHENTICATE, LEASE_HOLDOFF_NONE},
-	    "attempts_used_up");
+	grant_give_back(j,
+			(struct lease_verdict){LEASE_UNUSED,
+					       grant_job_unasked(j, IPC_ERROR_REAUTHENTICATE),
+					       LEASE_HOLDOFF_NONE},
+			"attempts_used_up");
 }
 
 static void on_leased(void *arg, enum err e, const struct pg_rows *rows)
@@ -263,7 +337,7 @@ void grant_flight_begin(struct grant_job *j, const struct token_row *row)
 		memcpy(j->nonce_hash, row->nonce_hash.p, sizeof j->nonce_hash);
 	j->auth_time_s = row->auth_time_s;
 	j->retry_after_s = 0;
-	j->too_late = false;
+	j->too_late = j->previous = false;
 	j->lease = (struct lease){.generation = row->generation, .asked_at_ms = clock_boot_ms()};
 	broker_random(j->lease.attempt, sizeof j->lease.attempt);
 	if (j->leased)

@@ -26,17 +26,18 @@ static uint64_t job_key(const struct grant_job *j)
 	return key_of(grant_id(j->grant), j->digest);
 }
 
-static enum ipc_error held(const struct edition *ed, const struct refusals *refused, uint64_t key,
+static enum ipc_error held(struct edition *ed, const struct refusals *refused, uint64_t key,
 			   const struct config_provider *p, const struct config_service *s,
 			   uint32_t *ret_left_s)
 {
+	const struct holdoffs *h = edition_holdoffs(ed, &p);
 	int64_t now = clock_boot_ms();
 	enum ipc_error e = refusal_judge(refused, key, now, ret_left_s);
 
 	if (e == IPC_ERROR_NONE && s != NULL)
 		e = holdoff_judge(&ed->holdoffs, s, now, ret_left_s);
 	if (e == IPC_ERROR_NONE)
-		e = holdoff_judge(&ed->holdoffs, p, now, ret_left_s);
+		e = holdoff_judge(h, p, now, ret_left_s);
 	return e;
 }
 
@@ -63,20 +64,29 @@ enum ipc_error grant_job_held(const struct grant_job *j, uint32_t *ret_left_s)
 
 enum ipc_error grant_job_admit(struct grant_job *j, enum holdoff_asker asker, uint32_t *ret_left_s)
 {
-	struct holdoffs *h = &j->edition->holdoffs;
+	const struct config_provider *p = j->service->provider;
+	struct holdoffs *h = edition_holdoffs(j->edition, &p);
 	const struct config_service *s = held_service(j);
 	int64_t now = clock_boot_ms();
-	enum ipc_error e = holdoff_admit(h, j->service->provider, asker, now, ret_left_s);
+	enum ipc_error e = holdoff_admit(h, p, asker, now, ret_left_s);
 
 	if (e == IPC_ERROR_NONE && s != NULL)
-		e = holdoff_admit(h, s, HOLDOFF_ANY, now, ret_left_s);
+		e = holdoff_admit(&j->edition->holdoffs, s, HOLDOFF_ANY, now, ret_left_s);
 	return e;
+}
+
+enum ipc_error grant_job_unasked(const struct grant_job *j, enum ipc_error code)
+{
+	return j->kind == GRANT_JOB_CHECK && code == IPC_ERROR_REAUTHENTICATE
+		   ? IPC_ERROR_PROVIDER_DOWN
+		   : code;
 }
 
 void grant_job_note(struct grant_job *j, const struct lease_verdict *v, uint32_t retry_after_s)
 {
-	struct holdoffs *h = &j->edition->holdoffs;
-	const void *provider = j->service->provider;
+	const struct config_provider *provider = j->service->provider;
+	struct holdoffs *h = edition_holdoffs(j->edition, &provider),
+			*services = &j->edition->holdoffs;
 	const struct config_service *s = held_service(j);
 	int64_t now = clock_boot_ms();
 	int64_t wait_s = retry_after_s == 0 ? 1 : retry_after_s;
@@ -92,7 +102,7 @@ void grant_job_note(struct grant_job *j, const struct lease_verdict *v, uint32_t
 		return;
 	case LEASE_HOLDOFF_SERVICE:
 		if (s != NULL)
-			holdoff_for(h, s, v->answer, now, HOLDOFF_SERVICE_MS, random_byte());
+			holdoff_for(services, s, v->answer, now, HOLDOFF_SERVICE_MS, random_byte());
 		grant_job_refuse(j, v->answer);
 		break;
 	case LEASE_HOLDOFF_GRANT:
@@ -102,12 +112,12 @@ void grant_job_note(struct grant_job *j, const struct lease_verdict *v, uint32_t
 		if (v->answer != IPC_ERROR_NONE)
 			break;
 		if (s != NULL)
-			holdoff_clear(h, s);
+			holdoff_clear(services, s);
 		if (!j->subject)
 			refusal_clear(grant_table_refusals(j->grant->table), job_key(j));
 		break;
 	}
-	holdoff_clear(h, provider); /* it answered, whatever it said */
+	holdoff_well(h, provider, now); /* it answered, whatever it said */
 }
 
 void grant_job_refuse(struct grant_job *j, enum ipc_error answer)

@@ -50,7 +50,7 @@ static void have_one(struct grant_job *j, const struct token_row *row)
 	enum ipc_error held = grant_job_held(j, &left_s);
 
 	if (held != IPC_ERROR_NONE) {
-		grant_job_fail(j, held, "held_off", left_s);
+		grant_job_fail(j, grant_job_unasked(j, held), "held_off", left_s);
 	} else if (j->stored) {
 		grant_job_refuse(j, IPC_ERROR_UPSTREAM);
 		grant_job_fail(j, IPC_ERROR_UPSTREAM, "token_too_short_lived", 0);

@@ -55,6 +55,7 @@ static void on_stored(void *arg, enum err e, const struct pg_rows *rows)
 static enum err commit(struct grant_job *j)
 {
 	struct broker *b = j->grant->broker;
+	bool keeps = provider_traits(grant_job_provider(j))->grace_ms > 0;
 	struct sql_i64 generation, ttl;
 	struct sv filed_as = token_filed_as(grant_job_wants(j)), digest = grant_job_digest(j);
 	const struct pg_param params[] = {PG_BYTES(j->grant->id, j->grant->id_len),
@@ -67,7 +68,8 @@ static enum err commit(struct grant_job *j)
 					  PG_SV(filed_as),
 					  sql_bytes_or_null(buf_sv(&j->token_sealed)),
 					  sql_i64(&ttl, j->ttl_ms),
-					  PG_BYTES(digest.p, digest.n)};
+					  PG_BYTES(digest.p, digest.n),
+					  sql_bool(keeps)};
 
 	return pg_query(b->pg, SQL_GRANT_COMMIT, params, on_stored, j, NULL);
 }
@@ -146,11 +148,15 @@ static enum err seal_reply(struct grant_job *j, const struct token_reply *reply)
 	struct vault_label refresh = token_refresh_label(id, generation);
 	struct vault_label id_token = token_id_token_label(id, generation);
 	bool ours = reply->outcome == TOKEN_OK;
+	/* The one of before that worked and was not rotated is the current one again. */
+	struct sv successor = reply->refresh_token.n == 0 && j->refresh_token != NULL
+				  ? secret_view(j->refresh_token)
+				  : reply->refresh_token;
 	enum err rc = ERR_OK;
 
 	j->ttl_ms = reply->expires_in_s * 1000;
-	if (j->state != GRANT_EXCHANGING && reply->refresh_token.n > 0)
-		rc = vault_seal(ring, &refresh, reply->refresh_token, &j->refresh_sealed);
+	if (j->state != GRANT_EXCHANGING && successor.n > 0)
+		rc = vault_seal(ring, &refresh, successor, &j->refresh_sealed);
 	if (rc == ERR_OK && ours && reply->access_token.n > 0)
 		rc = token_seal(ring, id, token_filed_as(grant_job_wants(j)), generation,
 				reply->access_token, j->ttl_ms, &j->token_sealed);

@@ -54,6 +54,7 @@ static void hold(struct holdoff *o, enum ipc_error answer, int64_t until_ms)
 	o->until_ms = until_ms;
 	o->answer = answer;
 	o->probing = false;
+	o->well_until_ms = 0;
 	if (o->streak < STREAK_MAX)
 		o->streak++;
 }
@@ -88,6 +89,16 @@ void holdoff_clear(struct holdoffs *h, const void *what)
 		*o = (struct holdoff){.what = NULL};
 }
 
+void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms)
+{
+	struct holdoff *o = find(h, what);
+
+	if (o == NULL)
+		o = find(h, NULL); /* a free one; what is held off is worth more than the proof */
+	if (o != NULL)
+		*o = (struct holdoff){.what = what, .well_until_ms = now_ms + HOLDOFF_WELL_MS};
+}
+
 enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t now_ms,
 			     uint32_t *ret_left_s)
 {
@@ -108,7 +119,11 @@ enum ipc_error holdoff_admit(struct holdoffs *h, const void *what, enum holdoff_
 	struct holdoff *o = find(h, what);
 	int64_t from_ms;
 
-	if (o == NULL)
+	if (asker == HOLDOFF_WHEN_WELL && (o == NULL || o->well_until_ms <= now_ms)) {
+		*ret_left_s = left_s(o == NULL ? 0 : o->until_ms, now_ms);
+		return o == NULL || o->streak == 0 ? IPC_ERROR_PROVIDER_DOWN : o->answer;
+	}
+	if (o == NULL || o->streak == 0)
 		return IPC_ERROR_NONE;
 	from_ms = o->until_ms + (asker == HOLDOFF_LAST_ATTEMPT ? HOLDOFF_SPARE_MS : 0);
 	if (now_ms < from_ms) {

@@ -5,7 +5,7 @@
  * whose mapping is wrong. It opens with a failure, longer from failure to failure up to
  * HOLDOFF_MAX_MS; when the time is over one asker goes ahead as the probe while the others are
  * still held, and only a success closes it. Failures of what was sent before it opened count
- * once, not each.
+ * once, not each. An answer is remembered for HOLDOFF_WELL_MS as proof that the provider is well.
  *
  * struct refusals is the negative cache of one service for one grant: 5 to 30 s, so that a page
  * that asks in a loop does not make its provider's loop guard strike (Entra: AADSTS50196).
@@ -27,6 +27,8 @@
 #define HOLDOFF_PROBE_MS (TIMEOUT_IDP_MS + 1000) /* a probe has an outcome by then */
 #define HOLDOFF_SPARE_MS 5000 /* a last attempt is not spent on a probe before so much more */
 
+#define HOLDOFF_WELL_MS 600000 /* so long an answer proves that a provider is well */
+
 #define REFUSALS_MAX 4096
 #define REFUSAL_FIRST_MS 5000
 #define REFUSAL_MAX_MS 24000 /* and the jitter */
@@ -34,7 +36,8 @@
 struct holdoff {
 	const void *what; /* config_provider or config_service; NULL = free */
 	int64_t until_ms;
-	unsigned streak;
+	int64_t well_until_ms; /* 0: nothing proves it */
+	unsigned streak;       /* 0: nothing is held off */
 	bool probing;
 	enum ipc_error answer; /* what askers get meanwhile */
 };
@@ -52,6 +55,9 @@ void holdoff_for(struct holdoffs *h, const void *what, enum ipc_error answer, in
 
 void holdoff_clear(struct holdoffs *h, const void *what);
 
+/* The same, because it answered just now. */
+void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms);
+
 /* IPC_ERROR_NONE: it may be asked; else what to answer, and *ret_left_s (at least 1). */
 enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t now_ms,
 			     uint32_t *ret_left_s);
@@ -60,6 +66,7 @@ enum ipc_error holdoff_judge(const struct holdoffs *h, const void *what, int64_t
 enum holdoff_asker {
 	HOLDOFF_ANY = 1,
 	HOLDOFF_LAST_ATTEMPT, /* an outage must not cost it: others probe first */
+	HOLDOFF_WHEN_WELL,    /* nobody waits for it: never the probe, nor the first to ask */
 };
 enum ipc_error holdoff_admit(struct holdoffs *h, const void *what, enum holdoff_asker asker,
 			     int64_t now_ms, uint32_t *ret_left_s);

@@ -9,6 +9,7 @@ enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 
 	l->attempts = row->attempts;
 	l->grace_until_ms = 0;
+	l->last = traits->rotates && row->attempts >= LEASE_ATTEMPTS_MAX;
 	/* Not past the end of the grace period, after which it would not be worth much. */
 	l->spared = traits->rotates && row->attempts == LEASE_ATTEMPTS_MAX &&
 		    (grace_left_ms <= 0 || grace_left_ms > HOLDOFF_SPARE_MS);
@@ -22,6 +23,16 @@ enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 		return LEASE_EXHAUSTED;
 	l->grace_until_ms = l->asked_at_ms + grace_left_ms;
 	return LEASE_SEND;
+}
+
+bool lease_judge_previous(struct lease *l, int64_t superseded_ms, int64_t asked_at_ms,
+			  const struct provider_traits *traits)
+{
+	int64_t left_ms = traits->grace_ms - LEASE_GRACE_MARGIN_MS - superseded_ms;
+
+	l->attempts++;
+	l->grace_until_ms = asked_at_ms + left_ms;
+	return left_ms > 0;
 }
 
 bool lease_may_send(const struct lease *l, int64_t now_ms)

@@ -34,6 +34,7 @@ struct lease {
 	int64_t
 	    grace_until_ms; /* this attempt is allowed by the grace period alone; 0: it is not */
 	bool spared;	    /* the last attempt: others go first while the provider is in trouble */
+	bool last;	    /* the last attempt, or past it by grace: none for a check to risk */
 	unsigned char attempt[LEASE_ATTEMPT_LEN];
 };
 
@@ -56,6 +57,10 @@ enum lease_start {
 /* Notes in *l what the row said. */
 enum lease_start lease_judge_start(struct lease *l, const struct lease_row *row,
 				   const struct provider_traits *traits);
+
+/* Whether the token of before may still be sent: its successor was committed so long ago. */
+bool lease_judge_previous(struct lease *l, int64_t superseded_ms, int64_t asked_at_ms,
+			  const struct provider_traits *traits);
 
 /* The last look before the first byte. */
 bool lease_may_send(const struct lease *l, int64_t now_ms);

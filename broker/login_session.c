@@ -278,6 +278,21 @@ static enum ipc_error code_refusal(enum token_outcome outcome)
 	return IPC_ERROR_PROVIDER;
 }
 
+/* A login is tried whatever is held off: somebody waits for it, and its code for nobody. What came
+ * of it is worth knowing to those who do wait. */
+static void note_provider(const struct finish *f, enum token_outcome outcome)
+{
+	const struct config_provider *p = f->app->provider;
+	struct holdoffs *h = edition_holdoffs(f->request->edition, &p);
+	unsigned char random;
+
+	broker_random(&random, sizeof random);
+	if (outcome == TOKEN_OK)
+		holdoff_well(h, p, clock_boot_ms());
+	else if (outcome == TOKEN_NOT_SENT || outcome == TOKEN_UNKNOWN)
+		holdoff_failed(h, p, IPC_ERROR_PROVIDER_DOWN, clock_boot_ms(), random);
+}
+
 static void on_code(void *arg, enum err e, const struct token_reply *reply)
 {
 	struct finish *f = arg;
@@ -290,6 +305,7 @@ static void on_code(void *arg, enum err e, const struct token_reply *reply)
 		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
 		return;
 	}
+	note_provider(f, reply->outcome);
 	refusal = code_refusal(reply->outcome);
 	if (refusal != IPC_ERROR_NONE) {
 		finish_fail(f, refusal, reply->detail);

@@ -7,6 +7,9 @@
 #include "broker/login_claims.h"
 #include "common/log.h"
 
+static_assert(HOLDOFF_WELL_MS > REVALIDATION_MAX_DELAY_MS + REVALIDATION_MAX_DELAY_MS / 4,
+	      "who was put off sees every answer");
+
 struct revalidation {
 	struct broker *broker;
 	struct event *timer;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/lease.h"
+#include "broker/token_reply.h"
 #include "broker/token_row.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -125,26 +126,27 @@ static void done(struct service_token *s)
 	s->service = NULL;
 }
 
-static void failed(struct service_token *s, enum ipc_error answer, const char *detail,
-		   uint32_t retry_s)
+static void failed(struct service_token *s, enum log_level level, enum ipc_error answer,
+		   const char *detail, uint32_t retry_s)
 {
 	unsigned char random;
 
 	broker_random(&random, sizeof random);
 	refusal_grow(&s->refused, answer, clock_boot_ms(), random);
-	log_warn("service_token_failed", KS("service", s->service->name), K("why", detail),
-		 K("answer", ipc_error_word(answer)));
+	LOG_CALL(log_write, level, "service_token_failed", KS("service", s->service->name),
+		 K("why", detail), K("answer", ipc_error_word(answer)));
 	done(s);
 	waiters_fail(&s->waiters, answer, detail, retry_s);
 }
 
 static void keep(struct service_token *s, const struct token_reply *reply)
 {
+	const struct config_provider *p = s->service->provider;
 	struct secret *token = NULL;
 	struct request *r;
 
 	if (secret_new(reply->access_token, &token) != ERR_OK) {
-		failed(s, IPC_ERROR_INTERNAL, "memory", 1);
+		failed(s, LOG_WARN, IPC_ERROR_INTERNAL, "memory", 1);
 		return;
 	}
 	secret_free(&s->token);
@@ -152,7 +154,7 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 	s->ttl_ms = reply->expires_in_s * 1000;
 	s->until_ms = clock_boot_ms() + s->ttl_ms;
 	s->refused = (struct refusal){.key = 0};
-	holdoff_clear(&s->edition->holdoffs, s->service->provider);
+	holdoff_well(edition_holdoffs(s->edition, &p), p, clock_boot_ms());
 	done(s);
 	/* Their sessions may have ended meanwhile. None of them comes back to wait. */
 	while ((r = waiters_take(&s->waiters)) != NULL)
@@ -163,17 +165,18 @@ static void keep(struct service_token *s, const struct token_reply *reply)
 static void note_provider(struct service_token *s, const struct lease_verdict *v,
 			  uint32_t retry_after_s)
 {
+	const struct config_provider *p = s->service->provider;
+	struct holdoffs *h = edition_holdoffs(s->edition, &p);
 	int64_t now = clock_boot_ms();
 	unsigned char random;
 
 	broker_random(&random, sizeof random);
 	if (v->holdoff == LEASE_HOLDOFF_THROTTLE)
-		holdoff_for(&s->edition->holdoffs, s->service->provider, v->answer, now,
-			    1000 * (int64_t)retry_after_s, random);
+		holdoff_for(h, p, v->answer, now, 1000 * (int64_t)retry_after_s, random);
 	else if (v->answer == IPC_ERROR_PROVIDER_DOWN && v->holdoff == LEASE_HOLDOFF_PROVIDER)
-		holdoff_failed(&s->edition->holdoffs, s->service->provider, v->answer, now, random);
+		holdoff_failed(h, p, v->answer, now, random);
 	else
-		holdoff_clear(&s->edition->holdoffs, s->service->provider);
+		holdoff_well(h, p, now);
 }
 
 static void on_reply(void *arg, enum err e, const struct token_reply *reply)
@@ -199,7 +202,7 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 	if (v.answer != IPC_ERROR_PROVIDER_DOWN)
 		v.answer = IPC_ERROR_UPSTREAM;
 	note_provider(s, &v, reply->retry_after_s);
-	failed(s, v.answer, reply->detail,
+	failed(s, token_outcome_level(reply->outcome), v.answer, reply->detail,
 	       reply->retry_after_s == 0 && v.answer == IPC_ERROR_PROVIDER_DOWN
 		   ? 1
 		   : reply->retry_after_s);
@@ -208,6 +211,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 static void fetch(struct service_token *s, struct edition *ed, const struct config_service *service)
 {
 	struct provider *p = edition_provider(ed, service->provider->name);
+	const struct config_provider *of = service->provider;
+	struct holdoffs *h = edition_holdoffs(ed, &of);
 	int64_t now = clock_boot_ms();
 	uint32_t left_s = 0;
 	enum ipc_error held = IPC_ERROR_NONE;
@@ -219,7 +224,7 @@ static void fetch(struct service_token *s, struct edition *ed, const struct conf
 		held = s->refused.answer;
 		left_s = (uint32_t)((s->refused.until_ms - now + 999) / 1000);
 	} else {
-		held = holdoff_admit(&ed->holdoffs, service->provider, HOLDOFF_ANY, now, &left_s);
+		held = holdoff_admit(h, of, HOLDOFF_ANY, now, &left_s);
 	}
 	if (held != IPC_ERROR_NONE) {
 		waiters_fail(&s->waiters, held, "held_off", left_s);

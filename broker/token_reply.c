@@ -307,3 +307,21 @@ uint32_t token_retry_after(struct sv value, int64_t now_s)
 	return at - now_s > TOKEN_RETRY_AFTER_MAX_S ? TOKEN_RETRY_AFTER_MAX_S
 						    : (uint32_t)(at - now_s);
 }
+
+enum log_level token_outcome_level(enum token_outcome outcome)
+{
+	switch (outcome) {
+	case TOKEN_MISCONFIGURED:
+	case TOKEN_CLIENT_BROKEN:
+		return LOG_ERROR;
+	case TOKEN_OK:
+	case TOKEN_NOT_SENT:
+	case TOKEN_UNKNOWN:
+	case TOKEN_DEAD:
+	case TOKEN_INTERACTION:
+	case TOKEN_THROTTLED:
+	case TOKEN_TOO_OFTEN:
+		break;
+	}
+	return LOG_WARN;
+}

@@ -11,6 +11,7 @@
 #include "broker/http_client.h"
 #include "broker/provider.h"
 #include "common/buf.h"
+#include "common/log.h"
 
 #define TOKEN_REPLY_MAX (128 * 1024)
 #define TOKEN_ACCESS_MAX 16384 /* IPC_TOKEN_MAX */
@@ -32,6 +33,10 @@ void token_reply_read(const struct http_response *r, enum config_preset preset,
 		      const struct config_service *service, int64_t now_s,
 		      struct token_answer *ret);
 void token_answer_done(struct token_answer *a);
+
+/* LOG_ERROR where somebody has to change a configuration, here or at the provider: no retry helps.
+ * While it lasts the holdoff is what keeps it from being logged for each request. */
+enum log_level token_outcome_level(enum token_outcome outcome);
 
 /* Retry-After (RFC 9110 10.2.3), seconds or a date; 0: none or unreadable. Capped. */
 uint32_t token_retry_after(struct sv value, int64_t now_s);

@@ -11,7 +11,7 @@ import pytest
 
 import dialects
 import jws
-from broker import CLIENT_SECRET, Broker, begin, finish
+from broker import CLIENT_SECRET, Broker, begin, finish, forget
 from dialect import presets
 from op import Client, Op, Refusal
 from postgres import Postgres
@@ -139,6 +139,29 @@ def answer_lost_in_grace(run):
     assert run.ended(session) is None and run.issuer.reuses == 0
 
 
+def successor_forgotten_in_grace(run):
+    """As of a provider restored from a backup: the token before brings a new one, in time and once."""
+    session = run.login()
+
+    def ask():
+        run.expire(session)
+        forget(run.pg, run.worker)
+        return run.token(session, "crm")
+
+    assert ask().name == "token"
+    with run.issuer.lock:
+        newest = max(run.issuer.refresh_tokens, key=lambda t: run.issuer.refresh_tokens[t].generation)
+        del run.issuer.refresh_tokens[newest]
+    assert ask().name == "token"
+    assert run.issuer.count() == 3 and run.issuer.reuses == 0
+    assert ask().name == "token" and run.ended(session) is None
+    assert run.issuer.count() == 4
+    # Where the one before is dead, too, that is believed.
+    run.issuer.families[-1].alive = False
+    assert ask().word in ENDED and run.ended(session) == "reauthenticate"
+    assert run.issuer.count() == 6 and run.issuer.reuses == 0
+
+
 class Ahead(dialects.Entra):
     services = {name: replace(s, options=s.options + " prefetch = yes" * (s.grant in ("scope", "obo")))
                 for name, s in dialects.Entra.services.items()}
@@ -161,6 +184,7 @@ GRACE = {"auth0": "60s", "okta": "30s", "curity": "60s", "ping": "60s", "dex": "
 STORMY = [(kind, scenario, "") for kind in dialects.ALL for scenario in (answers_that_end_nothing, answer_lost)]
 STORMY += [(kind, answer_lost_in_grace, 'grace = "%s"' % GRACE[kind.word]) for kind in dialects.ALL
            if kind.word in GRACE]
+STORMY += [(dialects.Auth0, successor_forgotten_in_grace, 'grace = "60s"')]
 STORMY += [(Ahead, had_before_the_first_request, "")]
 
 

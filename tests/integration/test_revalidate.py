@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from broker import Broker, login, token
+from broker import Broker, begin, login, token
 from idp import USERS
 from stack import App, Stack
 from wait import eventually
@@ -37,6 +37,8 @@ class Session:
         self.pg = pg
         self.done = login(worker, user, **more)
         self.hash = hashlib.sha256(self.done.session).hexdigest()
+        self.again = "update bff_private.revalidation set due_at = now() where owner is null and id_hash = '\\x%s'" % \
+            self.hash
 
     def get(self):
         sql = "select state, claims, touch_due from bff_private.session_get('\\x%s')" % self.hash
@@ -61,6 +63,12 @@ class Session:
     def reason(self):
         rows = self.pg.psql("select reason from bff_private.ended where id_hash = '\\x%s'" % self.hash)
         return rows[0][0] if rows else None
+
+    def rounds(self, n):
+        """Until it was asked about n times in vain, without the growing pauses between them."""
+        tries = "select coalesce(max(tries), 0) from bff_private.revalidation where owner is null and id_hash = '\\x%s'"
+        self.used_until(lambda: self.pg.psql(self.again) is not None and int(self.pg.value(tries % self.hash)) >= n,
+                        "%d rounds" % n, 60)
 
     def queued(self):
         return self.pg.value("select count(*) from bff_private.revalidation where id_hash = '\\x%s'" % self.hash) == "1"
@@ -125,8 +133,34 @@ def test_errors_of_the_provider_postpone(pg, broker, worker, idp, status):
     s.used_until(s.queued, "its turn")
     broker.wait_log("event=revalidation_put_off")
     idp.users(alice={**USERS["alice"], "groups": ["board"]})
+    # A 500 says nothing of the refresh token: the last attempt waits until the provider answered somebody else.
+    login(worker, "bob")
     s.used_until(lambda: s.groups() == ["board"], "new groups", 60)
     assert s.reason() is None
+
+
+def test_a_long_outage_ends_no_session(pg, broker, worker, idp):
+    """However often it is asked meanwhile: what the refresh token has left is for whoever comes after."""
+    s = Session(pg, worker)
+    grants = "bff_private.grants where session_hash = '\\x%s'" % s.hash
+    idp.knobs(fail_status=502, fail_count=-1)
+    before = idp.stats()["token_requests"]
+    s.rounds(3)
+    # A broker that starts knows nothing of the provider.
+    broker.stop()
+    broker.start()
+    s.rounds(6)
+    assert idp.stats()["token_requests"] == before + 1
+    assert pg.value("select attempts from " + grants) == "1"
+    assert s.get()[0] == "live" and s.reason() is None
+    idp.knobs(fail_status=0, fail_count=0)
+    with broker.worker() as w:
+        assert token(w, s.done.session, "crm").name == "token"  # with the attempt that was left
+    idp.users(alice={**USERS["alice"], "groups": ["board"]})
+    pg.psql(s.again)
+    s.used_until(lambda: s.groups() == ["board"], "new groups", 60)
+    idp.users(alice=None)
+    s.used_until(lambda: s.get()[0] != "live", "the end")  # which an answer brings
 
 
 def test_a_broker_that_dies_in_between(pg, idp):
@@ -144,6 +178,9 @@ def test_a_broker_that_dies_in_between(pg, idp):
         pg.psql("update bff_private.revalidation set lease_until = clock_timestamp();"
                 "update bff_private.grants set lease_until = clock_timestamp() where lease_until is not null")
         b.start()
+        with b.worker() as w:
+            eventually(lambda: begin(w, "bob").name == "login_begun", what="key and provider")
+            login(w, "bob")  # the last attempt waits until the provider answered somebody
         s.used_until(lambda: s.groups() == ["board"] or s.reason(), "an end", 60)
         assert s.reason() in (None, "reauthenticate")  # had the provider consumed the token? a race
 
@@ -164,14 +201,17 @@ def test_two_brokers_ask_once(pg, idp):
         assert after["reuses"] == before["reuses"]
 
 
-def test_a_refresh_token_that_may_not_be_sent_any_more_ends_the_session(pg, worker, idp):
-    """Nobody can vouch for it then."""
+def test_a_refresh_token_that_may_not_be_sent_any_more_ends_no_session(pg, broker, worker, idp):
+    """An outage led to that; who needs a token of it logs in again."""
     s = Session(pg, worker)
     pg.psql("update bff_private.grants set attempts = 2, first_attempt_at = now() "
             "where session_hash = '\\x%s'" % s.hash)
     before = idp.stats()["token_requests"]
-    s.used_until(lambda: s.get()[0] != "live", "the end")
-    assert s.reason() == "reauthenticate"
+    s.used_until(s.queued, "its turn")
+    broker.wait_log("event=revalidation_put_off .*why=attempts_used_up")
+    assert token(worker, s.done.session, "crm").word == "reauthenticate"
+    s.rounds(3)
+    assert s.get()[0] == "live" and s.reason() is None
     assert idp.stats()["token_requests"] == before
 
 

@@ -930,9 +930,11 @@ def lease(pg, n, generation, owner="o1", attempt="a1", ms=15000):
                    user="bff_broker")[0]
 
 
-def commit_sql(n, generation, owner="o1", attempt="a1", refresh="'\\x11'", token="'\\x22'", service="svc", session=None):
-    return ("select * from bff_private.grant_commit(%s, %d, '%s', '%s', %s, null, %s, '%s', %s, 60000, '\\x33')"
-            % (grant(n), generation, owner, attempt, refresh, sql_hash(n if session is None else session), service, token))
+def commit_sql(n, generation, owner="o1", attempt="a1", refresh="'\\x11'", token="'\\x22'", service="svc", session=None,
+               keep=False):
+    return ("select * from bff_private.grant_commit(%s, %d, '%s', '%s', %s, null, %s, '%s', %s, 60000, '\\x33', %s)"
+            % (grant(n), generation, owner, attempt, refresh, sql_hash(n if session is None else session), service, token,
+               keep))
 
 
 def commit(pg, n, generation, **more):
@@ -958,6 +960,55 @@ def test_a_refresh(pg):
     assert lease(pg, 1, 2)[0] == "t"
     assert commit(pg, 1, 2, refresh="null", token="'\\x44'") == ["t", "3"]
     assert token(pg, 1) == ["live", "3", "live", "\\x11", "0", "\\x44", "3", "\\x33", "2", "1"]
+
+
+def previous_take(pg, n, generation, owner="o1", attempt="a1"):
+    return pg.psql("select * from bff_private.previous_take(%s, %d, '%s', '%s')" % (grant(n), generation, owner, attempt),
+                   user="bff_broker")
+
+
+def test_the_refresh_token_of_before(pg):
+    kept = "select previous_sealed, previous_generation, superseded_at is not null from bff_private.grants"
+    create(pg, 1)
+    lease(pg, 1, 1)
+    assert previous_take(pg, 1, 1) == []  # of the first one there is none
+    commit(pg, 1, 1, keep=True)
+    assert previous_take(pg, 1, 2) == []  # without the lease
+    lease(pg, 1, 2)
+    assert previous_take(pg, 1, 2, attempt="a2") == []
+    [[sealed, generation, superseded_ms]] = previous_take(pg, 1, 2)
+    assert [sealed, generation] == ["\\x01", "1"] and 0 <= int(superseded_ms) < 60000
+    assert token(pg, 1)[4] == "2"  # counted
+    # After the longest grace period it is forgotten, and without one it is not kept.
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "0"
+    pg.psql("update bff_private.grants set superseded_at = now() - interval '1 day'")
+    assert pg.value("select bff_private.sweep(100)", user="bff_broker") == "1"
+    assert pg.psql(kept) == [[None, None, "f"]]
+    commit(pg, 1, 2, keep=True)
+    lease(pg, 1, 3)
+    commit(pg, 1, 3, refresh="null", keep=False)
+    assert pg.psql(kept)[0][2] == "t"  # nothing superseded it
+    lease(pg, 1, 4)
+    commit(pg, 1, 4, keep=False)
+    assert pg.psql(kept) == [[None, None, "f"]]
+
+
+def test_what_must_not_be_lost_is_durable_whatever_the_database_says(pg):
+    put = "select bff_private.token_put(%s, %s, 2, 'svc', '\\x22', 1000, '\\x33', null, null)" % (sql_hash(1), grant(1))
+    leased = "select leased from bff_private.refresh_lease(%s, %%d, 'o1', 'a1', 15000)" % grant(1)
+    taken = "select * from bff_private.previous_take(%s, 2, 'o1', 'a1')" % grant(1)
+    create(pg, 1)
+    try:
+        for default, want in (("off", "on"), ("remote_apply", "remote_apply")):
+            pg.psql("alter database bff set synchronous_commit = %s" % default)
+            pg.psql("update bff_private.grants set generation = 1, lease_until = null")
+            for statement in (leased % 1, commit_sql(1, 1), put, leased % 2, taken):
+                # A connection of its own: those that stay began under the default of before.
+                got = pg.cluster.psql("begin; %s; select current_setting('synchronous_commit'); commit" % statement,
+                                      user="bff_broker")
+                assert got[-1] == [want], statement
+    finally:
+        pg.psql("alter database bff reset synchronous_commit")
 
 
 def test_a_lease_is_for_one(pg):

@@ -41,6 +41,25 @@ static void it_is_borrowed_from_whom_that_has_it(void **state)
 	assert_int_equal(stand.made, 1);
 }
 
+/* A reload while a provider is away forgets nothing, nor does what is learnt later stay away from
+ * the workers of before. */
+static void what_is_held_off_is_shared_with_it(void **state)
+{
+	struct edition *first = stand_add(), *second;
+	const struct config_provider *p = &first->config->providers[0], *again;
+	struct holdoffs *h = edition_holdoffs(first, &p);
+
+	(void)state;
+	assert_ptr_equal(h, &first->holdoffs);
+	assert_ptr_equal(p, &first->config->providers[0]);
+	stand_config_number(1);
+	second = stand_add();
+	assert_int_equal(stand.made, 1);
+	again = &second->config->providers[0];
+	assert_ptr_equal(edition_holdoffs(second, &again), h);
+	assert_ptr_equal(again, p);
+}
+
 static void write_pem(const char *name, bool private)
 {
 	EVP_PKEY *key = signer_key(ALG_ES256);
@@ -379,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    STAND(an_unchanged_provider_is_shared),
 	    STAND(it_is_borrowed_from_whom_that_has_it),
+	    STAND(what_is_held_off_is_shared_with_it),
 	    STAND(a_changed_option_makes_another),
 	    STAND(another_name_issuer_client_secret_or_key_makes_another),
 	    STAND(editions_beyond_the_limit_go_oldest_first),

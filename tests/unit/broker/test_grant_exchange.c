@@ -192,6 +192,37 @@ static void without_metadata(void **state)
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "no_metadata");
 }
 
+/* What only a change of configuration mends is an error, once; an outage is none. */
+static void what_is_an_error(void **state)
+{
+	static const enum token_outcome errors[] = {TOKEN_CLIENT_BROKEN, TOKEN_MISCONFIGURED},
+					none[] = {TOKEN_NOT_SENT, TOKEN_UNKNOWN, TOKEN_THROTTLED,
+						  TOKEN_INTERACTION};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		stand.errors = 0;
+		stand.now_ms += 1000000;
+		stand_want("ex");
+		stand_reads("ex", NULL, 0);
+		stand_reads(NULL, "subject", 300000);
+		stand_outcome(errors[i], "word");
+		assert_int_equal(stand.errors, 1);
+		assert_string_equal(stand.error, "exchange_failed");
+		stand_want("ex");
+		stand_reads("ex", NULL, 0);
+		assert_int_equal(stand.errors, 1); /* held off */
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		stand.now_ms += 1000000;
+		stand_want("ex");
+		stand_reads("ex", NULL, 0);
+		stand_reads(NULL, "subject", 300000);
+		stand_outcome(none[i], "word");
+	}
+	assert_int_equal(stand.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +234,7 @@ int main(void)
 	    STAND(a_subject_token_of_a_dead_grant),
 	    STAND(beside_a_refresh),
 	    STAND(one_renewal_for_two),
+	    STAND(what_is_an_error),
 	    STAND(without_metadata),
 	};
 

@@ -18,6 +18,7 @@ static void the_order_of_a_refresh(void **state)
 	/* And the successor before anything is answered. */
 	stand_reply(ERR_OK, &reply);
 	assert_asked(SQL_GRANT_COMMIT);
+	assert_sv_equal(fake_param(0, 11), SV("f")); /* without a grace period nothing is kept */
 	assert_nothing_said();
 	stand_bool(true);
 	assert_nothing_said();
@@ -185,6 +186,119 @@ static void within_the_grace_period(void **state)
 	assert_false(stand.calls.v[0].before(stand.calls.v[0].arg));
 }
 
+/* What PREVIOUS_TAKE answers: the token of before, whose successor was committed so long ago. */
+static void previous(const char *token, int64_t superseded_ms)
+{
+	struct vault_label label = token_refresh_label(SV(STAND_ID), 1);
+	struct pg_rows rows = {.n = token == NULL ? 0 : 1};
+	struct buf sealed;
+
+	assert_asked(SQL_PREVIOUS_TAKE);
+	assert_sv_equal(fake_param(0, 0), SV(STAND_ID));
+	assert_int_equal(fake_number(0, 1), 3);
+	buf_init(&sealed, 4096);
+	if (token != NULL)
+		assert_int_equal(vault_seal(stand.broker.ring, &label, sv_str(token), &sealed),
+				 ERR_OK);
+	rows.v[0][0].text = buf_sv(&sealed);
+	rows.v[0][1].number = 1;
+	rows.v[0][2].number = superseded_ms;
+	fake_answer(ERR_OK, &rows);
+	buf_done(&sealed);
+}
+
+static void to_previous(void)
+{
+	stand.traits.grace_ms = 30000;
+	stand.now_ms += 1000000;
+	stand_to_provider("res");
+	stand_outcome(TOKEN_DEAD, "invalid_grant");
+	assert_nothing_said();
+	assert_int_equal(stand.calls.n, 0); /* counted first */
+}
+
+static void a_successor_that_the_provider_lost(void **state)
+{
+	const struct token_reply reply = stand_success("at", "rt-2");
+
+	(void)state;
+	to_previous();
+	previous("rt-0", 1000);
+	assert_called(CALL_REFRESH, SV("rt-0"));
+	assert_true(stand.calls.v[0].before(stand.calls.v[0].arg));
+	stand_reply(ERR_OK, &reply);
+	assert_asked(SQL_GRANT_COMMIT);
+	assert_sv_equal(fake_param(0, 11), SV("t"));
+	stand_bool(true);
+	stand_reads("res", "at", 300000);
+	assert_answered("at");
+}
+
+/* One that is honoured and not rotated is what the grant has from now on. */
+static void the_one_of_before_is_the_current_one_again(void **state)
+{
+	const struct token_reply reply = stand_success("at", "");
+	struct vault_label label = token_refresh_label(SV(STAND_ID), 4);
+	struct secret *got = NULL;
+
+	(void)state;
+	to_previous();
+	previous("rt-0", 1000);
+	stand_reply(ERR_OK, &reply);
+	assert_asked(SQL_GRANT_COMMIT);
+	assert_int_equal(vault_open(stand.broker.ring, &label, fake_param(0, 4), &got), ERR_OK);
+	assert_sv_equal(secret_view(got), SV("rt-0"));
+	secret_free(&got);
+	stand_bool(true);
+	stand_reads("res", "at", 300000);
+	assert_answered("at");
+}
+
+static void dead_with_the_one_of_before(void **state)
+{
+	(void)state;
+	/* There is none, or its time is over, or the lease is, or it is dead, too. */
+	for (int i = 0; i < 4; i++) {
+		to_previous();
+		if (i == 2)
+			stand.now_ms += TIMEOUT_LEASE_MS;
+		previous(i == 0 ? NULL : "rt-0", i == 1 ? 29000 : 28999);
+		if (i == 3)
+			stand_outcome(TOKEN_DEAD, "invalid_grant");
+		assert_int_equal(stand.calls.n, 0);
+		assert_asked(SQL_GRANT_DEAD);
+		stand_bool(true);
+		assert_failed(IPC_ERROR_REAUTHENTICATE, "invalid_grant");
+	}
+	/* The last look says no. */
+	to_previous();
+	previous("rt-0", 20000);
+	stand.now_ms += 9000;
+	assert_false(stand.calls.v[0].before(stand.calls.v[0].arg));
+	stand_outcome(TOKEN_NOT_SENT, "before_send");
+	assert_asked(SQL_GRANT_DEAD);
+	stand_bool(true);
+	assert_failed(IPC_ERROR_REAUTHENTICATE, "invalid_grant");
+}
+
+static void the_one_of_before_of_unknown_fate(void **state)
+{
+	(void)state;
+	to_previous();
+	previous("rt-0", 1000);
+	stand_outcome(TOKEN_UNKNOWN, "timeout");
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(fake_param(0, 4), SV("unknown"));
+	stand_bool(true);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "timeout");
+	/* A database that is away ends nothing. */
+	to_previous();
+	fake_answer(ERR_UNAVAILABLE, NULL);
+	assert_asked(SQL_REFRESH_RELEASE);
+	stand_bool(true);
+	assert_failed(IPC_ERROR_STORE, err_text(ERR_UNAVAILABLE));
+}
+
 static void a_last_attempt_lets_others_probe(void **state)
 {
 	(void)state;
@@ -265,6 +379,35 @@ static void a_cancel_is_the_end_of_the_process(void **state)
 	assert_int_equal(fake_nasked, 0);
 }
 
+/* What only a change of configuration mends is an error, once; an outage is none. */
+static void what_is_an_error(void **state)
+{
+	static const enum token_outcome errors[] = {TOKEN_CLIENT_BROKEN, TOKEN_MISCONFIGURED},
+					none[] = {TOKEN_NOT_SENT, TOKEN_UNKNOWN, TOKEN_THROTTLED,
+						  TOKEN_INTERACTION};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		stand.errors = 0;
+		stand.now_ms += 1000000;
+		stand_to_provider("res");
+		stand_outcome(errors[i], "word");
+		stand_bool(true);
+		assert_int_equal(stand.errors, 1);
+		assert_string_equal(stand.error, "refresh_failed");
+		stand_want("res");
+		stand_reads("res", NULL, 0);
+		assert_int_equal(stand.errors, 1); /* held off */
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		stand.now_ms += 1000000;
+		stand_to_provider("res");
+		stand_outcome(none[i], "word");
+		stand_bool(true);
+	}
+	assert_int_equal(stand.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,10 +421,15 @@ int main(void)
 	    STAND(not_leased),
 	    STAND(sent_often_enough),
 	    STAND(within_the_grace_period),
+	    STAND(a_successor_that_the_provider_lost),
+	    STAND(the_one_of_before_is_the_current_one_again),
+	    STAND(dead_with_the_one_of_before),
+	    STAND(the_one_of_before_of_unknown_fate),
 	    STAND(a_last_attempt_lets_others_probe),
 	    STAND(a_lease_of_unknown_fate_is_given_back),
 	    STAND(a_key_that_is_missing_ends_nothing),
 	    STAND(without_metadata_nothing_was_sent),
+	    STAND(what_is_an_error),
 	    STAND(a_cancel_is_the_end_of_the_process),
 	};
 

@@ -119,6 +119,51 @@ static void a_last_attempt_is_not_the_first_probe(void **state)
 			 IPC_ERROR_NONE);
 }
 
+static void what_nobody_waits_for_wants_a_proof(void **state)
+{
+	static struct holdoffs h;
+	uint32_t left_s = 0;
+
+	(void)state;
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_WHEN_WELL, 1000, &left_s),
+			 IPC_ERROR_PROVIDER_DOWN);
+	assert_int_equal(left_s, 1);
+	holdoff_well(&h, &one, 1000);
+	holdoff_well(&h, &two, 1000);
+	/* Of no use to the others. */
+	assert_int_equal(holdoff_judge(&h, &one, 1000, &left_s), IPC_ERROR_NONE);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_LAST_ATTEMPT, 1000, &left_s),
+				 IPC_ERROR_NONE);
+	assert_int_equal(
+	    holdoff_admit(&h, &one, HOLDOFF_WHEN_WELL, 1000 + HOLDOFF_WELL_MS - 1, &left_s),
+	    IPC_ERROR_NONE);
+	assert_int_equal(
+	    holdoff_admit(&h, &one, HOLDOFF_WHEN_WELL, 1000 + HOLDOFF_WELL_MS, &left_s),
+	    IPC_ERROR_PROVIDER_DOWN);
+	/* A failure takes it away, for as long as nobody else was answered. */
+	holdoff_failed(&h, &one, IPC_ERROR_UPSTREAM, 1000, 0);
+	assert_int_equal(
+	    holdoff_admit(&h, &one, HOLDOFF_WHEN_WELL, 1000 + HOLDOFF_FIRST_MS, &left_s),
+	    IPC_ERROR_UPSTREAM);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_ANY, 1000 + HOLDOFF_FIRST_MS, &left_s),
+			 IPC_ERROR_NONE); /* it was not the probe */
+	assert_int_equal(holdoff_admit(&h, &two, HOLDOFF_WHEN_WELL, 2000, &left_s), IPC_ERROR_NONE);
+}
+
+static void a_proof_takes_nobodys_place(void **state)
+{
+	static struct holdoffs h;
+	static const char many[HOLDOFFS_MAX];
+	uint32_t left_s = 0;
+
+	(void)state;
+	for (int i = 0; i < HOLDOFFS_MAX; i++)
+		holdoff_for(&h, &many[i], IPC_ERROR_UPSTREAM, 0, 1000 + i, 0);
+	holdoff_well(&h, &one, 0);
+	assert_int_equal(holdoff_judge(&h, &many[0], 1, &left_s), IPC_ERROR_UPSTREAM);
+}
+
 static void a_shorter_throttle_does_not_shorten(void **state)
 {
 	static struct holdoffs h;
@@ -180,6 +225,8 @@ int main(void)
 	    cmocka_unit_test(failures_of_what_was_sent_before_count_once),
 	    cmocka_unit_test(one_probe_at_a_time_and_only_success_closes),
 	    cmocka_unit_test(a_last_attempt_is_not_the_first_probe),
+	    cmocka_unit_test(what_nobody_waits_for_wants_a_proof),
+	    cmocka_unit_test(a_proof_takes_nobodys_place),
 	    cmocka_unit_test(a_shorter_throttle_does_not_shorten),
 	    cmocka_unit_test(refusals_last_5_to_30_seconds),
 	};

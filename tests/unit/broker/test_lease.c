@@ -62,19 +62,19 @@ static void the_last_attempt_is_spared_within_reason(void **state)
 	static const struct {
 		int64_t attempts, since_first_ms;
 		const struct provider_traits *traits;
-		bool want;
+		bool want, want_last;
 	} rows[] = {
-	    {1, 0, &none, false},
-	    {2, 600, &none, true},
-	    {2, 600, &static_, false},
-	    {2, 600, &brief, false},
-	    {2, 2000, &brief, true}, /* over, less the margin */
-	    {1, 0, &grace, false},
-	    {2, 600, &grace, true},
-	    {2, 29000 - HOLDOFF_SPARE_MS - 1, &grace, true},
-	    {2, 29000 - HOLDOFF_SPARE_MS, &grace, false},
-	    {2, 29000, &grace, true},
-	    {3, 600, &grace, false}, /* the grace period allows it, not the count */
+	    {1, 0, &none, false, false},
+	    {2, 600, &none, true, true},
+	    {2, 600, &static_, false, false},
+	    {2, 600, &brief, false, true},
+	    {2, 2000, &brief, true, true}, /* over, less the margin */
+	    {1, 0, &grace, false, false},
+	    {2, 600, &grace, true, true},
+	    {2, 29000 - HOLDOFF_SPARE_MS - 1, &grace, true, true},
+	    {2, 29000 - HOLDOFF_SPARE_MS, &grace, false, true},
+	    {2, 29000, &grace, true, true},
+	    {3, 600, &grace, false, true}, /* the grace period allows it, not the count */
 	};
 
 	(void)state;
@@ -86,9 +86,21 @@ static void the_last_attempt_is_spared_within_reason(void **state)
 		struct lease l = {.asked_at_ms = 1000};
 
 		(void)lease_judge_start(&l, &row, rows[i].traits);
-		if (l.spared != rows[i].want)
+		if (l.spared != rows[i].want || l.last != rows[i].want_last)
 			fail_msg("row %zu", i);
 	}
+}
+
+static void the_token_of_before(void **state)
+{
+	static const struct provider_traits grace = {.rotates = true, .grace_ms = 30000};
+	struct lease l = {.attempts = 1, .asked_at_ms = 1000};
+
+	(void)state;
+	assert_true(lease_judge_previous(&l, 28999, 1500, &grace));
+	assert_int_equal(l.attempts, 2);
+	assert_int_equal(l.grace_until_ms, 1501);
+	assert_false(lease_judge_previous(&l, 29000, 1500, &grace));
 }
 
 static void the_last_look_before_the_first_byte(void **state)
@@ -188,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_may_send),
 	    cmocka_unit_test(the_last_attempt_is_spared_within_reason),
+	    cmocka_unit_test(the_token_of_before),
 	    cmocka_unit_test(the_last_look_before_the_first_byte),
 	    cmocka_unit_test(what_a_reply_means),
 	    cmocka_unit_test(the_words_for_what_became_of_it),

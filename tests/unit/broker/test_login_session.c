@@ -1,6 +1,7 @@
 #include "broker/login_finish.h"
 
 #include "broker/id_token.h"
+#include "common/clock.h"
 #include "tests/unit/broker/login_flow.h"
 
 static const struct flow plain = {.app = "a"}, info = {.app = "f"};
@@ -107,6 +108,40 @@ static void what_the_token_endpoint_says(void **state)
 		code_answered(&reply);
 		assert_failed(rows[i].want, "word");
 		assert_int_equal(stand.provider.id_tokens, 0);
+	}
+}
+
+/* For those who refresh: an outage is seen, and that it is over. */
+static void what_it_says_to_the_others(void **state)
+{
+	static const struct {
+		enum token_outcome outcome;
+		bool held, well;
+	} rows[] = {
+	    {TOKEN_NOT_SENT, true, false},
+	    {TOKEN_UNKNOWN, true, false},
+	    {TOKEN_OK, false, true},
+	    {TOKEN_DEAD, false, false}, /* of a code that anybody made up */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct token_reply reply = {.outcome = rows[i].outcome, .detail = "word"};
+		const struct config_provider *p;
+		struct holdoffs *h;
+		uint32_t left_s = 0;
+
+		stand_reset();
+		p = config_app(stand.config, SV("a"))->provider;
+		h = &stand.edition.holdoffs;
+		*h = (struct holdoffs){0};
+		flow_to_code(&plain);
+		code_answered(&reply);
+		assert_int_equal(holdoff_judge(h, p, clock_boot_ms(), &left_s) != IPC_ERROR_NONE,
+				 rows[i].held);
+		assert_int_equal(holdoff_admit(h, p, HOLDOFF_WHEN_WELL, clock_boot_ms(), &left_s) ==
+				     IPC_ERROR_NONE,
+				 rows[i].well);
 	}
 }
 
@@ -401,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    STAND(what_the_token_endpoint_says),
+	    STAND(what_it_says_to_the_others),
 	    STAND(without_an_id_token_there_is_no_login),
 	    STAND(the_id_token_must_have_the_transactions_nonce),
 	    STAND(id_tokens_that_are_refused),

@@ -192,12 +192,54 @@ static void what_an_answer_means(void **state)
 
 static void attempts_used_up(void **state)
 {
+	struct stand_ask a;
+
 	(void)state;
 	take("a", STAND_ISSUER);
 	stand_reads(NULL, "good for long", 290000);
 	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 1000);
 	stand_bool(true);
-	assert_asked(SQL_REVALIDATION_END); /* nobody can vouch for it */
+	assert_asked(SQL_REVALIDATION_RETRY); /* an outage led to that */
+	noted(true);
+	/* Nor when a request was told so. */
+	stand.now_ms += 1000000;
+	stand_ask_for(&a, "own");
+	grant_table_ask(stand.broker.grants, &a.ask, NULL);
+	stand_reads(NULL, NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 1000);
+	stand_bool(true);
+	take("a", STAND_ISSUER);
+	stand_reads(NULL, "good for long", 290000);
+	assert_asked(SQL_REVALIDATION_RETRY);
+	noted(true);
+}
+
+/* The last attempt is sent when the provider answered somebody else of late. */
+static void the_last_attempt_is_not_risked(void **state)
+{
+	const struct token_reply reply = stand_success("robot", "");
+	const struct config_service *cc = stand_service("cc");
+	static const unsigned char digest[CRYPT_SHA256_LEN] = {1};
+
+	(void)state;
+	take("a", STAND_ISSUER);
+	stand_reads(NULL, "good for long", 290000);
+	stand_leases(true, LEASE_ATTEMPTS_MAX, 1000);
+	assert_int_equal(stand.calls.n, 0);
+	assert_asked(SQL_REFRESH_RELEASE);
+	assert_sv_equal(fake_param(0, 4), SV("unused"));
+	stand_bool(true);
+	assert_asked(SQL_REVALIDATION_RETRY);
+	noted(true);
+	service_token_ask(stand.broker.service_tokens, &stand.edition, cc, digest, NULL);
+	stand_reply(ERR_OK, &reply);
+	take("a", STAND_ISSUER);
+	stand_reads(NULL, "good for long", 290000);
+	stand_leases(true, LEASE_ATTEMPTS_MAX, 1000);
+	assert_called(CALL_REFRESH, SV("rt-1"));
+	stand_outcome(TOKEN_DEAD, "invalid_grant");
+	stand_bool(true);
+	assert_asked(SQL_REVALIDATION_END);
 	noted(true);
 }
 
@@ -287,6 +329,7 @@ int main(void)
 	    CASE(userinfo_where_claims_come_from_it),
 	    CASE(what_an_answer_means),
 	    CASE(attempts_used_up),
+	    CASE(the_last_attempt_is_not_risked),
 	    CASE(a_session_that_is_over),
 	    CASE(what_the_configuration_says_now),
 	    CASE(without_a_database),

@@ -199,6 +199,32 @@ static void the_end_of_the_process(void **state)
 	service_tokens_free(&stand.broker.service_tokens);
 }
 
+/* What only a change of configuration mends is an error, once; an outage is none. */
+static void what_is_an_error(void **state)
+{
+	static const enum token_outcome errors[] = {TOKEN_CLIENT_BROKEN, TOKEN_MISCONFIGURED},
+					none[] = {TOKEN_NOT_SENT, TOKEN_UNKNOWN, TOKEN_THROTTLED,
+						  TOKEN_INTERACTION};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		stand.errors = 0;
+		stand.now_ms += 1000000;
+		ask();
+		stand_outcome(errors[i], "word");
+		assert_int_equal(stand.errors, 1);
+		assert_string_equal(stand.error, "service_token_failed");
+		ask();
+		assert_int_equal(stand.errors, 1); /* held off */
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		stand.now_ms += 1000000;
+		ask();
+		stand_outcome(none[i], "word");
+	}
+	assert_int_equal(stand.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +235,7 @@ int main(void)
 	    STAND(a_provider_in_trouble_is_not_asked),
 	    STAND(a_renewal_that_fails_spares_the_old_one),
 	    STAND(without_metadata_or_provider),
+	    STAND(what_is_an_error),
 	    STAND(the_end_of_the_process),
 	};
 
