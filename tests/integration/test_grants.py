@@ -171,6 +171,19 @@ def test_a_services_own_token_only_for_a_session_of_the_app(worker, pg):
     assert token(worker, login(worker).session, "robot", app="other").word == "forbidden"
 
 
+def test_a_services_own_token_is_for_none_whose_session_ended_meanwhile(worker, idp, pg):
+    gone, stays = login(worker), login(worker, "bob")
+    idp.knobs(latency_ms=1000)
+    before = idp.stats()["token_requests"]
+    idents = [worker.send("token_get", session=d.session, app="demo", service="robot", correlation="c")
+              for d in (gone, stays)]
+    eventually(lambda: idp.stats()["token_requests"] > before, what="the request")
+    pg.psql("delete from bff_private.session where ref = '%s'" % gone.session_ref)
+    assert worker.answer(idents[0]).word == "no_session"
+    assert worker.answer(idents[1]).name == "token"
+    assert idp.stats()["token_requests"] == before + 1
+
+
 def test_a_services_own_token_is_renewed_ahead(worker, idp):
     idp.knobs(access_token_ttl=3)
     session = login(worker).session
