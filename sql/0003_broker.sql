@@ -196,7 +196,7 @@ end $$;
 comment on function bff_private.grant_dead(bytea, int8, bytea, bytea) is 'The provider no longer knows the grant: ends it and its session, unless the generation moved on';
 
 create function bff_private.logout(p_hash bytea, p_app text, p_everywhere bool)
-returns table (ended int8, provider text, id_token_sealed bytea, grant_id bytea, generation int8, issuer text)
+returns table (ended int8, provider text, id_token_sealed bytea, grant_id bytea, generation int8)
 language plpgsql security definer rows 1 set search_path = bff_private, pg_temp as $$
 declare
 	s session;
@@ -208,7 +208,6 @@ begin
 		return;
 	end if;
 	provider := s.provider;
-	issuer := s.issuer;
 	grant_id := s.grant_id;
 	select g.id_token_sealed, g.id_token_generation into id_token_sealed, generation
 	from grants g where g.grant_id = s.grant_id;
@@ -228,7 +227,7 @@ end $$;
 comment on function bff_private.logout(bytea, text, bool) is 'Ends a session of an app, or all of its subject; always one row';
 
 create function bff_private.revocation_take(p_owner bytea, p_lease_ms int8, p_max_rows int8)
-returns table (grant_id bytea, provider text, generation int8, refresh_sealed bytea, tries int8, issuer text)
+returns table (grant_id bytea, provider text, generation int8, refresh_sealed bytea, tries int8)
 language plpgsql security definer set search_path = bff_private, pg_temp as $$
 begin
 	-- Not while a refresh is in flight: its successor is what will have to be revoked.
@@ -241,7 +240,7 @@ begin
 		and (d.revoke_until is null or d.revoke_until <= clock_timestamp())
 		and (d.lease_until is null or d.lease_until <= clock_timestamp())
 		order by d.due_at limit p_max_rows for update skip locked)
-	returning x.grant_id, x.provider, x.refresh_generation, x.refresh_sealed, x.tries, x.issuer;
+	returning x.grant_id, x.provider, x.refresh_generation, x.refresh_sealed, x.tries;
 end $$;
 comment on function bff_private.revocation_take(bytea, int8, int8) is 'Leases ended grants that are to be revoked at their provider';
 
@@ -288,12 +287,8 @@ begin
 		from due join session s using (id_hash)),
 	later as (
 		update session_activity a set check_at = j.until from judged j
-		where a.id_hash = j.id_hash and now() < j.until),
-	-- Whoever ends a session locks it first and its activity then: we must not wait the other way round.
-	over as (
-		select s.id_hash from judged j join session s using (id_hash) where now() >= j.until
-		for update of s skip locked)
-	delete from session s using over where s.id_hash = over.id_hash;
+		where a.id_hash = j.id_hash and now() < j.until)
+	delete from session s using judged j where s.id_hash = j.id_hash and now() >= j.until;
 	get diagnostics n = row_count;
 	total := total + n;
 

@@ -4,6 +4,115 @@
 -- is a login under way: both go through a row that they lock, subject(issuer, sub) or
 -- logged_out(issuer, sid), and a login that began before that row's not_before is refused. What it
 -- must not take is a login that began after it: hence session.begun_at, and the memory of tokens.
+-- Whose provider it was, by its issuer too: another may have taken the name since. Brokers of the version before do not
+-- look at the new column.
+drop function bff_private.logout(bytea, text, bool);
+create function bff_private.logout(p_hash bytea, p_app text, p_everywhere bool)
+returns table (ended int8, provider text, id_token_sealed bytea, grant_id bytea, generation int8, issuer text)
+language plpgsql security definer rows 1 set search_path = bff_private, pg_temp as $$
+declare
+	s session;
+begin
+	ended := 0;
+	select * into s from session x where x.id_hash = p_hash and x.app = p_app;
+	if not found then
+		return next;
+		return;
+	end if;
+	provider := s.provider;
+	issuer := s.issuer;
+	grant_id := s.grant_id;
+	select g.id_token_sealed, g.id_token_generation into id_token_sealed, generation
+	from grants g where g.grant_id = s.grant_id;
+	-- Nobody ends everything with a session that is dead.
+	if p_everywhere and (select j.state from session_get(p_hash) j) = 'live' then
+		perform subject_lock(s.issuer, s.sub);
+		perform because('logout', 'everywhere');
+		update subject x set not_before = clock_timestamp() where x.issuer = s.issuer and x.sub = s.sub;
+		delete from session x where x.issuer = s.issuer and x.sub = s.sub;
+	else
+		perform because('logout');
+		delete from session x where x.id_hash = p_hash;
+	end if;
+	get diagnostics ended = row_count;
+	return next;
+end $$;
+comment on function bff_private.logout(bytea, text, bool) is 'Ends a session of an app, or all of its subject; always one row';
+
+drop function bff_private.revocation_take(bytea, int8, int8);
+create function bff_private.revocation_take(p_owner bytea, p_lease_ms int8, p_max_rows int8)
+returns table (grant_id bytea, provider text, generation int8, refresh_sealed bytea, tries int8, issuer text)
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+begin
+	-- Not while a refresh is in flight: its successor is what will have to be revoked.
+	return query
+	update grants x set revoke_owner = p_owner, tries = x.tries + 1,
+		revoke_until = clock_timestamp() + p_lease_ms * interval '1 ms'
+	where x.grant_id in (
+		select d.grant_id from grants d
+		where d.ended_at is not null and d.due_at <= clock_timestamp() and d.refresh_sealed is not null
+		and (d.revoke_until is null or d.revoke_until <= clock_timestamp())
+		and (d.lease_until is null or d.lease_until <= clock_timestamp())
+		order by d.due_at limit p_max_rows for update skip locked)
+	returning x.grant_id, x.provider, x.refresh_generation, x.refresh_sealed, x.tries, x.issuer;
+end $$;
+comment on function bff_private.revocation_take(bytea, int8, int8) is 'Leases ended grants that are to be revoked at their provider';
+
+create or replace function bff_private.sweep(p_max_rows int8) returns int8
+language plpgsql security definer set search_path = bff_private, pg_temp as $$
+declare
+	n int8;
+	total int8 := 0;
+begin
+	perform because('expired'); -- the trigger says idle where that is what it was
+	with due as (
+		select a.id_hash, a.last_seen from session_activity a where a.check_at <= now()
+		order by a.check_at limit p_max_rows for update skip locked),
+	judged as (
+		select s.id_hash, least(s.absolute_expires_at, due.last_seen + s.idle) as until
+		from due join session s using (id_hash)),
+	later as (
+		update session_activity a set check_at = j.until from judged j
+		where a.id_hash = j.id_hash and now() < j.until),
+	-- Whoever ends a session locks it first and its activity then: we must not wait the other way round.
+	over as (
+		select s.id_hash from judged j join session s using (id_hash) where now() >= j.until
+		for update of s skip locked)
+	delete from session s using over where s.id_hash = over.id_hash;
+	get diagnostics n = row_count;
+	total := total + n;
+
+	delete from login l where l.state_hash in (
+		select x.state_hash from login x where x.expires_at <= now() limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from token t where (t.grant_id, t.service) in (
+		select x.grant_id, x.service from token x where x.expires_at <= now() - interval '1 h'
+		limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from grants g where g.grant_id in (
+		select x.grant_id from grants x where x.ended_at is not null and x.refresh_sealed is null
+		and (x.lease_until is null or x.lease_until <= clock_timestamp()) limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from ended e where e.id_hash in (
+		select x.id_hash from ended x where x.at <= now() - interval '30 days' limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from login_log l where l.id in (
+		select x.id from login_log x where x.at <= now() - interval '30 days' limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	delete from subject s where (s.issuer, s.sub) in (
+		select x.issuer, x.sub from subject x where x.used_at <= now() - interval '90 days'
+		and not exists (select from session y where y.issuer = x.issuer and y.sub = x.sub)
+		limit p_max_rows for update skip locked);
+	get diagnostics n = row_count;
+	total := total + n;
+	return total;
+end $$;
+comment on function bff_private.sweep(int8) is 'Ends sessions past their limits and deletes what is past its time; returns how many rows';
 
 alter table bff_private.subject add column sidless_not_before timestamptz not null default '-infinity';
 comment on column bff_private.subject.sidless_not_before is 'A login that began before this, and whose ID token names no session of the provider, is refused';

@@ -73,7 +73,6 @@ begin
 	return true;
 end $$;
 
-drop function bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea);
 create function bff_private.grant_commit(p_grant_id bytea, p_generation int8, p_owner bytea, p_attempt bytea,
 	p_refresh_sealed bytea, p_id_token_sealed bytea, p_session_hash bytea, p_service text, p_token_sealed bytea,
 	p_token_ttl_ms int8, p_token_config bytea, p_keep_previous bool)
@@ -116,6 +115,16 @@ begin
 	return next;
 end $$;
 comment on function bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea, bool) is 'Stores what a refresh brought and gives the lease back, with the refresh token of before if that is to be kept; false: the lease was lost';
+
+-- As brokers of the version before ask for it.
+create or replace function bff_private.grant_commit(p_grant_id bytea, p_generation int8, p_owner bytea, p_attempt bytea,
+	p_refresh_sealed bytea, p_id_token_sealed bytea, p_session_hash bytea, p_service text, p_token_sealed bytea,
+	p_token_ttl_ms int8, p_token_config bytea)
+returns table (committed bool, generation int8)
+language sql security definer rows 1 set search_path = bff_private, pg_temp as $$
+	select c.committed, c.generation from grant_commit(p_grant_id, p_generation, p_owner, p_attempt, p_refresh_sealed,
+		p_id_token_sealed, p_session_hash, p_service, p_token_sealed, p_token_ttl_ms, p_token_config, false) c
+$$;
 
 create function bff_private.previous_take(p_grant_id bytea, p_generation int8, p_owner bytea, p_attempt bytea)
 returns table (sealed bytea, generation int8, superseded_ms int8)

@@ -53,6 +53,7 @@ grant execute on function
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
 	bff_private.token_session(bytea, text),
 	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
+	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
 	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
 	bff_private.revocation_retry(bytea, bytea, int8)
 	to bff_broker;
