@@ -19,7 +19,7 @@ grant execute on function
 	bff_private.login_return(bytea, bytea, text, bool),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8, bytea, bytea),
-	bff_private.token_look(bytea, text),
+	bff_private.token_read(bytea, text),
 	bff_private.refresh_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea, bool),
 	bff_private.previous_take(bytea, int8, bytea, bytea),

@@ -26,7 +26,6 @@ def until(condition, what, deadline_s=DEADLINE_S):
 
 def statements(pg):
     """Transactions of the broker's connections so far."""
-    # Inside token_look(), which is no plpgsql and hence not counted with track_functions = 'pl'.
     return int(pg.value("select coalesce(sum(calls), 0) from pg_stat_user_functions where funcname = 'token_read'"))
 
 

@@ -38,14 +38,3 @@ end $$;
 comment on function bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 	int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8, bytea)
 	is 'Makes a session as above; its grant gets the resources of the login with this state';
-
-create function bff_private.token_row(p_hash bytea, p_service text)
-returns table (state text, app text, provider text, grant_id bytea, generation int8, grant_state text,
-	refresh_sealed bytea, attempts int8, lease_left_ms int8, token_sealed bytea, token_left_ms int8,
-	token_generation int8, sub text, issuer text, id_token_sealed bytea, token_config bytea,
-	absolute_left_ms int8, refresh_generation int8, id_token_generation int8, idle_left_ms int8, resources text)
-language sql stable security definer rows 1 set search_path = bff_private, pg_temp as $$
-	select t.*, (select array_to_string(g.resources, ' ') from grants g where g.grant_id = t.grant_id)
-	from token_read(p_hash, p_service) t
-$$;
-comment on function bff_private.token_row(bytea, text) is 'As token_read, with the resources that the login asked for, by spaces (null: not known)';
