@@ -109,6 +109,7 @@ static enum err set_limits(struct http_flight *f)
 	SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(SSL_VERIFYPEER, 1L);
 	SET(SSL_VERIFYHOST, 2L);
+	SET(SHARE, f->sessions);
 	SET(CONNECTTIMEOUT_MS, (long)TIMEOUT_CONNECT_MS);
 	SET(MAXFILESIZE, (long)HTTP_BODY_MAX);
 	SET(USERAGENT, "bff/" BFF_VERSION);

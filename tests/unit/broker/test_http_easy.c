@@ -176,12 +176,18 @@ static void an_authority_of_the_providers_own_is_believed(void **state)
 	post_tls(&s, &ca, NULL, &g);
 	assert_int_equal(g.status, 200);
 	assert_string_equal(g.body, "client: none");
+	assert_string_equal(g.retry_after, "0");
 	post_tls(&s, &ca, &client, &g);
 	assert_int_equal(g.status, 200);
 	assert_string_equal(g.body, "client: app");
-	/* and not on the connection of before */
+	assert_string_equal(g.retry_after, "0"); /* nobody's session becomes another's */
+	/* and not on the connection of before, but in its TLS session */
 	post_tls(&s, &ca, NULL, &g);
 	assert_string_equal(g.body, "client: none");
+	assert_string_equal(g.retry_after, "1");
+	post_tls(&s, &ca, &client, &g);
+	assert_string_equal(g.body, "client: app");
+	assert_string_equal(g.retry_after, "1");
 	post_tls(&s, NULL, NULL, &g);
 	assert_string_equal(g.detail, "certificate");
 	tls_server_stop(&s);

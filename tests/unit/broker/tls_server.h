@@ -1,6 +1,7 @@
 /* tls_server - an HTTPS server in a process of its own: answers every request with the body of the
  * first path that fits, in which %s stands for the name in the client's certificate ("none" without
- * one). Ends with the test's process. */
+ * one); Retry-After is 1 where the TLS session was resumed, else 0. Ends with the test's process.
+ */
 #ifndef BFF_TEST_TLS_SERVER_H
 #define BFF_TEST_TLS_SERVER_H
 
@@ -57,8 +58,9 @@ static inline void tls_answer(SSL *ssl, const struct tls_row *rows)
 		break;
 	}
 	n = snprintf(out, sizeof out,
-		     "HTTP/1.1 %d x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-		     rows->path == NULL ? 404 : 200, strlen(body), body);
+		     "HTTP/1.1 %d x\r\nConnection: close\r\nRetry-After: %d\r\nContent-Length: "
+		     "%zu\r\n\r\n%s",
+		     rows->path == NULL ? 404 : 200, SSL_session_reused(ssl), strlen(body), body);
 	(void)SSL_write(ssl, out, n);
 	(void)SSL_shutdown(ssl);
 }
@@ -73,6 +75,7 @@ static inline void tls_serve(struct tls_server *s, const struct tls_row *rows)
 	SSL_CTX_use_PrivateKey(ctx, s->key);
 	X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), s->ca);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL); /* asks, and takes none */
+	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"test", 4);
 	for (;;) {
 		int fd = accept(s->fd, NULL, NULL);
 		SSL *ssl = SSL_new(ctx);
