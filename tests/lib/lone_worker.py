@@ -141,7 +141,7 @@ class FakeBroker:
     TOKEN_GET, TOKEN, LOGOUT, LOGGED_OUT = 20, 21, 30, 31
     BACKCHANNEL, BACKCHANNEL_DONE = 32, 33
     # s = str or secret, i = u32, q = u64
-    FIELDS = {1: "qss", 10: "sssssssssii", 12: "sssssssssss", 14: "ssssss", 20: "ssss", 30: "sssis", 32: "sss"}
+    FIELDS = {1: "qss", 10: "sssssssssiis", 12: "sssssssssss", 14: "ssssss", 20: "ssss", 30: "sssis", 32: "sss"}
 
     def __init__(self, path, script):
         self.path, self.script, self.seen = path, script, []
