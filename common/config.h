@@ -73,6 +73,7 @@ enum config_assertion_audience { AUDIENCE_ISSUER = 1, AUDIENCE_TOKEN_ENDPOINT };
 enum config_alg { ALG_RS256 = 1, ALG_PS256, ALG_ES256, ALG_EDDSA };
 enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
+enum config_bind_session { BIND_USER_AGENT = 1, BIND_ADDRESS = 2 };   /* bit mask */
 enum config_same_site { SAME_SITE_LAX = 1, SAME_SITE_STRICT };
 enum config_logout_method { LOGOUT_GET = 1, LOGOUT_POST };
 enum config_grant {
@@ -143,7 +144,8 @@ struct config_app {
 	struct config_list after_logout; /* absolute URLs; the first is the default target */
 	struct config_origins cors_origins;
 	unsigned max_sessions;
-	bool id_token_hint; /* send it to end_session_endpoint */
+	unsigned bind_session; /* 0: a session is good wherever its cookie is */
+	bool id_token_hint;    /* send it to end_session_endpoint */
 	enum config_logout_method logout_method;
 	struct sv pages;
 	bool insecure_loopback; /* http origins on loopback names; cookies then without Secure */

@@ -11,7 +11,11 @@
 #define DAY_MAX 999999 /* the year 4707: six digits */
 #define DAY_S (24 * 60 * 60)
 
-static_assert(3 + 6 + 1 + SECRET_TEXT_LEN + 1 + TAG_TEXT_LEN <= COOKIE_VALUE_MAX, "fits");
+#define CLIENT_TEXT_LEN B64URL_LEN(COOKIE_CLIENT_LEN)
+
+static_assert(3 + 6 + 1 + SECRET_TEXT_LEN + 1 + CLIENT_TEXT_LEN + 1 + TAG_TEXT_LEN <=
+		  COOKIE_VALUE_MAX,
+	      "fits");
 
 /* Walks the pairs of all Cookie fields. */
 struct pairs {
@@ -143,7 +147,7 @@ static bool day_is_good(struct sv text, int64_t now_s, int64_t absolute_ms, uint
 static bool session_parse(const struct cookie_keys *k, struct sv value, int64_t now_s,
 			  int64_t absolute_ms, struct cookie_session *ret)
 {
-	struct sv rest = value, version, day, secret, tag;
+	struct sv rest = value, version, day, secret, client = SV_NONE, tag;
 	size_t n;
 
 	if (value.n > COOKIE_VALUE_MAX)
@@ -151,12 +155,18 @@ static bool session_parse(const struct cookie_keys *k, struct sv value, int64_t 
 	version = next_part(&rest);
 	day = next_part(&rest);
 	secret = next_part(&rest);
-	tag = rest; /* a fifth part would be in it, and make it too long */
-	if (!sv_eq(version, SV("v1")) || secret.n != SECRET_TEXT_LEN || tag.n != TAG_TEXT_LEN)
+	ret->bound = sv_eq(version, SV("v2"));
+	if (ret->bound)
+		client = next_part(&rest);
+	tag = rest; /* a further part would be in it, and make it too long */
+	if ((!ret->bound && !sv_eq(version, SV("v1"))) || secret.n != SECRET_TEXT_LEN ||
+	    tag.n != TAG_TEXT_LEN || (ret->bound && client.n != CLIENT_TEXT_LEN))
 		return false;
 	if (!day_is_good(day, now_s, absolute_ms, &ret->day))
 		return false;
 	if (b64url_decode(secret, ret->secret, sizeof ret->secret, &n) != ERR_OK)
+		return false;
+	if (ret->bound && b64url_decode(client, ret->client, sizeof ret->client, &n) != ERR_OK)
 		return false;
 	return tag_is_good(k, sv_cut(value, 0, value.n - TAG_TEXT_LEN - 1), tag);
 }
@@ -205,12 +215,16 @@ enum err cookie_session_make(const struct cookie_keys *k, const struct cookie_se
 
 	if (s->day > DAY_MAX || !cookie_keys_nth(k, 0, &key))
 		return ERR_RANGE;
-	buf_addf(out, "v1.%u.", (unsigned)s->day);
-	at = buf_reserve(out, SECRET_TEXT_LEN + 1 + TAG_TEXT_LEN);
+	buf_addf(out, "v%d.%u.", s->bound ? 2 : 1, (unsigned)s->day);
+	at = buf_reserve(out, SECRET_TEXT_LEN + 1 + CLIENT_TEXT_LEN + 1 + TAG_TEXT_LEN);
 	if (at == NULL)
 		return ERR_NOMEM;
 	out->n += b64url_encode(s->secret, sizeof s->secret, at);
-	if (tag_of(key, sv_cut(buf_sv(out), start, out->n), at + SECRET_TEXT_LEN + 1) != ERR_OK)
+	if (s->bound) {
+		buf_add_char(out, '.');
+		out->n += b64url_encode(s->client, sizeof s->client, out->p + out->n);
+	}
+	if (tag_of(key, sv_cut(buf_sv(out), start, out->n), out->p + out->n + 1) != ERR_OK)
 		return ERR_CRYPTO;
 	buf_add_char(out, '.');
 	out->n += TAG_TEXT_LEN;
@@ -232,6 +246,8 @@ size_t cookie_names(const struct config *c, struct sv *ret)
 	ret[n++] = SV(COOKIE_CSRF);
 	ret[n++] = SV(COOKIE_LOGIN);
 	ret[n++] = SV(COOKIE_LOGIN_PLAIN);
+	ret[n++] = SV(COOKIE_LOOP);
+	ret[n++] = SV(COOKIE_LOOP_PLAIN);
 	for (size_t i = 0; i < c->napps; i++)
 		if (!is_one_of(c->apps[i].cookie_name, ret, n))
 			ret[n++] = c->apps[i].cookie_name;

@@ -3,8 +3,10 @@
  *
  * Session cookie value: v1.<day>.<secret>.<tag>; day = decimal days since 1970 of the session's
  * creation, secret = base64url of 32 bytes, tag = base64url of the first 16 bytes of
- * HMAC-SHA-256(cookie key, "v1.<day>.<secret>"). The tag only keeps garbage from the
+ * HMAC-SHA-256(cookie key, all before the dot). The tag only keeps garbage from the
  * database; the secret is what proves. Cheap checks come first; tags compare in constant time.
+ * Of an app with bind_session: v2.<day>.<secret>.<client>.<tag>, client = base64url of
+ * client_binding.h's 16 bytes. Either form is read whatever the app says now.
  *
  * A Cookie field is split at ';' (RFC 6265 5.4), never at ','; pairs without '=', empty ones
  * and foreign ones are no error. Several fields count as one. Pure but for the keys.
@@ -20,15 +22,19 @@
 
 #define COOKIE_SECRET_LEN 32
 #define COOKIE_TAG_LEN 16
-#define COOKIE_VALUE_MAX 96 /* bytes of a session cookie's value */
-#define COOKIE_KEY_MIN 32   /* bytes of a key */
-#define COOKIE_KEY_MAX 256  /* bytes of a key */
+#define COOKIE_CLIENT_LEN 16 /* client_binding() */
+#define COOKIE_VALUE_MAX 112 /* bytes of a session cookie's value */
+#define COOKIE_KEY_MIN 32    /* bytes of a key */
+#define COOKIE_KEY_MAX 256   /* bytes of a key */
 #define COOKIE_KEYS_MAX 8
 #define COOKIE_SAME_NAME_MAX 16 /* cookies of our name looked at; more are AMBIGUOUS */
 #define COOKIE_CLOCK_SKEW_S 300 /* a day may begin so much later here than at the broker */
 #define COOKIE_CSRF "bff_csrf"
 #define COOKIE_LOGIN "__Host-bff_login" /* the login's binding cookie */
 #define COOKIE_LOGIN_PLAIN "bff_login"	/* the same on an http origin (insecure_loopback) */
+#define COOKIE_LOOP "__Host-bff_loop"	/* login_loop.h */
+#define COOKIE_LOOP_PLAIN "bff_loop"
+#define COOKIE_NAMES_OWN 5 /* of those that are not an app's */
 
 struct cookie_keys;
 
@@ -41,6 +47,8 @@ void cookie_keys_free(struct cookie_keys **k);
 struct cookie_session {
 	unsigned char secret[COOKIE_SECRET_LEN];
 	uint32_t day;
+	bool bound; /* to a client */
+	unsigned char client[COOKIE_CLIENT_LEN];
 };
 
 void cookie_session_wipe(struct cookie_session *s);
@@ -71,7 +79,7 @@ enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_
 				      unsigned char ret[COOKIE_SECRET_LEN]);
 
 /* Names of every cookie of ours under this configuration: the apps' session cookies, CSRF and
- * login. `ret` has room for c->napps + 3. Returns their number. */
+ * login. `ret` has room for c->napps + COOKIE_NAMES_OWN. Returns their number. */
 size_t cookie_names(const struct config *c, struct sv *ret);
 
 /* Appends the request's cookies less those called one of `names`; what stays is byte by byte as
@@ -87,6 +95,9 @@ void cookie_set_csrf(struct buf *out, const struct config_app *app,
 		     const struct config_origin *origin, struct sv token);
 void cookie_set_login(struct buf *out, const struct config_origin *origin,
 		      const unsigned char binding[COOKIE_SECRET_LEN]);
+/* The counter of logins whose session did not stick: for `age_s`, on this origin alone. */
+void cookie_set_loop(struct buf *out, const struct config_origin *origin, struct sv value,
+		     unsigned age_s);
 void cookie_clear_session(struct buf *out, const struct config_app *app,
 			  const struct config_origin *origin);
 void cookie_clear_csrf(struct buf *out, const struct config_app *app,

@@ -69,6 +69,14 @@ void cookie_set_login(struct buf *out, const struct config_origin *origin,
 	explicit_bzero(text, sizeof text);
 }
 
+void cookie_set_loop(struct buf *out, const struct config_origin *origin, struct sv value,
+		     unsigned age_s)
+{
+	pair(out, is_plain(origin) ? SV(COOKIE_LOOP_PLAIN) : SV(COOKIE_LOOP), value);
+	attributes(out, origin, SV_NONE, "Lax");
+	buf_addf(out, "; HttpOnly; Max-Age=%u", age_s);
+}
+
 void cookie_clear_session(struct buf *out, const struct config_app *app,
 			  const struct config_origin *origin)
 {

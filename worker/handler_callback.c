@@ -1,9 +1,12 @@
+#include "common/clock.h"
 #include "common/log.h"
+#include "worker/client_binding.h"
 #include "worker/client_prefix.h"
 #include "worker/csrf.h"
 #include "worker/denial.h"
 #include "worker/form.h"
 #include "worker/handlers.h"
+#include "worker/login_loop.h"
 #include "worker/login_wish.h"
 #include "worker/pages.h"
 #include "worker/return_to.h"
@@ -17,6 +20,21 @@ enum { STATE, CODE, ISS, ERROR, NPARAMS };
 static bool is_post(const struct request *r)
 {
 	return sv_eq(r->from.head->method, SV("POST"));
+}
+
+/* See login_loop.h. */
+static void count_login(struct request *r)
+{
+	char value[LOGIN_LOOP_VALUE_MAX];
+	struct buf loop;
+
+	buf_init(&loop, 1024);
+	cookie_set_loop(&loop, r->origin,
+			login_loop_next(r->fields, r->origin, clock_wall_s(), value),
+			LOGIN_LOOP_WINDOW_S);
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	r->reply.bad = r->reply.bad || !buf_ok(&loop);
+	buf_done(&loop);
 }
 
 /* Judged when the login began; judged again, because a configuration may have changed since. */
@@ -43,6 +61,8 @@ static enum step land(struct request *r, struct sv add, struct sv session, struc
 		http_reply_header(&r->reply, SV("Set-Cookie"), session);
 	if (csrf.n > 0)
 		http_reply_header(&r->reply, SV("Set-Cookie"), csrf);
+	if (session.n > 0)
+		count_login(r);
 	r->reply.bad = r->reply.bad || !buf_ok(&url) || !buf_ok(&target);
 	step = request_end(r, SV_NONE, SV_NONE);
 	buf_done(&target);
@@ -95,7 +115,8 @@ static enum err ask(struct request *r, struct sv binding, const struct form_fiel
 	enum err e;
 
 	session_cookie(r);
-	if (r->cookie_found == COOKIE_OK)
+	/* Also one that was made for another client: it is replaced, not used. */
+	if (r->cookie_found == COOKIE_OK || r->session_why == REASON_CLIENT)
 		m.old_session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
 	buf_init(&packet, IPC_FRAME_MAX);
 	e = ipc_encode_login_finish(&packet, id, &m);
@@ -238,7 +259,11 @@ static enum step welcome(struct request *r)
 	buf_init(&session, 1024);
 	buf_init(&readable, 1024);
 	memcpy(s.secret, r->token.p, sizeof s.secret);
-	e = cookie_session_make(r->w->keys, &s, &value);
+	s.bound = r->app->bind_session != 0;
+	e = client_binding(r->app, buf_sv(&r->token), request_field(r, SV("User-Agent")),
+			   r->fw.client, s.client);
+	if (e == ERR_OK)
+		e = cookie_session_make(r->w->keys, &s, &value);
 	cookie_session_wipe(&s);
 	if (e == ERR_OK)
 		e = csrf_token(buf_sv(&r->token), csrf);

@@ -1,8 +1,10 @@
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/client_prefix.h"
 #include "worker/denial.h"
 #include "worker/form.h"
 #include "worker/handlers.h"
+#include "worker/login_loop.h"
 #include "worker/login_wish.h"
 #include "worker/pages.h"
 #include "worker/return_to.h"
@@ -144,6 +146,28 @@ static enum step start(struct request *r, bool post, struct sv return_to,
 	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
 }
 
+/* Rarely more than the look at one cookie: after so many logins, is there a session at last? */
+enum step login_loop(struct request *r)
+{
+	return login_loop_count(r->fields, r->origin, clock_wall_s()) < LOGIN_LOOP_MAX
+		   ? STEP_NEXT
+		   : session_find(r);
+}
+
+static bool loops(const struct request *r)
+{
+	return login_loop_count(r->fields, r->origin, clock_wall_s()) >= LOGIN_LOOP_MAX &&
+	       !r->session.live && login_loop_cause(r->session_why) != NULL;
+}
+
+static enum step break_loop(struct request *r)
+{
+	log_peer(LOG_WARN, "login_loop", K("reason", reason_word(r->session_why)),
+		 KS("app", r->app->name), KS("client", r->fw.client),
+		 KS("id", request_correlation(r)));
+	return page_reply(r, PAGE_LOGIN_LOOP, SV_NONE);
+}
+
 enum step login_begin(struct request *r)
 {
 	bool post = sv_eq(r->from.head->method, SV("POST"));
@@ -152,6 +176,8 @@ enum step login_begin(struct request *r)
 	struct buf return_to;
 	enum step step;
 
+	if (loops(r))
+		return break_loop(r);
 	if (bad != NULL) {
 		deny_log(r, REASON_PARAMETER, bad);
 		return page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);

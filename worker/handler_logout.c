@@ -55,12 +55,13 @@ static enum step goodbye(struct request *r, struct sv url)
 	enum goodbye how = r->wants_json    ? GOODBYE_JSON
 			   : r->token.n > 0 ? GOODBYE_FORM
 					    : GOODBYE_REDIRECT;
-	struct buf session, csrf, target, body;
+	struct buf session, csrf, loop, target, body;
 	struct sv type;
 	enum step step;
 
 	buf_init(&session, 1024);
 	buf_init(&csrf, 1024);
+	buf_init(&loop, 1024);
 	buf_init(&target, IPC_URL_MAX + FORWARDED_ORIGIN_MAX);
 	buf_init(&body, GOODBYE_BODY_MAX);
 	if (url.n > 0)
@@ -69,6 +70,7 @@ static enum step goodbye(struct request *r, struct sv url)
 		(void)return_to_judge(r->app, r->origin, SV_NONE, &target); /* the default */
 	cookie_clear_session(&session, r->app, r->origin);
 	cookie_clear_csrf(&csrf, r->app, r->origin);
+	cookie_set_loop(&loop, r->origin, SV_NONE, 0);
 	type = add_body(r, how, buf_sv(&target), &body);
 	request_reply(r, how == GOODBYE_REDIRECT ? 303 : 200);
 	if (how == GOODBYE_REDIRECT)
@@ -76,11 +78,13 @@ static enum step goodbye(struct request *r, struct sv url)
 	page_headers(r, how == GOODBYE_FORM ? SV(PAGE_SEND_ON_CSP) : SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
-	r->reply.bad = r->reply.bad || !buf_ok(&session) || !buf_ok(&csrf) || !buf_ok(&target) ||
-		       !buf_ok(&body);
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	r->reply.bad = r->reply.bad || !buf_ok(&session) || !buf_ok(&csrf) || !buf_ok(&loop) ||
+		       !buf_ok(&target) || !buf_ok(&body);
 	step = request_end(r, type, buf_sv(&body));
 	buf_done(&session);
 	buf_done(&csrf);
+	buf_done(&loop);
 	buf_done(&target);
 	buf_done(&body);
 	return step;

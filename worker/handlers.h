@@ -19,6 +19,7 @@ enum step verify_fresh(struct request *r);
 enum step verify_reply(struct request *r);
 
 /* handler_login.c */
+enum step login_loop(struct request *r);
 enum step login_begin(struct request *r);
 enum step login_begun(struct request *r);
 

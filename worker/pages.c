@@ -1,6 +1,7 @@
 #include "worker/pages.h"
 
 #include "worker/form.h"
+#include "worker/login_loop.h"
 
 #define HEAD(title)                                                                                \
 	"<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"                      \
@@ -29,6 +30,10 @@ static const struct {
 	 HEAD("Not available right now") "<p>Please try again in a moment. Nobody has been logged "
 					 "out.</p>\n" FOOT},
     [PAGE_LOGOUT] = {200, HEAD("Log out") "<form method=\"post\" action=\""},
+    [PAGE_LOGIN_LOOP] = {400, HEAD("The login does not hold") "<p>You were logged in several times "
+							      "within a minute, and each time the "
+							      "next request came without a good "
+							      "session.</p>\n<p>"},
 };
 
 static void add_button(struct request *r, struct sv csrf, struct buf *body)
@@ -100,21 +105,31 @@ enum err page_send_on(struct buf *body, struct sv action, struct sv form)
 enum step page_reply(struct request *r, enum page page, struct sv csrf)
 {
 	unsigned status = pages[page].status;
-	struct buf body;
+	struct buf body, loop;
 	enum step step;
 
 	buf_init(&body, 8192);
+	buf_init(&loop, 1024);
 	buf_add(&body, sv_str(pages[page].html));
 	if (page == PAGE_LOGOUT)
 		add_button(r, csrf, &body);
+	if (page == PAGE_LOGIN_LOOP) {
+		buf_add(&body, sv_str(login_loop_cause(r->session_why)));
+		buf_add(&body, SV("</p>\n<p><a href=\"/\">Try again</a></p>\n" FOOT));
+	}
 	request_reply(r, status);
 	page_headers(r, SV(PAGE_CSP));
 	if (status == 429 || status == 503)
 		http_reply_header_u64(&r->reply, SV("Retry-After"),
 				      r->retry_after_s > 0 ? r->retry_after_s
 							   : REQUEST_RETRY_AFTER_S);
-	r->reply.bad = r->reply.bad || !buf_ok(&body);
+	if (page == PAGE_LOGIN_LOOP) {
+		cookie_set_loop(&loop, r->origin, SV_NONE, 0); /* it counts anew */
+		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	}
+	r->reply.bad = r->reply.bad || !buf_ok(&body) || !buf_ok(&loop);
 	step = request_end(r, SV("text/html; charset=utf-8"), buf_sv(&body));
+	buf_done(&loop);
 	buf_done(&body);
 	return step;
 }

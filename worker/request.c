@@ -19,7 +19,7 @@ static const request_phase first[] = {phase_peer, phase_endpoint, NULL};
 static const request_phase verify[] = {verify_forwarded, verify_route, verify_session,
 				       verify_policy,	 verify_token, verify_fresh,
 				       verify_reply,	 NULL};
-static const request_phase login[] = {login_begin, login_begun, NULL};
+static const request_phase login[] = {login_loop, login_begin, login_begun, NULL};
 static const request_phase callback[] = {callback_ask, callback_answered, callback_stale, NULL};
 static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};
 static const request_phase backchannel[] = {backchannel_ask, backchannel_answered, NULL};

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "common/clock.h"
+#include "worker/client_binding.h"
 #include "worker/worker.h"
 
 enum column {
@@ -105,6 +106,12 @@ void session_cookie(struct request *r)
 		return;
 	case COOKIE_OK:
 		break;
+	}
+	if (!client_binding_holds(r->app, &r->cookie, request_field(r, SV("User-Agent")),
+				  r->fw.client)) {
+		r->cookie_found = COOKIE_BAD;
+		r->session_why = REASON_CLIENT;
+		return;
 	}
 	r->session_why = REASON_NONE;
 	if (crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret), r->hash) !=

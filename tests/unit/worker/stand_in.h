@@ -23,7 +23,7 @@
 #define STAND_WALL_S 1700000000
 
 /* App a: two origins, no login_origin. App c: one cookie_domain, login elsewhere. App f: its
- * provider answers by POST. */
+ * provider answers by POST. App k: binds its sessions to a client. */
 static const char stand_config[] =
     CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER CONFIG_TEXT_PROVIDER
     "listen \"public\" { kind = public address = \"127.0.0.1:1\"\n"
@@ -53,7 +53,10 @@ static const char stand_config[] =
     "route \"c\" { app = c path = \"/\" }\n"
     "provider \"f\" { issuer = \"https://f.idp.example\" client_id = c response_mode = form_post\n"
     "	client_secret_file = \"/s\" }\n"
-    "app \"f\" { provider = f origins = {\"https://f.example.net\"} }\n";
+    "app \"f\" { provider = f origins = {\"https://f.example.net\"} }\n"
+    "app \"k\" { provider = p origins = {\"https://k.example.net\"}\n"
+    "	bind_session = {user_agent, address} }\n"
+    "route \"k\" { app = k path = \"/\" }\n";
 
 /* ---- the database ---------------------------------------------------------- */
 
@@ -237,7 +240,7 @@ static inline int stand_open_with(const char *text)
 	assert_int_equal(route_table_new(w->config, &w->routes, &e), ERR_OK);
 	assert_int_equal(identity_table_new(w->config, &w->identities), ERR_OK);
 	w->injected = identity_names(w->identities, &w->ninjected);
-	w->cookie_names = calloc(w->config->napps + 3, sizeof *w->cookie_names);
+	w->cookie_names = calloc(w->config->napps + COOKIE_NAMES_OWN, sizeof *w->cookie_names);
 	assert_non_null(w->cookie_names);
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);
 	assert_int_equal(cookie_keys_parse(SV(STAND_KEYS), &w->keys, &e), ERR_OK);

@@ -82,6 +82,35 @@ static void every_changed_or_missing_byte_is_bad(void **state)
 	cookie_keys_free(&k);
 }
 
+static void a_bound_one_says_to_which_client(void **state)
+{
+	struct cookie_keys *k = keys_of(SV(KEY_1));
+	struct cookie_session s = {.day = TODAY, .bound = true}, got = {0};
+	struct buf b;
+
+	(void)state;
+	memset(s.secret, 7, sizeof s.secret);
+	memset(s.client, 9, sizeof s.client);
+	buf_init(&b, 1024);
+	buf_add(&b, SV("bff_session="));
+	assert_int_equal(cookie_session_make(k, &s, &b), ERR_OK);
+	assert_true(sv_starts(buf_sv(&b),
+			      SV("bff_session=v2.20600.BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc."
+				 "CQkJCQkJCQkJCQkJCQkJCQ.")));
+	assert_true(b.n - strlen("bff_session=") <= COOKIE_VALUE_MAX);
+	assert_int_equal(find(k, buf_sv(&b), &got), COOKIE_OK);
+	assert_true(got.bound);
+	assert_memory_equal(got.secret, s.secret, sizeof s.secret);
+	assert_memory_equal(got.client, s.client, sizeof s.client);
+	for (size_t i = strlen("bff_session="); i < b.n; i++) { /* all of it is under the tag */
+		b.p[i] = (char)(b.p[i] ^ 1);
+		assert_int_equal(find(k, buf_sv(&b), &got), COOKIE_BAD);
+		b.p[i] = (char)(b.p[i] ^ 1);
+	}
+	buf_done(&b);
+	cookie_keys_free(&k);
+}
+
 static void a_day_counts_while_a_session_can_live(void **state)
 {
 	static const struct {
@@ -309,7 +338,7 @@ static void ours_are_stripped_and_the_rest_stays(void **state)
 	size_t n = cookie_names(&c, names);
 
 	(void)state;
-	assert_int_equal(n, 5);
+	assert_int_equal(n, 7);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fields_text t;
 		struct buf b;
@@ -326,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_value_is_what_another_program_makes),
 	    cmocka_unit_test(every_changed_or_missing_byte_is_bad),
+	    cmocka_unit_test(a_bound_one_says_to_which_client),
 	    cmocka_unit_test(a_day_counts_while_a_session_can_live),
 	    cmocka_unit_test(days_have_one_spelling),
 	    cmocka_unit_test(all_keys_verify_and_the_first_signs),

@@ -42,6 +42,10 @@ static void every_cookie_has_its_attributes(void **state)
 	      "bff_login=" BINDING "; Path=/; SameSite=Lax; HttpOnly");
 	CHECK(cookie_clear_login(&b, &plain),
 	      "bff_login=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0");
+	CHECK(cookie_set_loop(&b, &app_origins[0], SV("1.7"), 60),
+	      "__Host-bff_loop=1.7; Path=/; Secure; SameSite=Lax; HttpOnly; Max-Age=60");
+	CHECK(cookie_set_loop(&b, &plain, SV_NONE, 0),
+	      "bff_loop=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0");
 #undef CHECK
 	buf_done(&b);
 }

@@ -67,6 +67,65 @@ static void a_login_lands_with_its_session(void **state)
 	assert_int_equal(asked()->code.n + asked()->old_session.n, 0);
 }
 
+/* stand_browse() comes from 192.0.2.7. */
+static void a_bound_session_is_good_for_its_client_alone(void **state)
+{
+	static const struct {
+		const char *agent, *client;
+		bool good;
+	} cases[] = {
+	    {"Agent/1", "192.0.2.9", true},
+	    {"Agent/2", "192.0.2.7", false},
+	    {"Agent/1", "192.0.3.7", false},
+	};
+	char cookie[256], head[1024];
+	const char *at;
+
+	(void)state;
+	stand_browse("GET", "k.example.net", GOOD, COOKIE "User-Agent: Agent/1\r\n", "");
+	(void)asked();
+	finished(SV(SECRET), SV("https://k.example.net/"));
+	assert_answer(303);
+	at = memmem(stand.out.p, stand.out.n, "bff_session=v2.", 15);
+	assert_non_null(at);
+	(void)snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(at, ";"), at);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		(void)snprintf(
+		    head, sizeof head,
+		    "GET /auth/verify HTTP/1.1\r\nHost: bff\r\nX-Forwarded-Method: GET\r\n"
+		    "X-Forwarded-Host: k.example.net\r\nX-Forwarded-Uri: /x\r\n"
+		    "X-Forwarded-Proto: https\r\nX-Forwarded-For: %s\r\n"
+		    "User-Agent: %s\r\nCookie: %s\r\n",
+		    cases[i].client, cases[i].agent, cookie);
+		stand_ask(LISTEN_VERIFY, head, "");
+		if (cases[i].good) {
+			assert_int_equal(stand.state, REQUEST_WAITING); /* for its row */
+			assert_int_equal(stand.pg.queries, 1);
+		} else {
+			assert_answer(401);
+			assert_int_equal(stand.pg.queries, 0);
+			assert_int_equal(stand.r->session_why, REASON_CLIENT);
+		}
+	}
+	/* Elsewhere it is worth nothing, but a login there still ends it. */
+	(void)snprintf(head, sizeof head, "Cookie: __Host-bff_login=" BINDING "; %s\r\n", cookie);
+	stand_browse("GET", "k.example.net", GOOD, head, "");
+	assert_sv_equal(asked()->old_session, SV(SECRET));
+}
+
+static void a_login_counts(void **state)
+{
+	(void)state;
+	stand_browse("GET", A, GOOD, COOKIE, "");
+	finished(SV(SECRET), SV("https://a.example.com/"));
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=1.1700000000; Path=/; Secure; SameSite=Lax; "
+		   "HttpOnly; Max-Age=60\r\n");
+	stand_browse("GET", A, GOOD,
+		     "Cookie: __Host-bff_login=" BINDING "; __Host-bff_loop=1.1699999990\r\n", "");
+	finished(SV(SECRET), SV("https://a.example.com/"));
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=2.1699999990; ");
+}
+
 static void responses_that_are_none(void **state)
 {
 	static const char *const queries[] = {
@@ -374,6 +433,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
+	    CASE(a_bound_session_is_good_for_its_client_alone),
+	    CASE(a_login_counts),
 	    CASE(a_login_lands_with_its_session),
 	    CASE(responses_that_are_none),
 	    CASE(what_is_too_long_is_refused),

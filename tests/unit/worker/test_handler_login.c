@@ -122,6 +122,55 @@ static void a_target_elsewhere_is_the_front_page(void **state)
 	assert_sv_equal(asked()->return_to, SV("https://a.example.com/"));
 }
 
+/* ---- logins that do not hold ----------------------------------------------------------------- */
+
+#define LOOP "__Host-bff_loop=3.1699999990"
+
+static void the_fourth_login_in_a_minute_gets_a_page(void **state)
+{
+	char cookies[512];
+
+	(void)state;
+	stand_browse("GET", A, "/auth/login", "Cookie: __Host-bff_loop=2.1699999990\r\n", "");
+	(void)asked();
+	stand_browse("GET", A, "/auth/login", "Cookie: __Host-bff_loop=3.1699999900\r\n", "");
+	(void)asked();
+	stand_browse("GET", A, "/auth/login", "Cookie: " LOOP "\r\n", "");
+	assert_answer(400);
+	assert_int_equal(stand.broker.sent, 0);
+	assert_has("does not send the session cookie back");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; Path=/; Secure; SameSite=Lax; HttpOnly; "
+		   "Max-Age=0\r\n");
+	stand_browse("GET", A, "/auth/login", "Cookie: " LOOP "; bff_session=garbage\r\n", "");
+	assert_answer(400);
+	assert_has("was not made here");
+	(void)snprintf(cookies, sizeof cookies, "Cookie: " LOOP "; %s\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_browse("GET", A, "/auth/login", cookies, "");
+	stand_dead(SV("unknown"));
+	assert_answer(400);
+	assert_has("its session is not known");
+}
+
+/* A step-up, a session that ended as it should, and an outage are no loop. */
+static void other_logins_are_no_loop(void **state)
+{
+	char cookies[512];
+
+	(void)state;
+	(void)snprintf(cookies, sizeof cookies, "Cookie: " LOOP "; %s\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_browse("GET", A, "/auth/login?acr_values=gold", cookies, "");
+	stand_live(SV("a"), SV("{}"), false);
+	(void)asked();
+	stand_browse("GET", A, "/auth/login", cookies, "");
+	stand_dead(SV("revoked"));
+	(void)asked();
+	stand_browse("GET", A, "/auth/login", cookies, "");
+	stand_rows(ERR_UNAVAILABLE, NULL, 0);
+	(void)asked();
+}
+
 /* ---- started by a third party (OIDC Core 4) -------------------------------------------------- */
 
 static void a_third_party_by_get(void **state)
@@ -262,6 +311,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
+	    CASE(the_fourth_login_in_a_minute_gets_a_page),
+	    CASE(other_logins_are_no_loop),
 	    CASE(a_login_begins),
 	    CASE(all_that_is_asked_for_reaches_the_broker),
 	    CASE(the_session_that_came_along),

@@ -41,6 +41,7 @@ static void assert_cookies_go(void)
 {
 	assert_has("\r\nSet-Cookie: bff_session=; ");
 	assert_has("\r\nSet-Cookie: bff_csrf=; ");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; ");
 	assert_has("\r\nCache-Control: no-store\r\n");
 }
 
