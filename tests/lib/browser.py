@@ -88,6 +88,7 @@ class Browser:
     def __init__(self):
         # An address of its own, since beginnings of logins are limited per address prefix.
         self.source = "127.%d.%d.1" % (secrets.randbelow(254) + 1, secrets.randbelow(254) + 1)
+        self.agent = None  # User-Agent
         self.jar = {}  # (domain, host_only, path, name) -> value
         self.same_site = set()  # keys of the jar
         self.history = []
@@ -136,7 +137,11 @@ class Browser:
         other = Browser()
         other.jar = dict(self.jar)
         other.same_site = set(self.same_site)
+        other.source, other.agent = self.source, self.agent
         return other
+
+    def forget(self, name):
+        self.jar = {key: value for key, value in self.jar.items() if key[3] != name}
 
     # ---- requests -----------------------------------------------------------------------------
 
@@ -144,6 +149,8 @@ class Browser:
         at = urllib.parse.urlsplit(url)
         sent = {"Host": at.netloc, **(headers or {})}
         cookie = self.cookie_header(url, foreign_post)
+        if self.agent:
+            sent["User-Agent"] = self.agent
         if cookie and "Cookie" not in sent:
             sent["Cookie"] = cookie
         target = (at.path or "/") + ("?" + at.query if at.query else "")
