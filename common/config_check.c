@@ -48,21 +48,17 @@ static enum err check_listen(const struct config_build *b, size_t i)
 	const struct config_listen *l = &b->c->listens[i];
 
 	switch (l->edge) {
-	case EDGE_HAPROXY:
-	case EDGE_ENVOY:
-		return config_build_error(
-		    b, CONFIG_OPT_listen_edge, i,
-		    "expected traefik, caddy or nginx: this edge is not built "
-		    "yet");
 	case EDGE_NONE:
 		if (l->kind == LISTEN_VERIFY)
 			return config_build_error(b, CONFIG_OPT_listen_edge, i,
 						  "expected the edge that asks here (traefik, "
-						  "caddy, nginx)");
+						  "caddy, nginx, haproxy, envoy)");
 		break;
 	case EDGE_TRAEFIK:
 	case EDGE_CADDY:
 	case EDGE_NGINX:
+	case EDGE_HAPROXY:
+	case EDGE_ENVOY:
 		if (l->kind == LISTEN_METRICS)
 			return config_build_error(b, CONFIG_OPT_listen_edge, i,
 						  "expected none with kind = metrics");

@@ -1,5 +1,7 @@
 #include "worker/endpoint.h"
 
+#include "worker/forwarded.h"
+
 static const struct {
 	struct sv path;
 	enum endpoint endpoint;
@@ -22,10 +24,13 @@ enum endpoint endpoint_public(struct sv path, struct sv auth_path)
 	return ENDPOINT_NONE;
 }
 
-enum endpoint endpoint_verify(struct sv path)
+enum endpoint endpoint_verify(struct sv path, enum config_edge edge)
 {
-	return sv_eq(path, SV("/auth/verify")) || sv_eq(path, SV("/auth/forward")) ? ENDPOINT_VERIFY
-										   : ENDPOINT_NONE;
+	bool is = edge == EDGE_ENVOY
+		      ? sv_starts(path, SV(FORWARDED_ENVOY_PREFIX "/"))
+		      : sv_eq(path, SV("/auth/verify")) || sv_eq(path, SV("/auth/forward"));
+
+	return is ? ENDPOINT_VERIFY : ENDPOINT_NONE;
 }
 
 enum endpoint endpoint_metrics(struct sv path)

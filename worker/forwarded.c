@@ -197,55 +197,90 @@ static bool has_socket_key(struct http_fields fields)
 	return http_fields_nth(fields, SV("Sec-WebSocket-Key"), 0) != NULL;
 }
 
-/* The five of the X-Forwarded family, which must all be there. */
-static enum err take_family(struct http_fields fields, struct forwarded *f, const char **ret_reason)
-{
+/* What an edge says of the browser's request, each from its one source. */
+struct said {
 	struct sv method, uri, host, proto, client;
-	enum err e;
+};
 
-	if (http_fields_one(fields, SV("X-Forwarded-Method"), &method) != ERR_OK ||
-	    http_fields_one(fields, SV("X-Forwarded-Uri"), &uri) != ERR_OK ||
-	    http_fields_one(fields, SV("X-Forwarded-Host"), &host) != ERR_OK ||
-	    http_fields_one(fields, SV("X-Forwarded-Proto"), &proto) != ERR_OK ||
-	    http_fields_one(fields, SV("X-Forwarded-For"), &client) != ERR_OK)
-		return refuse("header_missing", ret_reason);
-	e = take_method(method, f, ret_reason);
+/* The five of the X-Forwarded family, which must all be there. */
+static bool read_family(struct http_fields fields, struct said *s)
+{
+	return http_fields_one(fields, SV("X-Forwarded-Method"), &s->method) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Forwarded-Uri"), &s->uri) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Forwarded-Host"), &s->host) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Forwarded-Proto"), &s->proto) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Forwarded-For"), &s->client) == ERR_OK;
+}
+
+/* Envoy asks with the browser's own method and Host, and has the browser's target behind its
+ * path_prefix. To X-Forwarded-For it appends an address of its own, so the client's is another. */
+static bool read_envoy(struct sv method, struct sv target, struct http_fields fields,
+		       struct said *s)
+{
+	s->method = method;
+	s->uri = sv_cut(target, SV(FORWARDED_ENVOY_PREFIX).n, target.n);
+	return http_fields_one(fields, SV("Host"), &s->host) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Forwarded-Proto"), &s->proto) == ERR_OK &&
+	       http_fields_one(fields, SV("X-Real-IP"), &s->client) == ERR_OK;
+}
+
+/* What Envoy does not read from there can only be the client's. */
+static bool envoy_disagrees(struct http_fields fields, const struct said *s)
+{
+	return contradicts(fields, SV("X-Forwarded-Uri"), s->uri, s->uri) ||
+	       contradicts(fields, SV("X-Forwarded-Method"), s->method, s->method) ||
+	       contradicts(fields, SV("X-Forwarded-Host"), s->host, s->host);
+}
+
+static enum err take(const struct said *s, struct http_fields fields, struct forwarded *f,
+		     const char **ret_reason)
+{
+	enum err e = take_method(s->method, f, ret_reason);
+
 	if (e == ERR_OK)
-		e = take_scheme(proto, f, ret_reason);
-	if (e == ERR_OK && forwarded_host(host, f) != ERR_OK)
+		e = take_scheme(s->proto, f, ret_reason);
+	if (e == ERR_OK && forwarded_host(s->host, f) != ERR_OK)
 		e = refuse("host_syntax", ret_reason);
 	if (e == ERR_OK)
-		e = url_parse(uri, &f->url, ret_reason);
+		e = url_parse(s->uri, &f->url, ret_reason);
 	if (e == ERR_OK)
-		e = take_client(client, f, ret_reason);
+		e = take_client(s->client, f, ret_reason);
 	if (e == ERR_OK)
-		e = judge_families(fields, f, host, ret_reason);
+		e = judge_families(fields, f, s->host, ret_reason);
+	if (e == ERR_OK && has_socket_key(fields))
+		f->websocket = true;
 	return e;
 }
 
-enum err forwarded_verify(enum config_edge edge, struct http_fields fields,
-			  const struct sv *injected, size_t ninjected, struct forwarded *ret,
-			  const char **ret_reason)
+enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv target,
+			  struct http_fields fields, const struct sv *injected, size_t ninjected,
+			  struct forwarded *ret, const char **ret_reason)
 {
-	enum err e;
+	enum err e = judge_names(fields, injected, ninjected, ret_reason);
+	struct said said;
+	bool all = false;
 
+	if (e != ERR_OK)
+		return e;
 	switch (edge) {
 	case EDGE_TRAEFIK:
 	case EDGE_CADDY:
 	case EDGE_NGINX:
 	case EDGE_HAPROXY:
+		all = read_family(fields, &said);
+		break;
+	case EDGE_ENVOY:
+		all = read_envoy(method, target, fields, &said);
+		if (all && envoy_disagrees(fields, &said))
+			return refuse("families_disagree", ret_reason);
+		if (all && sv_find(said.client, ',') < said.client.n) /* no list */
+			return refuse("for_syntax", ret_reason);
 		break;
 	case EDGE_NONE:
-	case EDGE_ENVOY:
 		*ret_reason = "edge_profile";
 		return ERR_UNSUPPORTED;
 	}
-	e = judge_names(fields, injected, ninjected, ret_reason);
-	if (e == ERR_OK)
-		e = take_family(fields, ret, ret_reason);
-	if (e == ERR_OK && has_socket_key(fields))
-		ret->websocket = true;
-	return e;
+	return all ? take(&said, fields, ret, ret_reason) : refuse("header_missing", ret_reason);
 }
 
 /* Of a field that came at most once. */

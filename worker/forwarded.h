@@ -4,11 +4,13 @@
  * One profile a listener; each names a single source of method, URI, host, scheme and client
  * address, and nothing is guessed. Traefik, Caddy, nginx and HAProxy all use
  * X-Forwarded-Method, -Uri, -Host, -Proto and -For, as the samples in etc/edge/ set them; of
- * X-Forwarded-For the last entry counts in each, because that one the edge itself saw.
+ * X-Forwarded-For the last entry counts in each, because that one the edge itself saw. Envoy
+ * repeats the browser's request: method, target (behind its path_prefix) and Host are the verify
+ * request's own, the others X-Forwarded-Proto and X-Real-IP, as its sample sets them.
  * X-Forwarded-Prefix, -Port and Forwarded (RFC 7239: Traefik passes the client's) are ignored.
  *
  * Refused: one of the five missing, empty, twice or (For aside) comma-joined; an alias of a
- * name that is relied on or injected; X-Original-* and X-Rewrite-URL that disagree; a host that is
+ * name that is relied on or injected; other edges' names for the five that disagree; a host that is
  * no lower-cased DNS name or IP literal with a good port; a method that is no token; a target that
  * url.h refuses. CONNECT and TRACE: ERR_DENIED. Pure.
  */
@@ -19,6 +21,7 @@
 #include "worker/http_field.h"
 #include "worker/url.h"
 
+#define FORWARDED_ENVOY_PREFIX "/auth/verify"
 #define FORWARDED_METHOD_MAX 32
 #define FORWARDED_HOST_MAX 253
 #define FORWARDED_ORIGIN_MAX (8 + FORWARDED_HOST_MAX + 2 + 6) /* https:// [host] :65535 */
@@ -39,14 +42,15 @@ struct forwarded {
 };
 
 /*
- * Of a verify request: method, target and Host of the request itself do not count.
+ * Of a verify request, whose own method and target (with the prefix) count with Envoy alone.
  * `injected`: every header name that an answer of ours makes the edge set (identity_names()).
- * ERR_SYNTAX (400), ERR_DENIED (403), ERR_UNSUPPORTED (a profile that is not built), each with
+ * ERR_SYNTAX (400), ERR_DENIED (403), ERR_UNSUPPORTED (EDGE_NONE), each with
  * a constant word for the log.
  */
-WARN_UNUSED enum err forwarded_verify(enum config_edge edge, struct http_fields fields,
-				      const struct sv *injected, size_t ninjected,
-				      struct forwarded *ret, const char **ret_reason);
+WARN_UNUSED enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv target,
+				      struct http_fields fields, const struct sv *injected,
+				      size_t ninjected, struct forwarded *ret,
+				      const char **ret_reason);
 
 /*
  * Of a request to the browser-facing listener: method and target are the request line's, the

@@ -7,12 +7,13 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
-/* What the edge says the browser asked for. The verify request's own line does not count. */
+/* What the edge says the browser asked for. */
 enum step verify_forwarded(struct request *r)
 {
 	const char *why = NULL;
-	enum err e = forwarded_verify(r->from.listen->edge, r->fields, r->w->injected,
-				      r->w->ninjected, &r->fw, &why);
+	const struct http_request *head = r->from.head;
+	enum err e = forwarded_verify(r->from.listen->edge, head->method, head->target, r->fields,
+				      r->w->injected, r->w->ninjected, &r->fw, &why);
 
 	if (e == ERR_OK)
 		return STEP_NEXT;

@@ -293,7 +293,7 @@ static enum step phase_endpoint(struct request *r)
 
 	switch (r->from.listen->kind) {
 	case LISTEN_VERIFY:
-		e = endpoint_verify(path);
+		e = endpoint_verify(path, r->from.listen->edge);
 		break;
 	case LISTEN_METRICS:
 		e = endpoint_metrics(path);

@@ -26,8 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					       sv_trim(sv_cut(line, colon + 1, line.n))};
 		rest = sv_cut(rest, end + 1, rest.n);
 	}
-	if (forwarded_verify(EDGE_TRAEFIK, f, injected, ARRAY_LEN(injected), &got, &reason) !=
-	    ERR_OK) {
+	if (forwarded_verify(EDGE_TRAEFIK, SV("GET"), SV("/auth/verify"), f, injected,
+			     ARRAY_LEN(injected), &got, &reason) != ERR_OK) {
 		assert(reason != NULL);
 		return 0;
 	}

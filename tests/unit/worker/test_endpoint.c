@@ -37,11 +37,34 @@ static void paths_by_table(void **state)
 		struct sv path = sv_str(cases[i].path);
 
 		assert_int_equal(endpoint_public(path, SV("/auth")), cases[i].at_public);
-		assert_int_equal(endpoint_verify(path), cases[i].at_verify);
+		assert_int_equal(endpoint_verify(path, EDGE_TRAEFIK), cases[i].at_verify);
 		assert_int_equal(endpoint_metrics(path), cases[i].at_metrics);
 	}
 	assert_int_equal(endpoint_public(SV("/x/login"), SV("/x")), ENDPOINT_LOGIN);
 	assert_int_equal(endpoint_public(SV("/auth/login"), SV("/x")), ENDPOINT_NONE);
+}
+
+static void envoy_has_the_browsers_path_behind_the_prefix(void **state)
+{
+	static const struct {
+		const char *path;
+		enum endpoint want;
+	} cases[] = {
+	    {"/auth/verify/", ENDPOINT_VERIFY},
+	    {"/auth/verify/api/crm/", ENDPOINT_VERIFY},
+	    {"/auth/verify/auth/login", ENDPOINT_VERIFY},
+	    {"/auth/verify", ENDPOINT_NONE},
+	    {"/auth/verify*", ENDPOINT_NONE},
+	    {"/auth/verifyx/", ENDPOINT_NONE},
+	    {"/auth/forward/", ENDPOINT_NONE},
+	    {"/auth/login", ENDPOINT_NONE},
+	    {"/", ENDPOINT_NONE},
+	    {"", ENDPOINT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(endpoint_verify(sv_str(cases[i].path), EDGE_ENVOY), cases[i].want);
 }
 
 static void methods_by_table(void **state)
@@ -72,6 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(paths_by_table),
+	    cmocka_unit_test(envoy_has_the_browsers_path_behind_the_prefix),
 	    cmocka_unit_test(methods_by_table),
 	};
 

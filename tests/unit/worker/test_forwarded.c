@@ -63,8 +63,9 @@ static void the_original_request_is_read(void **state)
 		struct fields_text t;
 		struct forwarded got;
 
-		if (forwarded_verify(edges[i % ARRAY_LEN(edges)], fields_of(&t, cases[k].fields),
-				     injected, ARRAY_LEN(injected), &got, &reason) != ERR_OK)
+		if (forwarded_verify(edges[i % ARRAY_LEN(edges)], SV("HEAD"), SV("/auth/verify?x"),
+				     fields_of(&t, cases[k].fields), injected, ARRAY_LEN(injected),
+				     &got, &reason) != ERR_OK)
 			fail_msg("case %zu: %s", k, reason);
 		assert_sv_equal(got.method, sv_str(cases[k].method));
 		assert_sv_equal(got.url.target, sv_str(cases[k].target));
@@ -174,8 +175,9 @@ static void what_is_missing_doubled_or_odd_is_refused(void **state)
 		const char *reason = "none";
 		struct fields_text t;
 		struct forwarded f;
-		enum err got = forwarded_verify(EDGE_TRAEFIK, fields_of(&t, cases[i].fields),
-						injected, ARRAY_LEN(injected), &f, &reason);
+		enum err got = forwarded_verify(EDGE_TRAEFIK, SV("GET"), SV("/auth/verify"),
+						fields_of(&t, cases[i].fields), injected,
+						ARRAY_LEN(injected), &f, &reason);
 
 		if (got != cases[i].want || strcmp(reason, cases[i].reason) != 0)
 			print_message("case %zu: %s\n", i, reason);
@@ -278,21 +280,80 @@ static void the_longest_host_fits(void **state)
 	assert_int_equal(f.origin.n, 8 + sizeof name);
 }
 
-static void other_profiles_are_refused(void **state)
+static void envoys_request_is_the_browsers(void **state)
 {
-	static const enum config_edge edges[] = {EDGE_NONE, EDGE_ENVOY};
+	static const struct {
+		const char *method, *target;
+		struct sv fields;
+		const char *want_target, *want; /* NULL: refused, then `want` is the reason */
+	} cases[] = {
+#define ENVOY "Host: portal.example.com\n" PROTO "X-Real-IP: 192.0.2.7\n"
+	    {"GET", "/auth/verify/a?b", SV_INIT(ENVOY), "/a?b", "192.0.2.7"},
+	    {"POST", "/auth/verify/", SV_INIT(ENVOY), "/", "192.0.2.7"},
+	    {"GET", "/auth/verify/auth/verify", SV_INIT(ENVOY), "/auth/verify", "192.0.2.7"},
+	    /* Envoy's own address */
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Forwarded-For: 192.0.2.7,10.0.0.1"), "/a",
+	     "192.0.2.7"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY METHOD "X-Forwarded-Uri: /a\n" HOST), "/a",
+	     "192.0.2.7"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Forwarded-Uri: /b"), NULL,
+	     "families_disagree"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Forwarded-Method: POST"), NULL,
+	     "families_disagree"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Forwarded-Host: evil"), NULL,
+	     "families_disagree"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Original-URI: /b"), NULL,
+	     "families_disagree"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X_User_ID: admin"), NULL, "header_alias"},
+	    {"GET", "/auth/verify/a", SV_INIT(PROTO "X-Real-IP: 192.0.2.7"), NULL,
+	     "header_missing"},
+	    {"GET", "/auth/verify/a", SV_INIT("Host: a\nX-Real-IP: 192.0.2.7"), NULL,
+	     "header_missing"},
+	    {"GET", "/auth/verify/a", SV_INIT("Host: a\n" PROTO FOR), NULL, "header_missing"},
+	    {"GET", "/auth/verify/a", SV_INIT(ENVOY "X-Real-IP: 192.0.2.7"), NULL,
+	     "header_missing"},
+	    {"GET", "/auth/verify/a", SV_INIT("Host: a\n" PROTO "X-Real-IP: 1.2.3.4, 5.6.7.8"),
+	     NULL, "for_syntax"},
+	    {"GET", "/auth/verify", SV_INIT(ENVOY), NULL, "uri_form"},
+	    {"OPTIONS", "/auth/verify*", SV_INIT(ENVOY), NULL, "uri_form"},
+	    {"GET", "/auth/verify/a/../b", SV_INIT(ENVOY), NULL, "uri_dots"},
+	    {"TRACE", "/auth/verify/a", SV_INIT(ENVOY), NULL, "method_refused"},
+	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const char *reason = NULL;
 		struct fields_text t;
 		struct forwarded f;
+		enum err got = forwarded_verify(
+		    EDGE_ENVOY, sv_str(cases[i].method), sv_str(cases[i].target),
+		    fields_of(&t, cases[i].fields), injected, ARRAY_LEN(injected), &f, &reason);
 
-		assert_int_equal(
-		    forwarded_verify(edges[i], fields_of(&t, SV(ALL)), NULL, 0, &f, &reason),
-		    ERR_UNSUPPORTED);
-		assert_string_equal(reason, "edge_profile");
+		if ((got == ERR_OK) != (cases[i].want_target != NULL))
+			print_message("case %zu: %s\n", i, reason);
+		assert_int_equal(got == ERR_OK, cases[i].want_target != NULL);
+		if (got != ERR_OK) {
+			assert_string_equal(reason, cases[i].want);
+			continue;
+		}
+		assert_sv_equal(f.method, sv_str(cases[i].method));
+		assert_sv_equal(f.url.target, sv_str(cases[i].want_target));
+		assert_sv_equal(f.origin, SV("https://portal.example.com"));
+		assert_sv_equal(f.client, sv_str(cases[i].want));
 	}
+}
+
+static void a_listener_without_a_profile_refuses(void **state)
+{
+	const char *reason = NULL;
+	struct fields_text t;
+	struct forwarded f;
+
+	(void)state;
+	assert_int_equal(forwarded_verify(EDGE_NONE, SV("GET"), SV("/auth/verify"),
+					  fields_of(&t, SV(ALL)), NULL, 0, &f, &reason),
+			 ERR_UNSUPPORTED);
+	assert_string_equal(reason, "edge_profile");
 }
 
 static void the_public_listener_reads_its_own_request(void **state)
@@ -354,7 +415,8 @@ int main(void)
 	    cmocka_unit_test(what_is_missing_doubled_or_odd_is_refused),
 	    cmocka_unit_test(hosts_have_one_spelling),
 	    cmocka_unit_test(the_longest_host_fits),
-	    cmocka_unit_test(other_profiles_are_refused),
+	    cmocka_unit_test(envoys_request_is_the_browsers),
+	    cmocka_unit_test(a_listener_without_a_profile_refuses),
 	    cmocka_unit_test(the_public_listener_reads_its_own_request),
 	};
 
