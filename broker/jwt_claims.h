@@ -9,9 +9,10 @@
 #define BFF_JWT_CLAIMS_H
 
 #include "broker/jwt_refusal.h"
+#include "common/clock.h"
 #include "common/sv.h"
 
-#define JWT_SKEW_S 60
+#define JWT_SKEW_S CLOCK_SKEW_S
 #define JWT_IAT_PAST_S 3600 /* an older one is not of this login or logout */
 #define JWT_SUB_MAX 255	    /* Core 2 */
 #define JWT_AUD_MAX 64	    /* elements: ZITADEL names all applications of a project */

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/time.h>
 
+#define CLOCK_SKEW_S 60 /* so far may a provider's clock be from ours */
+
 int64_t clock_boot_ms(void);
 int64_t clock_wall_s(void);
 

@@ -1,8 +1,9 @@
 #include "worker/identity.h"
 
 #include <json-c/json.h>
-#include <math.h>
 #include <stdlib.h>
+
+#include "worker/claim.h"
 
 #define MAX_BYTES_DEFAULT 1024
 
@@ -111,36 +112,6 @@ static void append_encoded(struct buf *out, struct sv s, char also)
 	}
 }
 
-/* The text of a string, number or boolean; false: it has none. json-c saturates integers that are
- * too large: two of them would look the same, so they count as none. */
-static bool scalar_text(struct json_object *o, struct sv *ret)
-{
-	bool has = false;
-
-	switch (json_object_get_type(o)) {
-	case json_type_string:
-		*ret = sv_of(json_object_get_string(o), (size_t)json_object_get_string_len(o));
-		return true;
-	case json_type_boolean:
-		*ret = json_object_get_boolean(o) ? SV("true") : SV("false");
-		return true;
-	case json_type_int:
-		has =
-		    json_object_get_int64(o) != INT64_MAX && json_object_get_int64(o) != INT64_MIN;
-		break;
-	case json_type_double:
-		has = isfinite(json_object_get_double(o)) != 0;
-		break;
-	case json_type_null:
-	case json_type_object:
-	case json_type_array:
-		break;
-	}
-	if (has)
-		*ret = sv_str(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
-	return has;
-}
-
 static bool only_lists(const struct config_list *only, struct sv text)
 {
 	for (size_t i = 0; i < only->n; i++)
@@ -158,7 +129,7 @@ static bool append_list(const struct config_header *h, struct json_object *list,
 	struct sv text;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!scalar_text(json_object_array_get_idx(list, i), &text))
+		if (!claim_text(json_object_array_get_idx(list, i), &text))
 			return false;
 		if (!only_lists(&h->only, text))
 			continue;
@@ -181,12 +152,12 @@ static bool append_claim(const struct config_header *h, const struct identity_va
 			append_encoded(out, v->subject, 0);
 		return true;
 	}
-	/* Of the configuration, so terminated. */
-	if (!json_object_object_get_ex(claims, h->claim.p, &o) || o == NULL)
+	o = claim_get(claims, h->claim);
+	if (o == NULL)
 		return true;
 	if (json_object_get_type(o) == json_type_array)
 		return append_list(h, o, out);
-	if (!scalar_text(o, &text))
+	if (!claim_text(o, &text))
 		return false;
 	if (only_lists(&h->only, text))
 		append_encoded(out, text, 0);
@@ -272,29 +243,6 @@ static bool is_passable(struct sv s)
 	return true;
 }
 
-/* The whole of it is one object. NULL: it is not. */
-static struct json_object *parse_claims(struct sv text)
-{
-	struct json_tokener *tok;
-	struct json_object *o;
-
-	if (text.n == 0 || text.n > IDENTITY_CLAIMS_MAX)
-		return NULL;
-	tok = json_tokener_new_ex(IDENTITY_DEPTH_MAX);
-	if (tok == NULL)
-		return NULL;
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	o = json_tokener_parse_ex(tok, text.p, (int)text.n);
-	if (json_tokener_get_error(tok) != json_tokener_success ||
-	    json_tokener_get_parse_end(tok) != text.n ||
-	    !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
-	}
-	json_tokener_free(tok);
-	return o;
-}
-
 enum err identity_write(const struct identity_table *t, const struct identity_values *v,
 			struct buf *out, struct identity_note *ret_note)
 {
@@ -305,7 +253,7 @@ enum err identity_write(const struct identity_table *t, const struct identity_va
 	    !is_passable(v->authorization) || !is_passable(v->cookie))
 		return ERR_SYNTAX;
 	if (v->session) {
-		claims = parse_claims(v->claims);
+		claims = claim_parse(v->claims);
 		if (claims == NULL)
 			return ERR_SYNTAX;
 	}

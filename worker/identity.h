@@ -8,10 +8,10 @@
  *
  * Values: a string, an integer or other finite number as JSON writes it, true or false; an array of
  * those joined by the separator, less what `only` does not list; anything else counts as
- * unset. The claim called "subject" is the session's subject. Printable ASCII stays; all other
- * bytes, '%', and the separator inside an array's element are percent-encoded, so that nothing
- * can pass for two values and CR or LF cannot occur. A value over max_bytes is left empty,
- * never cut: half a list of groups is another list.
+ * unset. The claim called "subject" is the session's subject; a name may be a path (claim.h).
+ * Printable ASCII stays; all other bytes, '%', and the separator inside an array's element are
+ * percent-encoded, so that nothing can pass for two values and CR or LF cannot occur. A value over
+ * max_bytes is left empty, never cut: half a list of groups is another list.
  */
 #ifndef BFF_IDENTITY_H
 #define BFF_IDENTITY_H
@@ -19,9 +19,7 @@
 #include "common/buf.h"
 #include "common/config.h"
 
-#define IDENTITY_BLOCK_MAX 65536  /* bytes of all headers together */
-#define IDENTITY_CLAIMS_MAX 65536 /* bytes of JSON */
-#define IDENTITY_DEPTH_MAX 8	  /* nesting of it */
+#define IDENTITY_BLOCK_MAX 65536 /* bytes of all headers together */
 
 struct identity_table;
 
