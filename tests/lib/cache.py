@@ -2,6 +2,7 @@
 
     node()         path of a Node.js >= 22
     idp_modules()  node_modules with oidc-provider, as tests/lib/idp/package-lock.json has it
+    spa()          etc/spa/bff.ts compiled strictly: a folder with bff.js
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
     keycloak()     a built Keycloak distribution, to be copied; raises Missing without Java or Maven
     fetch()        all of them, as far as they can be had
@@ -138,6 +139,20 @@ def idp_modules():
         _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
 
     return os.path.join(_made("idp-" + _digest(*files), make), "node_modules")
+
+
+def spa():
+    lock = os.path.join(HERE, "idp", "package-lock.json")
+    source = os.path.join(os.path.dirname(os.path.dirname(HERE)), "etc", "spa", "bff.ts")
+
+    def make(folder):
+        _run([node(), os.path.join(idp_modules(), "typescript", "bin", "tsc"), "--strict", "--noUnusedLocals",
+              "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--target", "es2022", "--module", "es2022",
+              "--outDir", folder, source], folder)
+
+    idp_modules()  # and node(): what is made within spa's turn takes the same lock
+    node()
+    return _made("spa-" + _digest(source, lock), make)
 
 
 # ---- Traefik --------------------------------------------------------------------------------

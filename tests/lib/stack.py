@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 
 import browser
+import cache
 from edge import Edge
 from idp import CRM, ORDERS, Idp, client
 from postgres import ROOT, Postgres
@@ -252,7 +253,7 @@ class Stack:
         self.say("OpenID provider")
         self.start_idp()
         self.write_config()
-        self.services = {name: Service(name, page=self.page_folder if name == "page" else None)
+        self.services = {name: Service(name, page=self._page() if name == "page" else None)
                          for name in ("crm", "orders", "page")}
         self.say("bff-broker, bffd")
         self.start_broker()
@@ -263,6 +264,15 @@ class Stack:
                              self.ports["verify"], self.ports["public"],
                              [self.services[n].port for n in ("crm", "orders", "page")]).start()
         return self
+
+    def _page(self):
+        """The page's folder, and the helper that it imports."""
+        if self.page_folder is None:
+            return None
+        folder = os.path.join(self.directory, "page")
+        shutil.copytree(self.page_folder, folder)
+        shutil.copy(os.path.join(cache.spa(), "bff.js"), folder)
+        return folder
 
     def start_idp(self):
         self.idp = Idp(list(self._clients()), port=free_port(), access_token_ttl=self.access_token_ttl,

@@ -1,11 +1,10 @@
 // The whole client side of a BFF: ask who one is, call services with the cookie, send the CSRF token
-// with whatever changes something.
+// with whatever changes something. bff.js is etc/spa/bff.ts.
 
+import { Bff } from './bff.js';
+
+const bff = new Bff();
 const $ = (id) => document.getElementById(id);
-
-const cookie = (name) => document.cookie.split('; ')
-  .map((c) => c.split('='))
-  .find(([key]) => key === name)?.[1] ?? '';
 
 function fill(list, rows) {
   list.replaceChildren(...Object.entries(rows).flatMap(([key, value]) => {
@@ -34,8 +33,7 @@ function whatTheScriptSees() {
 }
 
 async function whoAmI() {
-  const answer = await fetch('/auth/session');
-  const session = await answer.json();
+  const session = await bff.session();
   $('anonymous').hidden = session.authenticated;
   $('known').hidden = !session.authenticated;
   if (session.authenticated) {
@@ -53,9 +51,9 @@ async function whoAmI() {
   document.body.dataset.state = session.authenticated ? 'known' : 'anonymous';
 }
 
-async function ask(path, options = {}) {
+async function ask(path, options = {}, send = (...args) => bff.fetch(...args)) {
   const method = options.method ?? 'GET';
-  const answer = await fetch(path, { ...options, headers: { Accept: 'application/json', ...options.headers } });
+  const answer = await send(path, { ...options, headers: { Accept: 'application/json' } });
   const type = answer.headers.get('content-type') ?? '';
   const body = type.includes('json') ? await answer.json() : {};
   const title = `${method} ${path} → ${answer.status}`;
@@ -76,22 +74,20 @@ async function ask(path, options = {}) {
   });
 }
 
-const csrf = () => ({ 'X-CSRF-Token': cookie('bff_csrf') });
 const order = { method: 'POST', body: JSON.stringify({ item: 'a book' }) };
 
 async function logout(everywhere) {
-  const answer = await fetch(`/auth/logout?everywhere=${everywhere}`, {
-    method: 'POST',
-    headers: { Accept: 'application/json', ...csrf() },
-  });
-  if (answer.ok) window.location.assign((await answer.json()).redirect_url);
-  else await whoAmI();
+  try {
+    window.location.assign(await bff.logout({ everywhere }));
+  } catch {
+    await whoAmI();
+  }
 }
 
 $('call-crm').onclick = () => ask('/api/crm/customers');
 $('call-orders').onclick = () => ask('/api/orders/latest');
-$('create').onclick = () => ask('/api/orders/new', { ...order, headers: csrf() });
-$('create-forged').onclick = () => ask('/api/orders/new', order);
+$('create').onclick = () => ask('/api/orders/new', order);
+$('create-forged').onclick = () => ask('/api/orders/new', order, (...args) => fetch(...args));
 $('logout').onclick = () => logout(false);
 $('logout-everywhere').onclick = () => logout(true);
 await whoAmI();
