@@ -118,7 +118,7 @@ def test_a_day_in_the_life_of_the_page(page):
 
     seen = page.readable()
     cookies = {c["name"]: c for c in page.driver.get_cookies()}
-    assert set(cookies) <= {"bff_session", "bff_csrf", "bff_login"}
+    assert set(cookies) <= {"bff_session", "bff_csrf", "bff_login", "bff_loop"}
     assert cookies["bff_session"]["httpOnly"] is True and cookies["bff_session"]["sameSite"] == "Lax"
     assert {c.split("=")[0] for c in seen["cookie"].split("; ")} == {"bff_csrf"}
     for place in ("local", "session", "databases", "caches", "workers"):
