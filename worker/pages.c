@@ -29,6 +29,8 @@ static const struct {
 	 HEAD("Not available right now") "<p>Please try again in a moment. Nobody has been logged "
 					 "out.</p>\n" FOOT},
     [PAGE_LOGOUT] = {200, HEAD("Log out") "<form method=\"post\" action=\""},
+    [PAGE_LOGGED_OUT] = {200, HEAD("Logged out") "<p>Nobody is logged in here with this "
+						 "browser.</p>\n" FOOT},
 };
 
 static void add_button(struct request *r, struct sv csrf, struct buf *body)

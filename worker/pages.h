@@ -16,6 +16,7 @@ enum page {
 	PAGE_LOGIN_LIMITED,    /* 429 */
 	PAGE_UNAVAILABLE,      /* 503 */
 	PAGE_LOGOUT,	       /* 200: the button */
+	PAGE_LOGGED_OUT,       /* 200 */
 };
 
 /* Composes the answer. csrf: PAGE_LOGOUT's token, else empty. Retry-After is r->retry_after_s
