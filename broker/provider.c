@@ -97,8 +97,8 @@ static void on_discovery(void *arg, const struct http_response *r)
 	p->flight = NULL;
 	if (r->outcome == HTTP_ANSWERED && r->status == 200)
 		e = discovery_parse(r->body, p->config->issuer, p->policy,
-				    p->config->client_auth == CLIENT_TLS ? DISCOVERY_MUTUAL_TLS
-									 : DISCOVERY_PLAIN,
+				    p->credential->certificate != NULL ? DISCOVERY_MUTUAL_TLS
+								       : DISCOVERY_PLAIN,
 				    &d, &detail);
 	if (e == ERR_OK)
 		discovery_had(p, &d);

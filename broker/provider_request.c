@@ -132,6 +132,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	struct http_request r = {.url = url,
 				 .policy = p->policy,
 				 .ca = buf_sv(&p->credential->ca),
+				 .client = secret_view(p->credential->certificate),
 				 .form = form,
 				 .share = rq->share,
 				 .before_send = before_send,
@@ -146,8 +147,6 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	struct buf authorization;
 	enum err e;
 
-	if (p->config->client_auth == CLIENT_TLS)
-		r.client = secret_view(p->credential->secret);
 	buf_init(&authorization, AUTHORIZATION_MAX);
 	e = client_auth_apply(&auth, form, &authorization);
 	if (e == ERR_DENIED)

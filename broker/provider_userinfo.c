@@ -93,13 +93,12 @@ static enum err ask(struct question *q, struct sv access_token)
 	struct http_request r = {.url = p->discovery->metadata.userinfo_endpoint,
 				 .policy = p->policy,
 				 .ca = buf_sv(&p->credential->ca),
+				 .client = secret_view(p->credential->certificate),
 				 .fn = on_answer,
 				 .arg = q};
 	struct buf bearer;
 	enum err e = ERR_LIMIT;
 
-	if (p->config->client_auth == CLIENT_TLS)
-		r.client = secret_view(p->credential->secret);
 	buf_init(&bearer, HTTP_HEAD_MAX / 2);
 	buf_add(&bearer, SV("Bearer "));
 	buf_add(&bearer, access_token);

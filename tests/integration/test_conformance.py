@@ -429,8 +429,8 @@ def basic(title, **settings):
 
 
 def fapi(auth):
-    """Access tokens are bound to the certificate with tls, and not with private_key_jwt: bff shows none then. Without
-    the modules of DPoP, which bff does not have. openid, since a login without an ID token is none."""
+    """Access tokens are bound to the client's certificate, by which it is known with tls alone. Without the modules of
+    DPoP, which bff does not have. openid, since a login without an ID token is none."""
     return plan(
         "fapi2-security-profile-final-client-test-plan",
         ("happy-path", accepted, {}),
@@ -457,7 +457,7 @@ def fapi(auth):
         ("token-endpoint-response-without-expires_in", accepted, {"tokenresp": claim("expires_in", gone)}),
         ("token-type-case-insensitivity", accepted, {"tokenresp": claim("token_type", lambda old: "bEaReR")}),
         prefix="fapi2-security-profile-final-client-test-", auth=auth, variant=auth,
-        alg="PS256", par=True, iss_parameter=True, mtls=auth == "tls", fapi=True)
+        alg="PS256", par=True, iss_parameter=True, mtls=True, fapi=True)
 
 
 ROWS = [
@@ -584,11 +584,14 @@ def add_row(stack, op, row, label, certificate):
         return browser.raw(stack.port, "POST", "/auth/backchannel-logout", [
             ("Host", netloc), ("Content-Type", "application/x-www-form-urlencoded")], body)
 
+    bound = row.profile.get("mtls")
     client = Client(stack.url("/auth/callback", host), row.auth, stack.client_secret, CLIENT_KEY,
-                    ca.der(certificate[0]) if row.auth == "tls" else None, stack.url("/auth/logout", host),
+                    ca.der(certificate[0]) if bound or row.auth == "tls" else None, stack.url("/auth/logout", host),
                     backchannel if "backchannel" in row.name else None)
     issuer = op.issuer(label, client, Profile(**row.profile), Script(**row.script))
     credential = CREDENTIALS[row.auth].format(stack.secrets)
+    if bound and row.auth != "tls":
+        credential += '\n    client_certificate_file = "%s/client-tls"' % stack.secrets
     options = [credential, 'ca_file = "%s"' % op.ca.path, row.options]
     stack.extra += PROVIDER.format(label=label, issuer=issuer.url, auth=row.auth, alg=issuer.profile.alg,
                                    kept=", ".join(KEPT), options="\n    ".join(options))

@@ -36,8 +36,11 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 		const struct client_auth auth = {.provider = &p, .credential = &credential};
 		struct buf form, authorization;
 
+		struct secret **at =
+		    rows[i].method == CLIENT_TLS ? &credential.certificate : &credential.secret;
+
 		if (rows[i].secret.n > 0)
-			assert_int_equal(secret_new(rows[i].secret, &credential.secret), ERR_OK);
+			assert_int_equal(secret_new(rows[i].secret, at), ERR_OK);
 		buf_init(&form, 1000);
 		buf_init(&authorization, 1000);
 		buf_add(&form, SV("x=y"));
@@ -46,7 +49,7 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 		assert_sv_equal(buf_sv(&authorization), rows[i].want_authorization);
 		buf_done(&form);
 		buf_done(&authorization);
-		secret_free(&credential.secret);
+		secret_free(at);
 	}
 }
 
@@ -63,6 +66,7 @@ static void the_client_is_named_once(void **state)
 		struct buf form, authorization;
 
 		assert_int_equal(secret_new(SV("s"), &credential.secret), ERR_OK);
+		assert_int_equal(secret_new(SV("s"), &credential.certificate), ERR_OK);
 		buf_init(&form, 1000);
 		buf_init(&authorization, 1000);
 		buf_add(&form, SV("client_id=app&x=y"));
@@ -72,6 +76,7 @@ static void the_client_is_named_once(void **state)
 						   : SV("client_id=app&x=y&client_secret=s"));
 		buf_done(&form);
 		secret_free(&credential.secret);
+		secret_free(&credential.certificate);
 	}
 }
 
@@ -117,8 +122,10 @@ static void an_assertion_stands_in_the_form(void **state)
 	buf_init(&form, 10000);
 	buf_init(&authorization, 1000);
 	put_key(&pem, key, NULL);
-	assert_int_equal(client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg),
-			 ERR_OK);
+	assert_int_equal(
+	    client_credential_new(&p, &(struct client_files){.secret = buf_sv(&pem), .ca = SV_NONE},
+				  &credential, &msg),
+	    ERR_OK);
 	auth.credential = credential;
 	buf_add(&form, SV("x=y"));
 	assert_int_equal(client_auth_apply(&auth, &form, &authorization), ERR_OK);
@@ -172,8 +179,11 @@ static void an_assertion_is_for_the_issuer_or_its_token_endpoint(void **state)
 
 		buf_init(&form, 10000);
 		buf_init(&authorization, 1000);
-		assert_int_equal(
-		    client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg), ERR_OK);
+		assert_int_equal(client_credential_new(
+				     &p,
+				     &(struct client_files){.secret = buf_sv(&pem), .ca = SV_NONE},
+				     &credential, &msg),
+				 ERR_OK);
 		auth.credential = credential;
 		assert_int_equal(client_auth_apply(&auth, &form, &authorization),
 				 rows[i].want == NULL ? ERR_DENIED : ERR_OK);
