@@ -22,9 +22,8 @@ static enum err take_keys(const struct config_provider *p, struct sv pem,
 	return e;
 }
 
-/* libcurl wants the text again, and of the keys only that they fit. */
-static enum err take_certificate(const struct config_provider *p, const char *option, struct sv pem,
-				 struct client_credential *c, struct errmsg *msg)
+static enum err check_certificate(const struct config_provider *p, const char *option,
+				  struct sv pem, struct errmsg *msg)
 {
 	struct client_keys *keys = NULL;
 	const char *why = "expected a private key and then its certificate and chain";
@@ -33,7 +32,24 @@ static enum err take_certificate(const struct config_provider *p, const char *op
 	if (e == ERR_CONFIG || (e == ERR_OK && !keys->certificate_first))
 		e = complain(p, option, why, msg);
 	client_keys_free(&keys);
-	return e == ERR_OK ? secret_new(pem, &c->certificate) : e;
+	return e;
+}
+
+static enum err take_trust(const struct config_provider *p, const struct client_files *files,
+			   struct client_credential *c, struct errmsg *msg)
+{
+	bool tls = p->client_auth == CLIENT_TLS;
+	struct sv certificate = tls ? files->secret : files->certificate;
+	enum err e = ERR_OK;
+
+	if (tls || certificate.n > 0)
+		e = check_certificate(p, tls ? "client_key_file" : "client_certificate_file",
+				      certificate, msg);
+	if (e == ERR_OK && files->ca.n > 0 && client_certificates_check(files->ca) != ERR_OK)
+		e = complain(p, "ca_file", "expected certificates in PEM, and nothing else", msg);
+	if (e == ERR_OK)
+		e = http_trust_new(files->ca, certificate, &c->trust);
+	return e;
 }
 
 static enum err take(const struct config_provider *p, const struct client_files *files,
@@ -50,18 +66,10 @@ static enum err take(const struct config_provider *p, const struct client_files 
 		e = take_keys(p, files->secret, c, msg);
 		break;
 	case CLIENT_TLS:
-		e = take_certificate(p, "client_key_file", files->secret, c, msg);
+		e = ERR_OK;
 		break;
 	}
-	if (e == ERR_OK && files->certificate.n > 0)
-		e = take_certificate(p, "client_certificate_file", files->certificate, c, msg);
-	if (e != ERR_OK || files->ca.n == 0)
-		return e;
-	if (client_certificates_check(files->ca) != ERR_OK)
-		return complain(p, "ca_file", "expected certificates in PEM, and nothing else",
-				msg);
-	buf_add(&c->ca, files->ca);
-	return buf_ok(&c->ca) ? ERR_OK : ERR_NOMEM;
+	return e == ERR_OK ? take_trust(p, files, c, msg) : e;
 }
 
 enum err client_credential_new(const struct config_provider *p, const struct client_files *files,
@@ -73,7 +81,6 @@ enum err client_credential_new(const struct config_provider *p, const struct cli
 	(void)errmsg_set(msg, ERR_NOMEM, "out of memory");
 	if (c == NULL)
 		return ERR_NOMEM;
-	buf_init(&c->ca, CLIENT_CA_FILE_MAX);
 	e = take(p, files, c, msg);
 	if (e == ERR_OK)
 		*ret = c;
@@ -144,9 +151,8 @@ void client_credential_free(struct client_credential **c)
 	if (*c == NULL)
 		return;
 	secret_free(&(*c)->secret);
-	secret_free(&(*c)->certificate);
 	client_keys_free(&(*c)->keys);
-	buf_done(&(*c)->ca);
+	http_trust_free(&(*c)->trust);
 	free(*c);
 	*c = NULL;
 }

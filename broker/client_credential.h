@@ -3,22 +3,22 @@
  *
  * Read from the files that the configuration names when the provider is made, and kept as long as
  * it: a client secret, or private keys (client_key.h); for mutual TLS and for access tokens that
- * are bound to a certificate (RFC 8705 2 and 3) key and certificate as they are, for libcurl; and
- * the certificate authorities of ca_file.
+ * are bound to a certificate (RFC 8705 2 and 3) key and certificate; and the certificate
+ * authorities of ca_file.
  */
 #ifndef BFF_CLIENT_CREDENTIAL_H
 #define BFF_CLIENT_CREDENTIAL_H
 
 #include "broker/client_key.h"
+#include "broker/http_trust.h"
 #include "common/secret.h"
 
 #define CLIENT_CA_FILE_MAX (1024 * 1024)
 
 struct client_credential {
-	struct secret *secret;	    /* of client_secret_* */
-	struct client_keys *keys;   /* of private_key_jwt */
-	struct secret *certificate; /* PEM, key first; NULL: none is shown */
-	struct buf ca;		    /* empty: the system's */
+	struct secret *secret;	  /* of client_secret_* */
+	struct client_keys *keys; /* of private_key_jwt */
+	struct http_trust *trust;
 };
 
 /* What stands in the files. */

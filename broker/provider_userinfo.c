@@ -92,8 +92,7 @@ static enum err ask(struct question *q, struct sv access_token)
 	struct provider *p = q->call.provider;
 	struct http_request r = {.url = p->discovery->metadata.userinfo_endpoint,
 				 .policy = p->policy,
-				 .ca = buf_sv(&p->credential->ca),
-				 .client = secret_view(p->credential->certificate),
+				 .trust = p->credential->trust,
 				 .fn = on_answer,
 				 .arg = q};
 	struct buf bearer;

@@ -63,7 +63,7 @@ static void files_are_judged_by_what_they_are_for(void **state)
 		&p, &(struct client_files){.secret = buf_sv(&both), .ca = SV_NONE}, &c, &msg),
 	    ERR_OK);
 	assert_null(c->secret);
-	assert_sv_equal(secret_view(c->certificate), buf_sv(&both));
+	assert_true(http_trust_shows_certificate(c->trust));
 	client_credential_free(&c);
 
 	/* Beside any other authentication: for tokens that are bound to it. */
@@ -76,7 +76,7 @@ static void files_are_judged_by_what_they_are_for(void **state)
 	p.client_auth = CLIENT_SECRET_BASIC;
 	assert_int_equal(client_credential_new(&p, &files, &c, &msg), ERR_OK);
 	assert_sv_equal(secret_view(c->secret), SV("secret"));
-	assert_sv_equal(secret_view(c->certificate), buf_sv(&both));
+	assert_true(http_trust_shows_certificate(c->trust));
 	client_credential_free(&c);
 
 	p.client_auth = CLIENT_SECRET_POST;
@@ -88,7 +88,7 @@ static void files_are_judged_by_what_they_are_for(void **state)
 			     &c, &msg),
 			 ERR_OK);
 	assert_sv_equal(secret_view(c->secret), SV("s"));
-	assert_sv_equal(buf_sv(&c->ca), buf_sv(&certificate));
+	assert_false(http_trust_shows_certificate(c->trust));
 	client_credential_free(&c);
 	buf_done(&keys);
 	buf_done(&both);
@@ -137,7 +137,7 @@ static void the_files_of_the_section_are_read(void **state)
 	p.client_certificate_file = SV_NONE;
 	assert_int_equal(client_credential_read(&config, &p, &c, &msg), ERR_OK);
 	assert_sv_equal(secret_view(c->secret), SV("s3cret"));
-	assert_sv_equal(buf_sv(&c->ca), buf_sv(&pem));
+	assert_non_null(c->trust);
 	client_credential_free(&c);
 
 	put_file(ca, 0644, SV(""));

@@ -69,10 +69,7 @@ static void write_pem(const char *name, bool private)
 	buf_init(&pem, 65536);
 	if (private)
 		put_key(&pem, key, NULL);
-	else
-		put_certificate(&pem, x);
-	if (strcmp(name, "pair.pem") == 0)
-		put_certificate(&pem, x);
+	put_certificate(&pem, x);
 	buf_add_char(&pem, '\0');
 	stand_write(name, pem.p, 0600);
 	buf_done(&pem);
@@ -137,7 +134,7 @@ static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 	     1},
 	    {"r", "https://r.example", "d",
 	     KEY("password") " assertion_audience = token_endpoint "
-			     "client_certificate_file = \"DIR/pair.pem\"",
+			     "client_certificate_file = \"DIR/key.pem\"",
 	     1},
 	};
 
@@ -145,7 +142,6 @@ static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 	stand_write("secret2", "another", 0600);
 	write_pem("key.pem", true);
 	write_pem("password", true);
-	write_pem("pair.pem", true);
 	(void)stand_add();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		unsigned made = stand.made;
