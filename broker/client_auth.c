@@ -102,7 +102,7 @@ enum err client_auth_apply(const struct client_auth *a, struct buf *form, struct
 			e = add_assertion(a, form);
 		break;
 	case CLIENT_TLS:
-		if (secret.n == 0)
+		if (a->credential == NULL || !http_trust_shows_certificate(a->credential->trust))
 			break;
 		add_client_id(p, form);
 		e = ERR_OK;

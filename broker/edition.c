@@ -59,6 +59,7 @@ static bool same_provider(const struct config_provider *a, const struct config_p
 	       sv_eq(a->client_id, b->client_id) && a->client_auth == b->client_auth &&
 	       sv_eq(a->client_secret_file, b->client_secret_file) &&
 	       sv_eq(a->client_key_file, b->client_key_file) &&
+	       sv_eq(a->client_certificate_file, b->client_certificate_file) &&
 	       a->assertion_audience == b->assertion_audience && sv_eq(a->ca_file, b->ca_file) &&
 	       a->grace_ms == b->grace_ms && a->signing_alg == b->signing_alg &&
 	       same_list(&a->scopes, &b->scopes) && sv_eq(a->subject_claim, b->subject_claim) &&

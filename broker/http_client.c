@@ -9,7 +9,6 @@
 struct http_client {
 	struct event_base *base;
 	CURLM *multi;
-	CURLSH *sessions; /* of TLS, for resumption */
 	struct event *timer;
 	LIST_HEAD(, http_flight) flights;
 	size_t nflights, nlogins; /* in all; of HTTP_SHARE_LOGIN */
@@ -138,6 +137,8 @@ static enum err check(const struct http_client *c, const struct http_request *r)
 {
 	enum err e = http_url_check(r->url, r->policy);
 
+	if (e == ERR_OK && r->trust == NULL && sv_starts(r->url, SV("https:")))
+		e = ERR_DENIED;
 	if (e == ERR_OK && (c->nflights >= HTTP_FLIGHTS_MAX ||
 			    (r->share == HTTP_SHARE_LOGIN && c->nlogins >= HTTP_LOGIN_FLIGHTS_MAX)))
 		e = ERR_LIMIT;
@@ -160,7 +161,6 @@ enum err http_client_send(struct http_client *c, const struct http_request *r,
 		return e;
 	}
 	f->client = c;
-	f->sessions = c->sessions;
 	f->before_send = r->before_send;
 	f->before_arg = r->before_arg;
 	f->fn = r->fn;
@@ -194,17 +194,12 @@ enum err http_client_new(struct event_base *base, struct http_client **ret)
 	LIST_INIT(&c->flights);
 	c->timer = evtimer_new(base, on_timer, c);
 	c->multi = curl_multi_init();
-	c->sessions = curl_share_init();
-	if (c->timer == NULL || c->multi == NULL || c->sessions == NULL ||
-	    curl_share_setopt(c->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) !=
-		CURLSHE_OK ||
+	if (c->timer == NULL || c->multi == NULL ||
 	    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, socket_cb) != CURLM_OK ||
 	    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
 	    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, timer_cb) != CURLM_OK ||
 	    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK ||
 	    curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)HTTP_FLIGHTS_MAX) !=
-		CURLM_OK ||
-	    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_IDLE_CONNECTIONS) !=
 		CURLM_OK) {
 		http_client_free(&c);
 		return ERR_NOMEM;
@@ -222,8 +217,6 @@ void http_client_free(struct http_client **c)
 		flight_free(LIST_FIRST(&(*c)->flights));
 	if ((*c)->multi != NULL)
 		(void)curl_multi_cleanup((*c)->multi); /* still calls socket_cb and timer_cb */
-	if ((*c)->sessions != NULL)
-		(void)curl_share_cleanup((*c)->sessions); /* no handle uses it any more */
 	if ((*c)->timer != NULL)
 		event_free((*c)->timer);
 	free(*c);

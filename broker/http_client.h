@@ -7,12 +7,11 @@
  * is taken only under HTTP_LOOPBACK_TOO, and its socket connects to a loopback address or not at
  * all. Caps: flights, bytes of head and body, the whole time of a request.
  *
- * TLS sessions are resumed, each only under the authorities and the client certificate that it was
- * made with (libcurl compares them), which spares half of a handshake.
- *
- * SECURITY: a POST goes out on a connection of its own. On a reused one that turned out dead
- * libcurl would send the request a second time by itself, and a refresh token must not be sent
- * twice. Bodies we hold are wiped; libcurl keeps copies of its own which we cannot reach.
+ * SECURITY: each request has a connection of its own. A POST on a reused one that turned out dead
+ * libcurl would send a second time by itself, and a refresh token must not be sent twice; and
+ * libcurl does not know under which http_trust a connection was made. TLS sessions are resumed
+ * (http_trust.h), which spares half of a handshake. Bodies we hold are wiped; libcurl keeps copies
+ * of its own which we cannot reach.
  */
 #ifndef BFF_HTTP_CLIENT_H
 #define BFF_HTTP_CLIENT_H
@@ -24,13 +23,13 @@
 
 #define HTTP_FLIGHTS_MAX 256
 #define HTTP_LOGIN_FLIGHTS_MAX 128 /* of them, those that strangers cause */
-#define HTTP_IDLE_CONNECTIONS 8
 #define HTTP_HEAD_MAX (64 * 1024)
 #define HTTP_BODY_MAX (256 * 1024)
 #define HTTP_RETRY_AFTER_MAX 64 /* characters of the header's value; a longer one is ignored */
 
 struct http_client;
 struct http_flight;
+struct http_trust; /* http_trust.h */
 
 enum http_outcome {
 	HTTP_ANSWERED = 1, /* a whole answer, any status */
@@ -56,11 +55,10 @@ enum http_share { HTTP_SHARE_ALL = 0, HTTP_SHARE_LOGIN };
 struct http_request {
 	struct sv url; /* copied */
 	enum http_policy policy;
-	struct sv authorization; /* value of the header, copied; empty: none */
-	struct sv ca;	  /* PEM, in place of the system's authorities; outlives the flight */
-	struct sv client; /* PEM of private key and certificate, shown when asked for one; ditto */
-	struct buf *form; /* POST of a form: content is taken, `form` left empty.
-			   * NULL: GET */
+	struct sv authorization;	/* value of the header, copied; empty: none */
+	const struct http_trust *trust; /* of https; outlives the flight */
+	struct buf *form;		/* POST of a form: content is taken, `form` left empty.
+					 * NULL: GET */
 	bool (*before_send)(
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */

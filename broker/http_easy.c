@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "broker/http_trust.h"
 #include "common/contract.h"
 
 static bool loopback_address(const struct curl_sockaddr *a)
@@ -109,7 +110,6 @@ static enum err set_limits(struct http_flight *f)
 	SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(SSL_VERIFYPEER, 1L);
 	SET(SSL_VERIFYHOST, 2L);
-	SET(SHARE, f->sessions);
 	SET(CONNECTTIMEOUT_MS, (long)TIMEOUT_CONNECT_MS);
 	SET(MAXFILESIZE, (long)HTTP_BODY_MAX);
 	SET(USERAGENT, "bff/" BFF_VERSION);
@@ -123,36 +123,6 @@ static enum err set_limits(struct http_flight *f)
 	SET(HEADERFUNCTION, head_cb);
 	SET(HEADERDATA, f);
 	SET(PRIVATE, f);
-	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
-}
-
-static struct curl_blob blob_of(struct sv s)
-{
-	/* Not const in libcurl's type; with NOCOPY it is only read. */
-	union {
-		const char *in;
-		void *out;
-	} u = {.in = s.p};
-
-	return (struct curl_blob){.data = u.out, .len = s.n, .flags = CURL_BLOB_NOCOPY};
-}
-
-static enum err set_tls(CURL *e, const struct http_request *r)
-{
-	struct curl_blob ca = blob_of(r->ca), client = blob_of(r->client);
-	CURLcode rc = CURLE_OK;
-
-	if (r->ca.n > 0) {
-		SET(CAINFO_BLOB, &ca);
-		SET(CAINFO, NULL); /* or the system's are trusted beside it */
-		SET(CAPATH, NULL);
-	}
-	if (r->client.n > 0) {
-		SET(SSLCERTTYPE, "PEM");
-		SET(SSLKEYTYPE, "PEM");
-		SET(SSLCERT_BLOB, &client);
-		SET(SSLKEY_BLOB, &client);
-	}
 	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
 }
 
@@ -200,12 +170,12 @@ static enum err set_request(struct http_flight *f, const struct http_request *r)
 	    add_header(f, SV("Expect:"), SV_NONE) != ERR_OK)
 		return ERR_NOMEM;
 	SET(HTTPHEADER, f->headers);
+	SET(FRESH_CONNECT, 1L);
+	SET(FORBID_REUSE, 1L);
 	if (f->form.n > 0) {
 		SET(POST, 1L);
 		SET(POSTFIELDS, f->form.p); /* by pointer, so that we wipe the only copy */
 		SET(POSTFIELDSIZE_LARGE, (curl_off_t)f->form.n);
-		SET(FRESH_CONNECT, 1L);
-		SET(FORBID_REUSE, 1L);
 	}
 	return rc == CURLE_OK ? ERR_OK : ERR_NOMEM;
 }
@@ -220,8 +190,8 @@ enum err http_easy_init(struct http_flight *f, const struct http_request *r)
 	if (f->easy == NULL)
 		return ERR_NOMEM;
 	e = set_limits(f);
-	if (e == ERR_OK)
-		e = set_tls(f->easy, r);
+	if (e == ERR_OK && f->https)
+		e = http_trust_set(r->trust, f->easy);
 	return e == ERR_OK ? set_request(f, r) : e;
 }
 

@@ -15,7 +15,6 @@
 struct http_flight {
 	LIST_ENTRY(http_flight) link;
 	struct http_client *client;
-	CURLSH *sessions; /* of TLS; the client's */
 	CURL *easy;
 	struct curl_slist *headers;
 	struct buf form, body;

@@ -10,7 +10,8 @@
 struct key_source {
 	struct http_client *http;
 	enum http_policy policy;
-	struct sv name, ca;
+	struct sv name;
+	const struct http_trust *trust;
 	struct buf uri;
 	struct jwks *keys;
 	int64_t fetched_at_ms, failed_at_ms; /* 0: never */
@@ -20,7 +21,7 @@ struct key_source {
 };
 
 enum err key_source_new(struct http_client *http, enum http_policy policy, struct sv name,
-			struct sv ca, struct key_source **ret)
+			const struct http_trust *trust, struct key_source **ret)
 {
 	struct key_source *ks = calloc(1, sizeof *ks);
 
@@ -29,7 +30,7 @@ enum err key_source_new(struct http_client *http, enum http_policy policy, struc
 	ks->http = http;
 	ks->policy = policy;
 	ks->name = name;
-	ks->ca = ca;
+	ks->trust = trust;
 	buf_init(&ks->uri, HTTP_URL_MAX);
 	for (size_t i = 0; i < KEY_ASKERS; i++)
 		bucket_init(&ks->unknown[i], KEYS_UNKNOWN_BURST, KEYS_UNKNOWN_EVERY_MS,
@@ -117,7 +118,7 @@ enum err key_source_fetch(struct key_source *ks, struct key_waiter *w)
 {
 	struct http_request r = {.url = buf_sv(&ks->uri),
 				 .policy = ks->policy,
-				 .ca = ks->ca,
+				 .trust = ks->trust,
 				 .fn = on_answer,
 				 .arg = ks};
 	enum err e = ERR_OK;

@@ -34,9 +34,10 @@ struct key_waiter {
 	void *arg;
 };
 
-/* `name` of the provider, for the log, and `ca` of http_request; both outlive it. */
+/* `name` of the provider, for the log, and `trust` of http_request; both outlive it. */
 WARN_UNUSED enum err key_source_new(struct http_client *http, enum http_policy policy,
-				    struct sv name, struct sv ca, struct key_source **ret);
+				    struct sv name, const struct http_trust *trust,
+				    struct key_source **ret);
 /* Nobody waits any more. */
 void key_source_free(struct key_source **ks);
 

@@ -184,14 +184,11 @@ const char *login_iss_refusal(struct sv iss, struct sv issuer, bool iss_paramete
 	return sv_eq(iss, issuer) ? NULL : "iss_mismatch";
 }
 
-void logout_target(struct buf *b, const struct config_app *app, struct sv origin)
+void logout_return_uri(struct buf *b, const struct config_app *app, struct sv origin)
 {
-	if (app->after_logout.n > 0) {
-		buf_add(b, app->after_logout.v[0]);
-		return;
-	}
-	buf_add(b, origin);
-	buf_add_char(b, '/');
+	buf_add(b, app->login_origin.text.n > 0 ? app->login_origin.text : origin);
+	buf_add(b, app->auth_path);
+	buf_add(b, SV("/logout"));
 }
 
 bool login_origin_ok(const struct config_app *app, struct sv origin)

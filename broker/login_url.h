@@ -37,7 +37,6 @@ void login_pushed_compose(struct buf *b, struct sv client_id, struct sv request_
 /* Appends the URL of an endpoint, which may have a query of its own, with parameters. */
 void url_with_query(struct buf *b, struct sv endpoint, struct sv parameters);
 
-/* state means nothing to us when it comes back: where it leads, nothing happens. */
 struct logout_url {
 	struct sv endpoint; /* end_session_endpoint */
 	struct sv client_id, post_logout_redirect_uri, state;
@@ -54,8 +53,9 @@ enum ipc_error login_error_meaning(struct sv error, bool silent);
 /* RFC 9207: NULL when the response may be of this issuer, else a constant word. */
 const char *login_iss_refusal(struct sv iss, struct sv issuer, bool iss_parameter_supported);
 
-/* Where a browser lands after logout: the app's first after_logout, else the origin's root. */
-void logout_target(struct buf *b, const struct config_app *app, struct sv origin);
+/* Where the provider sends a browser back to: our own logout endpoint, on the app's login_origin or
+ * else the origin. */
+void logout_return_uri(struct buf *b, const struct config_app *app, struct sv origin);
 
 /* Whether a login of this app may run on the origin. */
 bool login_origin_ok(const struct config_app *app, struct sv origin);

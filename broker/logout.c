@@ -8,18 +8,17 @@
 #include "common/b64.h"
 #include "common/log.h"
 
-#define LOGOUT_STATE_BYTES 16
-
 struct logout_call {
 	struct request *request;
 	const struct config_app *app;
 	unsigned char hash[CRYPT_SHA256_LEN];
-	struct buf target;
+	struct buf return_uri;
+	char state[IPC_SECRET_LEN];
 };
 
 static void call_free(struct logout_call *c)
 {
-	buf_done(&c->target);
+	buf_done(&c->return_uri);
 	free(c);
 }
 
@@ -45,21 +44,21 @@ static struct secret *open_hint(const struct logout_call *c, const struct pg_row
 
 /* RP-Initiated Logout 2. Whatever is too long is left out: the local logout is done already.
  * SECURITY: with logout_method = post no address has the token, whoever asks. */
-static void send_on(const struct logout_call *c, const struct pg_rows *rows, struct buf *url,
+static void send_on(struct logout_call *c, const struct pg_rows *rows, struct buf *url,
 		    struct buf *form, struct ipc_logged_out *m)
 {
 	const struct provider_metadata *meta =
 	    provider_metadata(edition_provider(c->request->edition, c->app->provider->name));
-	char random[LOGOUT_STATE_BYTES], state[B64URL_LEN(LOGOUT_STATE_BYTES)];
+	char state[B64URL_LEN(IPC_SECRET_LEN)];
 	struct logout_url u = {.client_id = c->app->provider->client_id,
-			       .post_logout_redirect_uri = buf_sv(&c->target)};
+			       .post_logout_redirect_uri = buf_sv(&c->return_uri)};
 	struct sv hint = SV_NONE;
 	struct secret *id_token;
 
 	if (meta == NULL || meta->end_session_endpoint.n == 0)
 		return;
-	broker_random(random, sizeof random);
-	u.state = sv_of(state, b64url_encode(random, sizeof random, state));
+	broker_random(c->state, sizeof c->state);
+	u.state = sv_of(state, b64url_encode(c->state, sizeof c->state, state));
 	u.endpoint = meta->end_session_endpoint;
 	id_token = open_hint(c, rows);
 	if (id_token != NULL)
@@ -72,12 +71,14 @@ static void send_on(const struct logout_call *c, const struct pg_rows *rows, str
 		buf_clear(url);
 		logout_url_compose(url, &u);
 	}
-	if (buf_ok(url))
+	if (buf_ok(url)) {
 		m->redirect_url = buf_sv(url);
+		m->state = sv_of(c->state, sizeof c->state);
+	}
 	if (c->app->logout_method == LOGOUT_POST) {
 		u.id_token_hint = hint;
 		logout_form_compose(form, &u);
-		if (buf_ok(form)) {
+		if (buf_ok(form) && m->state.n > 0) {
 			m->action = u.endpoint;
 			m->form = buf_sv(form);
 		}
@@ -100,7 +101,6 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	buf_init(&url, IPC_URL_MAX);
 	buf_init(&form, IPC_FORM_MAX);
 	m.sessions = (uint32_t)pg_rows_i64(rows, 0, 0);
-	m.redirect_url = buf_sv(&c->target);
 	if (m.sessions > 0)
 		send_on(c, rows, &url, &form, &m);
 	log_info("logout", KS("app", c->app->name), KU("sessions", m.sessions),
@@ -134,8 +134,8 @@ void logout(struct request **r, const struct ipc_logout *m)
 	c->request = *r;
 	*r = NULL;
 	c->app = app;
-	buf_init(&c->target, IPC_URL_MAX);
-	logout_target(&c->target, app, m->origin);
+	buf_init(&c->return_uri, IPC_URL_MAX);
+	logout_return_uri(&c->return_uri, app, m->origin);
 	rc = crypt_sha256(m->session, c->hash);
 	if (rc == ERR_OK) {
 		const struct pg_param params[] = {PG_BYTES(c->hash, sizeof c->hash),

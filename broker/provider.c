@@ -97,8 +97,9 @@ static void on_discovery(void *arg, const struct http_response *r)
 	p->flight = NULL;
 	if (r->outcome == HTTP_ANSWERED && r->status == 200)
 		e = discovery_parse(r->body, p->config->issuer, p->policy,
-				    p->config->client_auth == CLIENT_TLS ? DISCOVERY_MUTUAL_TLS
-									 : DISCOVERY_PLAIN,
+				    http_trust_shows_certificate(p->credential->trust)
+					? DISCOVERY_MUTUAL_TLS
+					: DISCOVERY_PLAIN,
 				    &d, &detail);
 	if (e == ERR_OK)
 		discovery_had(p, &d);
@@ -110,7 +111,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct provider *p = arg;
 	struct http_request r = {
-	    .policy = p->policy, .ca = buf_sv(&p->credential->ca), .fn = on_discovery, .arg = p};
+	    .policy = p->policy, .trust = p->credential->trust, .fn = on_discovery, .arg = p};
 	struct buf url;
 	enum err e;
 
@@ -141,8 +142,8 @@ enum err provider_new(struct event_base *base, struct http_client *http,
 	p->traits = traits_of(config);
 	TAILQ_INIT(&p->calls);
 	p->timer = evtimer_new(base, on_timer, p);
-	if (p->timer == NULL || key_source_new(http, p->policy, config->name,
-					       buf_sv(&(*credential)->ca), &p->keys) != ERR_OK) {
+	if (p->timer == NULL || key_source_new(http, p->policy, config->name, (*credential)->trust,
+					       &p->keys) != ERR_OK) {
 		provider_free(&p);
 		return ERR_NOMEM;
 	}

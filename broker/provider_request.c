@@ -131,7 +131,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	struct provider *p = rq->call.provider;
 	struct http_request r = {.url = url,
 				 .policy = p->policy,
-				 .ca = buf_sv(&p->credential->ca),
+				 .trust = p->credential->trust,
 				 .form = form,
 				 .share = rq->share,
 				 .before_send = before_send,
@@ -146,8 +146,6 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 	struct buf authorization;
 	enum err e;
 
-	if (p->config->client_auth == CLIENT_TLS)
-		r.client = secret_view(p->credential->secret);
 	buf_init(&authorization, AUTHORIZATION_MAX);
 	e = client_auth_apply(&auth, form, &authorization);
 	if (e == ERR_DENIED)

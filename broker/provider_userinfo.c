@@ -92,14 +92,12 @@ static enum err ask(struct question *q, struct sv access_token)
 	struct provider *p = q->call.provider;
 	struct http_request r = {.url = p->discovery->metadata.userinfo_endpoint,
 				 .policy = p->policy,
-				 .ca = buf_sv(&p->credential->ca),
+				 .trust = p->credential->trust,
 				 .fn = on_answer,
 				 .arg = q};
 	struct buf bearer;
 	enum err e = ERR_LIMIT;
 
-	if (p->config->client_auth == CLIENT_TLS)
-		r.client = secret_view(p->credential->secret);
 	buf_init(&bearer, HTTP_HEAD_MAX / 2);
 	buf_add(&bearer, SV("Bearer "));
 	buf_add(&bearer, access_token);

@@ -115,6 +115,7 @@ struct config_provider {
 	enum config_client_auth client_auth;
 	struct sv client_secret_file; /* unresolved: see config_secret_path() */
 	struct sv client_key_file;
+	struct sv client_certificate_file; /* n == 0: none, or client_key_file with CLIENT_TLS */
 	enum config_assertion_audience assertion_audience;
 	struct sv ca_file; /* n == 0: the system's */
 	enum config_alg signing_alg;

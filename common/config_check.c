@@ -135,6 +135,10 @@ static enum err check_client_auth(const struct config_build *b, size_t i)
 		return config_build_error(b, CONFIG_OPT_provider_client_secret_file, i,
 					  "expected with client_auth = client_secret_basic or "
 					  "client_secret_post alone, it has no effect here");
+	if (p->client_auth == CLIENT_TLS && p->client_certificate_file.n > 0)
+		return config_build_error(b, CONFIG_OPT_provider_client_certificate_file, i,
+					  "expected with another client_auth than tls, which shows "
+					  "the certificate of client_key_file");
 	if (p->client_auth != CLIENT_PRIVATE_KEY_JWT && p->assertion_audience != AUDIENCE_ISSUER)
 		return config_build_error(b, CONFIG_OPT_provider_assertion_audience, i,
 					  "expected issuer, without client_auth = private_key_jwt "

@@ -2,8 +2,9 @@
 #include "common/config_value.h"
 
 /* Names of cookies that are ours already. */
-static const char *const own_cookies[] = {"bff_csrf", "bff_login", "__Host-bff_login", "bff_loop",
-					  "__Host-bff_loop"};
+static const char *const own_cookies[] = {"bff_csrf",	"bff_login",	     "__Host-bff_login",
+					  "bff_logout", "__Host-bff_logout", "__Secure-bff_logout",
+					  "bff_loop",	"__Host-bff_loop"};
 
 static enum err check_scheme(const struct config_build *b, enum config_option_id id, size_t i,
 			     const struct config_origin *o)

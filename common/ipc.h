@@ -38,10 +38,10 @@
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(str, origin, 300)                                                                        \
 	F(str, return_to, IPC_URL_MAX)                                                             \
-	F(secret, binding, IPC_SECRET_LEN) F(str, client, 64) F(str, correlation, IPC_NAME_MAX)    \
-	    F(str, prompt, 16) F(str, login_hint, 256) F(str, acr_values, 256)                     \
-		F(u32, has_max_age, 0) F(u32, max_age_s, 0)                                \
-		    F(secret, session, IPC_SECRET_LEN)
+	F(secret, binding, IPC_SECRET_LEN)                                                         \
+	F(str, client, 64) F(str, correlation, IPC_NAME_MAX) F(str, prompt, 16)                    \
+	    F(str, login_hint, 256) F(str, acr_values, 256) F(u32, has_max_age, 0)                 \
+		F(u32, max_age_s, 0) F(secret, session, IPC_SECRET_LEN)
 #define IPC_FIELDS_login_begun(F) F(str, location, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)
 /* Of the authorization response (RFC 6749 4.1.2, RFC 9207): each at most once, else empty; without
  * code and error it is the one that login_park() put away. old_session: 32 bytes of the session
@@ -50,15 +50,16 @@
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(str, origin, 300)                                                                        \
 	F(secret, binding, IPC_SECRET_LEN)                                                         \
-	F(secret, state, 256) F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)           \
+	F(secret, state, 256)                                                                      \
+	F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)                                 \
 	    F(secret, old_session, IPC_SECRET_LEN) F(str, correlation, IPC_NAME_MAX)               \
 		F(str, client, 64) F(str, user_agent, 512)
 /* A response that came by POST, and so without cookies (OAuth 2.0 Form Post Response Mode). */
 #define IPC_FIELDS_login_park(F)                                                                   \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(secret, state, 256)                                                                      \
-	F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)                                 \
-	    F(str, client, 64) F(str, correlation, IPC_NAME_MAX)
+	F(secret, code, 4096)                                                                      \
+	F(str, iss, 2048) F(str, error, 256) F(str, client, 64) F(str, correlation, IPC_NAME_MAX)
 /* known: 1 = this app has such a state, be it used up or with a response already. */
 #define IPC_FIELDS_login_parked(F) F(u32, known, 0)
 /* session: the new secret; day: days since 1970-01-01 UTC for the cookie (creation). */
@@ -69,17 +70,19 @@
 	F(secret, session, IPC_SECRET_LEN)                                                         \
 	F(str, app, IPC_NAME_MAX) F(str, service, IPC_NAME_MAX) F(str, correlation, IPC_NAME_MAX)
 #define IPC_FIELDS_token(F) F(secret, access_token, IPC_TOKEN_MAX) F(u64, expires_in_ms, 0)
-/* everywhere: 1 = all of the user's sessions. */
+/* origin: the configured one it runs on; everywhere: 1 = all of the user's sessions. */
 #define IPC_FIELDS_logout(F)                                                                       \
 	F(secret, session, IPC_SECRET_LEN)                                                         \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(str, origin, 300) F(u32, everywhere, 0) F(str, correlation, IPC_NAME_MAX)
-/* redirect_url: the provider's end_session with its parameters, or the local target. With
- * logout_method = post, form is the same as a form to post to action, and alone has the ID token
- * where that is wanted; else both are empty. */
+/* redirect_url: the provider's end_session with its parameters; empty: the browser stays here.
+ * state: the 32 bytes that the browser must bring back from there. With logout_method = post, form
+ * is the same as a form to post to action, and alone has the ID token where that is wanted; else
+ * both are empty. */
 #define IPC_FIELDS_logged_out(F)                                                                   \
 	F(str, redirect_url, IPC_URL_MAX)                                                          \
-	F(u32, sessions, 0) F(str, action, IPC_URL_MAX) F(secret, form, IPC_FORM_MAX)
+	F(u32, sessions, 0)                                                                        \
+	F(str, action, IPC_URL_MAX) F(secret, form, IPC_FORM_MAX) F(secret, state, IPC_SECRET_LEN)
 /* app: whose host the token was posted to. */
 #define IPC_FIELDS_backchannel(F)                                                                  \
 	F(str, app, IPC_NAME_MAX)                                                                  \

@@ -248,6 +248,9 @@ size_t cookie_names(const struct config *c, struct sv *ret)
 	ret[n++] = SV(COOKIE_LOGIN_PLAIN);
 	ret[n++] = SV(COOKIE_LOOP);
 	ret[n++] = SV(COOKIE_LOOP_PLAIN);
+	ret[n++] = SV(COOKIE_LOGOUT);
+	ret[n++] = SV(COOKIE_LOGOUT_DOMAIN);
+	ret[n++] = SV(COOKIE_LOGOUT_PLAIN);
 	for (size_t i = 0; i < c->napps; i++)
 		if (!is_one_of(c->apps[i].cookie_name, ret, n))
 			ret[n++] = c->apps[i].cookie_name;

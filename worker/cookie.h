@@ -30,11 +30,15 @@
 #define COOKIE_SAME_NAME_MAX 16 /* cookies of our name looked at; more are AMBIGUOUS */
 #define COOKIE_CLOCK_SKEW_S 300 /* a day may begin so much later here than at the broker */
 #define COOKIE_CSRF "bff_csrf"
-#define COOKIE_LOGIN "__Host-bff_login" /* the login's binding cookie */
-#define COOKIE_LOGIN_PLAIN "bff_login"	/* the same on an http origin (insecure_loopback) */
-#define COOKIE_LOOP "__Host-bff_loop"	/* login_loop.h */
+#define COOKIE_LOOP "__Host-bff_loop" /* login_loop.h */
 #define COOKIE_LOOP_PLAIN "bff_loop"
-#define COOKIE_NAMES_OWN 5 /* of those that are not an app's */
+#define COOKIE_LOGIN "__Host-bff_login"	  /* the login's binding cookie */
+#define COOKIE_LOGIN_PLAIN "bff_login"	  /* the same on an http origin (insecure_loopback) */
+#define COOKIE_LOGOUT "__Host-bff_logout" /* logout_return.h */
+#define COOKIE_LOGOUT_DOMAIN "__Secure-bff_logout" /* the same with a cookie_domain */
+#define COOKIE_LOGOUT_PLAIN "bff_logout"	   /* the same on an http origin */
+#define COOKIE_LOGOUT_S 600			   /* so long a person may take at the provider */
+#define COOKIE_OWN_NAMES 8			   /* beside the apps' session cookies */
 
 struct cookie_keys;
 
@@ -78,8 +82,9 @@ enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv 
 enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_origin *origin,
 				      unsigned char ret[COOKIE_SECRET_LEN]);
 
-/* Names of every cookie of ours under this configuration: the apps' session cookies, CSRF and
- * login. `ret` has room for c->napps + COOKIE_NAMES_OWN. Returns their number. */
+/* Names of every cookie of ours under this configuration: the apps' session cookies, CSRF,
+ * login, logout and the count of logins. `ret` has room for c->napps + COOKIE_OWN_NAMES. Returns
+ * their number. */
 size_t cookie_names(const struct config *c, struct sv *ret);
 
 /* Appends the request's cookies less those called one of `names`; what stays is byte by byte as
@@ -88,7 +93,8 @@ void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, s
 
 /* Each appends the value of one Set-Cookie field. Secure unless the origin is http; Domain is the
  * app's cookie_domain (never on the login cookie); Path=/. Clearing is the same with an empty
- * value and Max-Age=0. csrf: 43 characters; login: 32 bytes. Errors stand in the buf. */
+ * value and Max-Age=0. csrf: 43 characters; login: 32 bytes. The logout cookie goes by itself after
+ * COOKIE_LOGOUT_S. Errors stand in the buf. */
 void cookie_set_session(struct buf *out, const struct config_app *app,
 			const struct config_origin *origin, struct sv value);
 void cookie_set_csrf(struct buf *out, const struct config_app *app,
@@ -103,5 +109,10 @@ void cookie_clear_session(struct buf *out, const struct config_app *app,
 void cookie_clear_csrf(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin);
 void cookie_clear_login(struct buf *out, const struct config_origin *origin);
+struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin);
+void cookie_set_logout(struct buf *out, const struct config_app *app,
+		       const struct config_origin *origin, struct sv value);
+void cookie_clear_logout(struct buf *out, const struct config_app *app,
+			 const struct config_origin *origin);
 
 #endif

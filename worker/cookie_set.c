@@ -96,3 +96,31 @@ void cookie_clear_login(struct buf *out, const struct config_origin *origin)
 	login(out, origin, SV_NONE);
 	buf_add(out, SV("; Max-Age=0"));
 }
+
+struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin)
+{
+	if (is_plain(origin))
+		return SV(COOKIE_LOGOUT_PLAIN);
+	return app->cookie_domain.n > 0 ? SV(COOKIE_LOGOUT_DOMAIN) : SV(COOKIE_LOGOUT);
+}
+
+static void logout(struct buf *out, const struct config_app *app,
+		   const struct config_origin *origin, struct sv value, unsigned max_age_s)
+{
+	pair(out, cookie_logout_name(app, origin), value);
+	/* Lax whatever the app says: the way back is from the provider's site. */
+	attributes(out, origin, app->cookie_domain, "Lax");
+	buf_addf(out, "; HttpOnly; Max-Age=%u", max_age_s);
+}
+
+void cookie_set_logout(struct buf *out, const struct config_app *app,
+		       const struct config_origin *origin, struct sv value)
+{
+	logout(out, app, origin, value, COOKIE_LOGOUT_S);
+}
+
+void cookie_clear_logout(struct buf *out, const struct config_app *app,
+			 const struct config_origin *origin)
+{
+	logout(out, app, origin, SV_NONE, 0);
+}

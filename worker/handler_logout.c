@@ -1,16 +1,18 @@
+#include <assert.h>
+
 #include "common/log.h"
 #include "worker/csrf.h"
 #include "worker/denial.h"
 #include "worker/form.h"
 #include "worker/handlers.h"
+#include "worker/logout_return.h"
 #include "worker/pages.h"
-#include "worker/return_to.h"
 #include "worker/session.h"
 #include "worker/worker.h"
 
 #define GOODBYE_BODY_MAX 65536 /* a page with the longest form, escaped */
 
-enum { CSRF, EVERYWHERE, NPARAMS };
+enum { CSRF, EVERYWHERE, RETURN_TO, STATE, NPARAMS };
 
 static bool wants_json(const struct request *r)
 {
@@ -19,11 +21,6 @@ static bool wants_json(const struct request *r)
 
 	return accept.n >= sizeof type - 1 &&
 	       memmem(accept.p, accept.n, type, sizeof type - 1) != NULL;
-}
-
-static struct sv local_target(const struct request *r)
-{
-	return r->app->after_logout.n > 0 ? r->app->after_logout.v[0] : SV_NONE;
 }
 
 enum goodbye { GOODBYE_REDIRECT = 1, GOODBYE_JSON, GOODBYE_FORM };
@@ -48,26 +45,29 @@ static struct sv add_body(const struct request *r, enum goodbye how, struct sv t
 	return SV_NONE;
 }
 
-/* Logged out: the cookies go, and the browser on to `url` (empty: the origin's front page), with
+/* Logged out: the cookies go, and the browser on, by way of the provider if r->target says so, with
  * the form in r->token if there is one. */
-static enum step goodbye(struct request *r, struct sv url)
+static enum step goodbye(struct request *r)
 {
 	enum goodbye how = r->wants_json    ? GOODBYE_JSON
 			   : r->token.n > 0 ? GOODBYE_FORM
 					    : GOODBYE_REDIRECT;
-	struct buf session, csrf, loop, target, body;
+	struct buf session, csrf, loop, away, target, body;
+	enum err e = ERR_OK;
 	struct sv type;
 	enum step step;
 
 	buf_init(&session, 1024);
 	buf_init(&csrf, 1024);
 	buf_init(&loop, 1024);
-	buf_init(&target, IPC_URL_MAX + FORWARDED_ORIGIN_MAX);
+	buf_init(&away, 1024);
+	buf_init(&target, IPC_URL_MAX);
 	buf_init(&body, GOODBYE_BODY_MAX);
-	if (url.n > 0)
-		buf_add(&target, url);
+	if (r->sent_away)
+		buf_add(&target, buf_sv(&r->target));
 	else
-		(void)return_to_judge(r->app, r->origin, SV_NONE, &target); /* the default */
+		e = logout_place_url(r->app, r->place, &target);
+	assert(e == ERR_OK); /* a place of this very configuration */
 	cookie_clear_session(&session, r->app, r->origin);
 	cookie_clear_csrf(&csrf, r->app, r->origin);
 	cookie_set_loop(&loop, r->origin, SV_NONE, 0);
@@ -79,12 +79,17 @@ static enum step goodbye(struct request *r, struct sv url)
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	if (r->sent_away) {
+		logout_return_set(&away, r->app, r->origin, r->binding, r->place);
+		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&away));
+	}
 	r->reply.bad = r->reply.bad || !buf_ok(&session) || !buf_ok(&csrf) || !buf_ok(&loop) ||
-		       !buf_ok(&target) || !buf_ok(&body);
+		       !buf_ok(&away) || !buf_ok(&target) || !buf_ok(&body);
 	step = request_end(r, type, buf_sv(&body));
 	buf_done(&session);
 	buf_done(&csrf);
 	buf_done(&loop);
+	buf_done(&away);
 	buf_done(&target);
 	buf_done(&body);
 	return step;
@@ -103,10 +108,12 @@ static void keep_target(struct request *r, const struct ipc_logged_out *m)
 	buf_add(&r->target, by_form ? m->action : m->redirect_url);
 	if (by_form)
 		buf_add(&r->token, m->form);
-	if (!buf_ok(&r->target) || !buf_ok(&r->token)) {
-		buf_clear(&r->target);
+	r->sent_away = r->target.n > 0 && buf_ok(&r->target) && buf_ok(&r->token) &&
+		       m->state.n == sizeof r->binding;
+	if (r->sent_away)
+		memcpy(r->binding, m->state.p, sizeof r->binding);
+	else
 		buf_clear(&r->token);
-	}
 }
 
 static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
@@ -163,40 +170,98 @@ static enum reason check(const struct request *r, bool post, struct sv token)
 	return REASON_CSRF;
 }
 
-static enum step show_button(struct request *r)
+/* Back from the provider: on to where the logout leads, whoever is logged in here by now. */
+static enum step lead_on(struct request *r, const struct buf *url)
+{
+	struct buf cookie;
+	enum step step;
+
+	buf_init(&cookie, 1024);
+	cookie_clear_logout(&cookie, r->app, r->origin);
+	request_reply(r, 303);
+	http_reply_header(&r->reply, SV("Location"), buf_sv(url));
+	page_headers(r, SV(PAGE_CSP));
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
+	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie);
+	step = request_end(r, SV_NONE, SV_NONE);
+	buf_done(&cookie);
+	return step;
+}
+
+/* One that comes back from the provider without its state, or calls without the CSRF token, is led
+ * nowhere; whoever is logged in has a button. */
+static enum step show_page(struct request *r)
 {
 	struct sv secret = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
 	char token[CSRF_TOKEN_LEN];
 
+	if (r->cookie_found != COOKIE_OK)
+		return page_reply(r, PAGE_LOGGED_OUT, SV_NONE);
 	if (csrf_token(secret, token) != ERR_OK)
 		return page_reply(r, PAGE_UNAVAILABLE, SV_NONE);
 	return page_reply(r, PAGE_LOGOUT, sv_of(token, sizeof token));
 }
 
+/* "everywhere" and where it leads may stand in the query of a POST, too. */
+static enum err read_params(struct request *r, bool post, struct form_field *params)
+{
+	struct form_field query[] = {{.name = SV("everywhere")}, {.name = SV("return_to")}};
+	enum err e = ERR_OK;
+
+	if (post)
+		e = request_form(r, r->fw.url.query, query, ARRAY_LEN(query));
+	if (e == ERR_OK)
+		e = request_form(r, post ? r->from.body : r->fw.url.query, params, NPARAMS);
+	r->everywhere =
+	    sv_eq(query[0].value, SV("true")) || sv_eq(params[EVERYWHERE].value, SV("true"));
+	r->place =
+	    logout_place(r->app, r->origin,
+			 params[RETURN_TO].value.n > 0 ? params[RETURN_TO].value : query[1].value);
+	return e;
+}
+
+/* Without the CSRF token: back from the provider, or by a plain link. */
+static enum step come_back(struct request *r, struct sv state)
+{
+	enum step step = STEP_NEXT;
+	struct buf url;
+	const char *why;
+
+	buf_init(&url, IPC_URL_MAX);
+	why = logout_return_refusal(r->fields, r->app, r->origin, state, &url);
+	if (why == NULL)
+		step = lead_on(r, &url);
+	else if (state.p != NULL || strcmp(why, "no_cookie") != 0)
+		deny_log(r, REASON_LOGOUT_STATE, why);
+	buf_done(&url);
+	return step;
+}
+
 enum step logout_check(struct request *r)
 {
-	struct form_field params[NPARAMS] = {
-	    [CSRF] = {.name = SV("csrf")}, [EVERYWHERE] = {.name = SV("everywhere")}};
+	struct form_field params[NPARAMS] = {[CSRF] = {.name = SV("csrf")},
+					     [EVERYWHERE] = {.name = SV("everywhere")},
+					     [RETURN_TO] = {.name = SV("return_to")},
+					     [STATE] = {.name = SV("state")}};
 	bool post = sv_eq(r->from.head->method, SV("POST"));
-	struct form_field query_only = {.name = SV("everywhere")};
+	bool plain;
 	enum reason why;
 
 	r->wants_json = wants_json(r);
-	if (post && request_form(r, r->fw.url.query, &query_only, 1) != ERR_OK)
+	if (read_params(r, post, params) != ERR_OK)
 		return refuse(r, REASON_PARAMETER);
-	r->everywhere = sv_eq(query_only.value, SV("true"));
-	if (request_form(r, post ? r->from.body : r->fw.url.query, params, NPARAMS) != ERR_OK)
-		return refuse(r, REASON_PARAMETER);
-	r->everywhere = r->everywhere || sv_eq(params[EVERYWHERE].value, SV("true"));
+	plain = !post && params[CSRF].value.n == 0;
+	if (plain && come_back(r, params[STATE].value) == STEP_ANSWER)
+		return STEP_ANSWER;
 	session_cookie(r);
 	if (r->session_why == REASON_STORE)
 		return refuse(r, REASON_INTERNAL);
 	if (r->cookie_found == COOKIE_AMBIGUOUS)
 		return refuse(r, REASON_AMBIGUOUS); /* two sessions: neither was ended */
+	if (plain)
+		return show_page(r);
 	if (r->cookie_found != COOKIE_OK)
-		return goodbye(r, local_target(r)); /* nobody there to be logged out */
-	if (!post && params[CSRF].value.n == 0)
-		return show_button(r);
+		return goodbye(r); /* nobody there to be logged out */
 	why = check(r, post, params[CSRF].value);
 	if (why != REASON_NONE)
 		return refuse(r, why);
@@ -209,9 +274,9 @@ enum step logout_check(struct request *r)
 enum step logout_answered(struct request *r)
 {
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NONE)
-		return goodbye(r, r->target.n > 0 ? buf_sv(&r->target) : local_target(r));
+		return goodbye(r);
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NO_SESSION)
-		return goodbye(r, local_target(r));
+		return goodbye(r);
 	log_peer(LOG_WARN, "logout_without_broker", K("reason", login_failure_word(r)),
 		 K("then", r->everywhere ? "503" : "session ended here"),
 		 KS("id", request_correlation(r)));
@@ -224,5 +289,5 @@ enum step logout_ended(struct request *r)
 {
 	if (r->waited != ERR_OK)
 		return refuse(r, REASON_STORE);
-	return goodbye(r, local_target(r));
+	return goodbye(r);
 }

@@ -34,6 +34,8 @@ static const struct {
 							      "within a minute, and each time the "
 							      "next request came without a good "
 							      "session.</p>\n<p>"},
+    [PAGE_LOGGED_OUT] = {200, HEAD("Logged out") "<p>Nobody is logged in here with this "
+						 "browser.</p>\n" FOOT},
 };
 
 static void add_button(struct request *r, struct sv csrf, struct buf *body)

@@ -17,6 +17,7 @@ enum page {
 	PAGE_UNAVAILABLE,      /* 503 */
 	PAGE_LOGOUT,	       /* 200: the button */
 	PAGE_LOGIN_LOOP,       /* 400: login_loop_cause() of r->session_why */
+	PAGE_LOGGED_OUT,       /* 200 */
 };
 
 /* Composes the answer. csrf: PAGE_LOGOUT's token, else empty. Retry-After is r->retry_after_s

@@ -107,11 +107,13 @@ struct request {
 	char failure_detail[IPC_NAME_MAX + 1];
 	struct buf token;  /* access token, the new session's secret, or a form with the ID token */
 	struct buf target; /* a URL the broker answered with */
-	unsigned char binding[IPC_SECRET_LEN];
+	unsigned char binding[IPC_SECRET_LEN]; /* what ties the browser to its login, or logout */
 	uint32_t day;
 	struct buf form; /* decoded parameters */
 	bool everywhere, wants_json;
-	bool accepted; /* the broker's word on a logout token */
+	size_t place;	/* where its logout leads (logout_return.h) */
+	bool sent_away; /* to the provider first, with the state that is in binding */
+	bool accepted;	/* the broker's word on a logout token */
 	struct http_reply reply;
 };
 

@@ -204,7 +204,7 @@ static enum err make_tables(struct worker *w, struct errmsg *e)
 	if (rc != ERR_OK)
 		return rc;
 	w->injected = identity_names(w->identities, &w->ninjected);
-	w->cookie_names = calloc(w->config->napps + COOKIE_NAMES_OWN, sizeof *w->cookie_names);
+	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	if (w->cookie_names == NULL)
 		return errmsg_set(e, ERR_NOMEM, "out of memory");
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);

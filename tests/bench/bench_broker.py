@@ -146,7 +146,7 @@ class Bench:
         return self.broker.process.pid
 
     def run_tls(self):
-        self.on_demand(self.start(), "cpu_per_refresh_tls", 2)  # a POST has a connection, and a handshake, of its own
+        self.on_demand(self.start(), "cpu_per_refresh_tls", 1)  # each has a connection and a handshake of its own
         self.broker.stop()
 
     def run(self):

@@ -1,4 +1,5 @@
 """bff-broker on real parts: PostgreSQL, npm oidc-provider with rotation and reuse detection."""
+import base64
 import concurrent.futures
 import hashlib
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -317,13 +319,15 @@ def test_logout_revokes_and_deletes(worker, idp, pg):
     out = worker.ask("logout", session=done.session, app="demo", origin=ORIGIN)
     assert out.sessions == 1
     assert out.redirect_url.startswith(idp.issuer + "/session/end?client_id=bff&post_logout_redirect_uri=")
+    assert urllib.parse.quote(ORIGIN + "/auth/logout", safe="") in out.redirect_url
+    assert out.redirect_url.endswith("&state=" + base64.urlsafe_b64encode(out.state).decode().rstrip("="))
     assert "id_token_hint" not in out.redirect_url
     assert token(worker, done.session).word == "no_session"
     until(lambda: idp.stats()["revocations"] == before + 1, "the revocation")
     mine = "select count(*) from bff_private.grants where session_hash = '\\x%s'" % hashlib.sha256(done.session).hexdigest()
     until(lambda: pg.value(mine) == "0", "the deletion")
     again = worker.ask("logout", session=done.session, app="demo", origin=ORIGIN)
-    assert (again.sessions, again.redirect_url) == (0, ORIGIN + "/")
+    assert (again.sessions, again.redirect_url, again.state) == (0, "", b"")
 
 
 def test_logout_everywhere(worker):

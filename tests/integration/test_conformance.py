@@ -101,7 +101,7 @@ class Run:
         return self.browser.get(location)
 
     def logout(self):
-        """Where the browser ends up after our logout and the provider's."""
+        """What the browser is told when it comes back from our logout and the provider's."""
         told = self.browser.fetch(self.url("/auth/logout"), method="POST", csrf=True)
         assert told.status == 200, told
         status, location, body = self.op.visit(told.json()["redirect_url"])
@@ -225,12 +225,29 @@ def starts_for_a_third_party(run):
     assert run.issuer.asked("authorize")[0].query["login_hint"] == SUB
 
 
-def logs_out(run):
+def comes_back(run):
     assert run.login().status == 303
-    landed = run.logout()
-    assert landed.url.startswith(run.url("/")) and landed.status < 500
+    answer = run.logout()
+    assert answer.url.startswith(run.url("/auth/logout"))
     assert run.count("session") == 0 and not run.alive()
     assert len(run.issuer.asked("end_session")) == 1
+    return answer
+
+
+def logs_out(run):
+    answer = comes_back(run)
+    assert (answer.status, answer.location) == (303, run.url("/")), answer
+
+
+def led_nowhere(why):
+    """Logged out as well, but the return is none of this logout's."""
+    def expect(run):
+        answer = comes_back(run)
+        assert answer.status == 200 and b"<h1>Logged out</h1>" in answer.body, answer
+        assert not answer.all("Location") and not answer.all("Set-Cookie")
+        assert "reason=logout_state detail=%s " % why in run.stack.log("bffd")
+    expect.told = "logged out, and the return is led nowhere"
+    return expect
 
 
 def two_browsers(run):
@@ -412,8 +429,8 @@ def basic(title, **settings):
 
 
 def fapi(auth):
-    """Access tokens are bound to the certificate with tls, and not with private_key_jwt: bff shows none then. Without
-    the modules of DPoP, which bff does not have. openid, since a login without an ID token is none."""
+    """Access tokens are bound to the client's certificate, by which it is known with tls alone. Without the modules of
+    DPoP, which bff does not have. openid, since a login without an ID token is none."""
     return plan(
         "fapi2-security-profile-final-client-test-plan",
         ("happy-path", accepted, {}),
@@ -440,7 +457,7 @@ def fapi(auth):
         ("token-endpoint-response-without-expires_in", accepted, {"tokenresp": claim("expires_in", gone)}),
         ("token-type-case-insensitivity", accepted, {"tokenresp": claim("token_type", lambda old: "bEaReR")}),
         prefix="fapi2-security-profile-final-client-test-", auth=auth, variant=auth,
-        alg="PS256", par=True, iss_parameter=True, mtls=auth == "tls", fapi=True)
+        alg="PS256", par=True, iss_parameter=True, mtls=True, fapi=True)
 
 
 ROWS = [
@@ -472,8 +489,8 @@ ROWS = [
     *plan("oidcc-client-test-3rd-party-init-login-test-plan", ("-3rd-party-init-login", starts_for_a_third_party, {})),
     *plan("oidcc-client-rp-initiated-logout-rp-basic",
           ("", logs_out, {}),
-          ("-other-state", logs_out, {"endsession": claim("state", one_more)}),
-          ("-no-state", logs_out, {"endsession": claim("state", gone)}),
+          ("-other-state", led_nowhere("other_state"), {"endsession": claim("state", one_more)}),
+          ("-no-state", led_nowhere("no_state"), {"endsession": claim("state", gone)}),
           prefix="oidcc-client-test-rp-init-logout", end_session=True, app="id_token_hint = yes"),
     *plan("oidcc-client-back-channel-logout-rp-basic",
           ("", ends_by_back_channel, {}),
@@ -567,11 +584,14 @@ def add_row(stack, op, row, label, certificate):
         return browser.raw(stack.port, "POST", "/auth/backchannel-logout", [
             ("Host", netloc), ("Content-Type", "application/x-www-form-urlencoded")], body)
 
+    bound = row.profile.get("mtls")
     client = Client(stack.url("/auth/callback", host), row.auth, stack.client_secret, CLIENT_KEY,
-                    ca.der(certificate[0]) if row.auth == "tls" else None, stack.url("/", host),
+                    ca.der(certificate[0]) if bound or row.auth == "tls" else None, stack.url("/auth/logout", host),
                     backchannel if "backchannel" in row.name else None)
     issuer = op.issuer(label, client, Profile(**row.profile), Script(**row.script))
     credential = CREDENTIALS[row.auth].format(stack.secrets)
+    if bound and row.auth != "tls":
+        credential += '\n    client_certificate_file = "%s/client-tls"' % stack.secrets
     options = [credential, 'ca_file = "%s"' % op.ca.path, row.options]
     stack.extra += PROVIDER.format(label=label, issuer=issuer.url, auth=row.auth, alg=issuer.profile.alg,
                                    kept=", ".join(KEPT), options="\n    ".join(options))

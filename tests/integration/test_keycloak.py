@@ -105,7 +105,7 @@ def keycloak():
         cache.keycloak()
     except cache.Missing as why:
         pytest.skip(str(why).splitlines()[0])
-    with Keycloak(SECRET, [ORIGIN + "/auth/callback"], [ORIGIN + "/"],
+    with Keycloak(SECRET, [ORIGIN + "/auth/callback"], [ORIGIN + "/auth/logout"],
                   backchannel="http://127.0.0.1:%d/auth/backchannel-logout" % PORT) as server:
         yield server
 
@@ -172,6 +172,10 @@ def test_logout_ends_the_grant_there_too(stack):
     assert "/protocol/openid-connect/logout?" in answer.json()["redirect_url"]
     eventually(lambda: stack.pg.value("select count(*) from bff_private.grants") == "0", what="the revocation")
     assert at_keycloak(stack, "alice") == before
+    landed = b.open(answer.json()["redirect_url"])
+    assert ("GET", ORIGIN + "/auth/logout") in [(m, u.split("?")[0]) for m, u, _ in b.history], landed
+    assert landed.url == stack.url("/")
+    assert "bff_logout" not in b.cookies(stack.url())
 
 
 def test_a_logout_there_reaches_us(stack, keycloak):

@@ -22,14 +22,16 @@ def fixture_stack():
     """The provider names the session to one client (sid), to another the person (sub)."""
     apps = [App("demo", ["demo.localhost"], provider="sid"), App("whole", ["whole.localhost"], provider="sub"),
             App("hint", ["hint.localhost"], provider="hint", more="id_token_hint = yes"),
-            App("form", ["form.localhost"], provider="form", more="id_token_hint = yes logout_method = post")]
-    with Stack(apps=apps, algs={name: "RS256" for name in ("sid", "sub", "hint", "form")},
+            App("form", ["form.localhost"], provider="form", more="id_token_hint = yes logout_method = post"),
+            App("wide", ["a.wide.localhost", "b.wide.localhost"], "wide.localhost", "login.wide.localhost", "wide")]
+    with Stack(apps=apps, algs={name: "RS256" for name in ("sid", "sub", "hint", "form", "wide")},
                backchannel={"sid": "sid", "sub": "sub"}, idp={"post_methods": True}) as s:
         s.other_ports = s.second_host()
         yield s
 
 
 DEMO, WHOLE, HINT, FORM = "demo.localhost", "whole.localhost", "hint.localhost", "form.localhost"
+WIDE, LOGIN = "b.wide.localhost", "login.wide.localhost"
 
 
 def answers(stack, b, host):
@@ -360,19 +362,56 @@ def test_end_session_has_a_fresh_state_and_no_token(stack):
         assert answer.status == 303
         got = urllib.parse.parse_qs(urllib.parse.urlsplit(answer.location).query)
         assert set(got) == {"client_id", "post_logout_redirect_uri", "state"}
-        assert got["client_id"] == ["bff-sid"] and got["post_logout_redirect_uri"] == [stack.url("/", DEMO)]
+        assert got["client_id"] == ["bff-sid"] and got["post_logout_redirect_uri"] == [stack.url("/auth/logout", DEMO)]
         seen.add(got["state"][0])
         before = end_sessions(stack)
         landed = b.follow(answer)
-        assert (landed.status, landed.url) == (200, stack.url("/?state=" + got["state"][0], DEMO))
+        assert (landed.status, landed.url) == (200, stack.url("/", DEMO))
+        assert b.history[-2][1:] == (stack.url("/auth/logout?state=" + got["state"][0], DEMO), 303)
+        assert "bff_logout" not in b.cookies(stack.url("/", DEMO))
         assert end_sessions(stack)[len(before):] == ["GET"]
     assert len(seen) == 2 and all(len(s) >= 22 for s in seen)
 
 
-@pytest.mark.parametrize("query", ["", "?state=another", "?error=x"])
-def test_the_page_after_logout_stands_on_its_own(stack, query):
-    """The conformance suite's other-state and no-state."""
-    assert browser.Browser().get(stack.url("/" + query, DEMO)).status == 200
+def away(stack, b, host, how=None):
+    """The browser is logged out, and about to come back from the provider: the address it would come to."""
+    answer = b.fetch(stack.url("/auth/logout", host), method="POST", csrf=True)
+    assert answer.status == 200 and len(answer.all("Set-Cookie")) == 3
+    back = b.open(answer.json()["redirect_url"], until=stack.url("/auth/logout", how or host))
+    return back.location
+
+
+def led_nowhere(answer):
+    return (answer.status == 200 and b"<h1>Logged out</h1>" in answer.body and not answer.all("Location")
+            and not answer.all("Set-Cookie") and answer.header("Cache-Control") == "no-store")
+
+
+def test_only_the_browser_that_left_is_led_on_and_once(stack):
+    b = stack.login("alice", host=DEMO)
+    back = away(stack, b, DEMO)
+    assert led_nowhere(browser.Browser().get(back))
+    assert led_nowhere(b.get(back + "x")) and led_nowhere(b.get(back.split("?")[0]))
+    answer = b.get(back)
+    assert (answer.status, answer.location) == (303, stack.url("/", DEMO))
+    assert led_nowhere(b.get(back))
+
+
+def test_a_return_ends_no_session_that_was_made_meanwhile(stack):
+    b = stack.login("alice", host=DEMO)
+    back = away(stack, b, DEMO)
+    stack.login("bob", host=DEMO, b=b)
+    page = b.get(back + "x")
+    assert page.status == 200 and b"<form" in page.body and not page.all("Location")
+    assert b.get(back).status == 303 and lives(stack, b)
+
+
+def test_from_any_origin_of_a_cookie_domain_it_comes_back_by_the_login_origin(stack):
+    b = stack.login("alice", host=WIDE)
+    back = away(stack, b, WIDE, LOGIN)
+    assert back.startswith(stack.url("/auth/logout?state=", LOGIN))
+    answer = b.get(back)
+    assert (answer.status, answer.location) == (303, stack.url("/", "a.wide.localhost"))
+    assert "bff_logout" not in b.cookies(stack.url("/", WIDE))
 
 
 def test_the_id_token_goes_along_where_it_is_asked_for(stack):
@@ -381,7 +420,8 @@ def test_the_id_token_goes_along_where_it_is_asked_for(stack):
     to = answer.json()["redirect_url"]
     assert "&id_token_hint=eyJ" in to
     before = end_sessions(stack)
-    assert b.open(to).url.startswith(stack.url("/?state=", HINT))
+    assert b.open(to).url == stack.url("/", HINT)
+    assert b.history[-2][1].startswith(stack.url("/auth/logout?state=", HINT))
     assert end_sessions(stack)[len(before):] == ["GET hint"]
 
 
@@ -406,7 +446,8 @@ def test_by_a_form_the_id_token_is_in_no_address(stack):
     assert page.header("Cache-Control") == "no-store" and page.header("Referrer-Policy") == "no-referrer"
     before = end_sessions(stack)
     landed = b.follow(page)
-    assert landed.url == stack.url("/?state=" + fields["state"], FORM)
+    assert landed.url == stack.url("/", FORM)
+    assert b.history[-2][1] == stack.url("/auth/logout?state=" + fields["state"], FORM)
     assert end_sessions(stack)[len(before):] == ["POST hint"]
 
 
@@ -415,7 +456,7 @@ def test_a_script_gets_an_address_without_the_id_token_then(stack):
     answer = b.fetch(stack.url("/auth/logout", FORM), method="POST", csrf=True)
     assert answer.status == 200 and set(answer.json()) == {"redirect_url"}
     assert b"eyJ" not in answer.body and b"id_token_hint" not in answer.body
-    assert b.open(answer.json()["redirect_url"]).url.startswith(stack.url("/?state=", FORM))
+    assert b.open(answer.json()["redirect_url"]).url == stack.url("/", FORM)
 
 
 # ---- the refresh token's revocation -----------------------------------------------------------------------

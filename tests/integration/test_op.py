@@ -177,8 +177,8 @@ def test_pushed_request(op):
     ({"post_logout_redirect_uri": CALLBACK}, "post_logout_redirect_uri"),
 ])
 def test_end_session(op, change, what):
-    issuer = op.issuer("basic", Client(CALLBACK, secret=SECRET, after_logout="http://app.localhost/"))
-    query = {"client_id": "bff", "state": "s", "post_logout_redirect_uri": "http://app.localhost/", **change}
+    issuer = op.issuer("basic", Client(CALLBACK, secret=SECRET, logout_return="http://app.localhost/auth/logout"))
+    query = {"client_id": "bff", "state": "s", "post_logout_redirect_uri": "http://app.localhost/auth/logout", **change}
     got = complaint(issuer, lambda: issuer.end_session(seen("end_session", query=query)))
     assert (got or "").startswith(what or "") and (got is None) == (what is None)
 

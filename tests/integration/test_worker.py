@@ -20,6 +20,7 @@ from lone_worker import FakeBroker, LoneWorker  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 KEY = bytes(range(32))
+STATE = b"S" * 32  # of a logout
 HOST = "app.localhost:8080"
 ORIGIN = "http://" + HOST
 IDENTITY = ["x-user-id", "x-user-email", "x-user-name", "x-user-groups", "x-session-id",
@@ -468,7 +469,7 @@ def test_a_health_checker_is_nobody_special(world):
 
 
 def test_logout_leads_nowhere_else(world, alice):
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b"", STATE])
     for wish in ("rd=//evil.example", "return_to=//evil.example", "redirect_uri=https://evil.example/"):
         cookie = "bff_session=" + cookie_value(alice)
         got = world.public("POST /auth/logout?" + wish, cookie=cookie, more=["X-CSRF-Token: " + csrf_of(alice)])
@@ -817,7 +818,7 @@ def test_callback_failures(world, alice):
 
 def test_logout(world, alice):
     cookie = "bff_session=" + cookie_value(alice)
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b"", STATE])
     assert world.public("POST /auth/logout", cookie=cookie).status == 403
     got = world.public("GET /auth/logout", cookie=cookie)
     assert got.status == 200 and csrf_of(alice) in got.body and got["cache-control"] == "no-store"
@@ -837,21 +838,36 @@ def test_logout(world, alice):
     assert world.public("POST /auth/logout").status == 303
 
 
+def test_the_return_of_a_logout(world, alice):
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b"", STATE])
+    got = world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie="bff_session=" + cookie_value(alice))
+    away = next(c for c in got.all("set-cookie") if c.startswith("bff_logout="))
+    cookie, state = away.split(";")[0], base64.urlsafe_b64encode(STATE).decode().rstrip("=")
+    assert cookie == "bff_logout=%s.0" % state
+    got = world.public("GET /auth/logout?state=" + state, cookie=cookie)
+    assert (got.status, got["location"]) == (303, ORIGIN + "/")
+    for query, with_cookie, why in (("?state=" + state, None, "no_cookie"), ("?state=x", cookie, "other_state"),
+                                    ("", cookie, "no_state")):
+        got = world.public("GET /auth/logout" + query, cookie=with_cookie)
+        assert got.status == 200 and "<h1>Logged out</h1>" in got.body and not got.all("location")
+        assert "reason=logout_state detail=" + why in world.logged().splitlines()[-1]
+
+
 def test_logout_by_a_form_for_the_provider(world, alice):
     cookie = "bff_session=" + cookie_value(alice)
     form = b"client_id=a%26%22%3Cb&post_logout_redirect_uri=https%3A%2F%2Fa%2F&state=s&id_token_hint=a.b.c&other=x"
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end?x", 1, b"https://idp.example/end?a=1&b='2'", form])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end?x", 1, b"https://idp.example/end?a=1&b='2'", form, STATE])
     got = world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie=cookie)
     assert got.status == 200 and not got.all("location")
     assert 'action="https://idp.example/end?a=1&#38;b=&#39;2&#39;"' in got.body
     assert 'name="client_id" value="a&#38;&#34;&#60;b"' in got.body
     assert 'name="id_token_hint" value="a.b.c"' in got.body and "other" not in got.body
-    assert len(got.all("set-cookie")) == 2 and got["cache-control"] == "no-store"
+    assert len(got.all("set-cookie")) == 3 and got["cache-control"] == "no-store"
     more = ["X-CSRF-Token: " + csrf_of(alice), "Accept: application/json"]
     got = world.public("POST /auth/logout", cookie=cookie, more=more)
     assert got.json() == {"redirect_url": "https://idp.example/end?x"}
     long = b"state=s&id_token_hint=" + b"x" * 16000  # as long as a token may be
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"https://idp.example/end", long])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"https://idp.example/end", long, STATE])
     assert "x" * 16000 in world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie=cookie).body
 
 
@@ -905,7 +921,7 @@ def test_a_logout_token_at_the_other_listeners_is_nothing(world):
 
 def test_a_body_that_comes_after_its_head(world, alice):
     """The first read ends within the body, and the buffer moves at the next: the head's views move along."""
-    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b""])
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"", b"", STATE])
     form = ("csrf=%s&everywhere=true" % csrf_of(alice)).encode()
     head = ("POST /auth/logout HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: http\r\n"
             "Cookie: bff_session=%s\r\nContent-Length: %d\r\nX-Pad: %%s\r\n\r\n" % (HOST, cookie_value(alice), len(form)))

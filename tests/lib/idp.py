@@ -35,9 +35,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def client(client_id, secret, redirect_uris, after_logout=(), alg="RS256", **more):
+def client(client_id, secret, redirect_uris, logout_returns=(), alg="RS256", **more):
     return {"client_id": client_id, "client_secret": secret, "redirect_uris": list(redirect_uris),
-            "post_logout_redirect_uris": list(after_logout),
+            "post_logout_redirect_uris": list(logout_returns),
             "id_token_signed_response_alg": alg, **more}
 
 

@@ -17,6 +17,8 @@ _TYPES = {"str": 1, "secret": 2, "u32": 3, "u64": 4}
 _DIRECTIONS = {"TO_BROKER": 1, "TO_WORKER": 2}
 _PHASES = {"PHASE_HELLO": 1, "PHASE_OPEN": 2}
 HEAD = struct.Struct("<HHI")
+LENGTH = struct.Struct("<I")
+NUMBERS = {"u32": struct.Struct("<I"), "u64": struct.Struct("<Q")}
 PACKET_MAX = 65536
 ANSWER_TIMEOUT_S = 60
 
@@ -65,20 +67,45 @@ def _fingerprint():
 FINGERPRINT = _fingerprint()
 
 
+def packet_of(number, ident, values):
+    """values in the fields' order; those that are missing at the end are 0 or empty."""
+    fields = BY_NUMBER[number][4]
+    if len(values) > len(fields):
+        raise ValueError("more values than fields")
+    out = [HEAD.pack(number, 0, ident)]
+    for i, (kind, _, _) in enumerate(fields):
+        if kind in NUMBERS:
+            out.append(NUMBERS[kind].pack(values[i] if i < len(values) else 0))
+            continue
+        value = values[i] if i < len(values) else b""
+        value = value.encode() if isinstance(value, str) else value
+        out.append(LENGTH.pack(len(value)) + value)
+    return b"".join(out)
+
+
+def fields_of(packet):
+    """(number, id, values in the fields' order: numbers and bytes)."""
+    number, zero, ident = HEAD.unpack_from(packet)
+    at, values = HEAD.size, []
+    for kind, _, _ in BY_NUMBER[number][4]:
+        if kind in NUMBERS:
+            values.append(NUMBERS[kind].unpack_from(packet, at)[0])
+            at += NUMBERS[kind].size
+            continue
+        (n,) = LENGTH.unpack_from(packet, at)
+        at += LENGTH.size + n
+        values.append(packet[at - n:at])
+    if zero != 0 or at != len(packet):
+        raise ValueError("not one whole message")
+    return number, ident, values
+
+
 def encode(name, ident, values):
     _, number, _, _, fields = BY_NAME[name]
     unknown = set(values) - {f[1] for f in fields}
     if unknown:
         raise KeyError("no such field: %s" % unknown)
-    out = [HEAD.pack(number, 0, ident)]
-    for kind, field, _ in fields:
-        if kind in ("u32", "u64"):
-            out.append(struct.pack("<I" if kind == "u32" else "<Q", values.get(field, 0)))
-            continue
-        value = values.get(field, b"")
-        value = value.encode() if isinstance(value, str) else value
-        out.append(struct.pack("<I", len(value)) + value)
-    return b"".join(out)
+    return packet_of(number, ident, [values.get(field, 0 if kind in NUMBERS else b"") for kind, field, _ in fields])
 
 
 class Message(dict):
@@ -93,21 +120,10 @@ class Message(dict):
 
 
 def decode(packet):
-    number, zero, ident = HEAD.unpack_from(packet)
+    number, ident, raw = fields_of(packet)
     name, _, _, _, fields = BY_NUMBER[number]
-    at, values = HEAD.size, {}
-    for kind, field, _ in fields:
-        if kind in ("u32", "u64"):
-            form = "<I" if kind == "u32" else "<Q"
-            values[field] = struct.unpack_from(form, packet, at)[0]
-            at += struct.calcsize(form)
-            continue
-        (n,) = struct.unpack_from("<I", packet, at)
-        raw = packet[at + 4:at + 4 + n]
-        values[field] = raw.decode() if kind == "str" and field != "digest" else raw
-        at += 4 + n
-    if zero != 0 or at != len(packet):
-        raise ValueError("not one whole message")
+    values = {field: value.decode() if kind == "str" and field != "digest" else value
+              for (kind, field, _), value in zip(fields, raw)}
     if name == "failure":
         values["word"] = ERRORS[values["code"] - 1][1]
     return ident, Message(name, values)

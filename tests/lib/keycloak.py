@@ -1,6 +1,6 @@
 """Keycloak as a fixture: one server, a realm a way of handling refresh tokens.
 
-    with Keycloak(secret, redirect_uris, after_logout) as k:
+    with Keycloak(secret, redirect_uris, logout_returns) as k:
         k.issuer("plain")            # old refresh tokens stay valid (its default)
         k.issuer("strict")           # Revoke Refresh Token on, no reuse
         k.admin("GET", "/plain/users?username=alice")
@@ -45,12 +45,12 @@ def _user(name, email, groups):
             "credentials": [{"type": "password", "value": name, "temporary": False}]}
 
 
-def _realm(name, strict, secret, redirect_uris, after_logout, backchannel):
+def _realm(name, strict, secret, redirect_uris, logout_returns, backchannel):
     groups = {"name": "groups", "protocol": "openid-connect", "protocolMapper": "oidc-group-membership-mapper",
               "config": {"full.path": "false", "id.token.claim": "true", "access.token.claim": "false",
                          "userinfo.token.claim": "true", "claim.name": "groups"}}
     attributes = {"standard.token.exchange.enabled": "true",
-                  "post.logout.redirect.uris": "##".join(after_logout)}
+                  "post.logout.redirect.uris": "##".join(logout_returns)}
     if backchannel:
         attributes.update({"backchannel.logout.url": backchannel, "backchannel.logout.session.required": "true"})
     return {
@@ -67,11 +67,11 @@ def _realm(name, strict, secret, redirect_uris, after_logout, backchannel):
 
 
 class Keycloak:
-    def __init__(self, secret, redirect_uris, after_logout, backchannel=None):
+    def __init__(self, secret, redirect_uris, logout_returns, backchannel=None):
         self.directory = tempfile.mkdtemp(prefix="bff-keycloak-")
         self.port = free_port()
         self.password = random.token_urlsafe(16)
-        self.realms = [_realm(name, strict, secret, redirect_uris, after_logout, backchannel)
+        self.realms = [_realm(name, strict, secret, redirect_uris, logout_returns, backchannel)
                        for name, strict in (("plain", False), ("strict", True))]
         self.process = None
 

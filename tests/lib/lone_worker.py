@@ -10,9 +10,10 @@ import os
 import select
 import signal
 import socket
-import struct
 import threading
 import time
+
+import ipc
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
@@ -135,13 +136,8 @@ class LoneWorker:
 
 
 class FakeBroker:
-    """Answers as `script` says: a function (number, fields) -> (number, [fields]) or None (silence)."""
-    HELLO, WELCOME, FAILURE = 1, 2, 3
-    LOGIN_BEGIN, LOGIN_BEGUN, LOGIN_FINISH, LOGIN_FINISHED, LOGIN_PARK, LOGIN_PARKED = 10, 11, 12, 13, 14, 15
-    TOKEN_GET, TOKEN, LOGOUT, LOGGED_OUT = 20, 21, 30, 31
-    BACKCHANNEL, BACKCHANNEL_DONE = 32, 33
-    # s = str or secret, i = u32, q = u64
-    FIELDS = {1: "qss", 10: "sssssssssiis", 12: "sssssssssss", 14: "ssssss", 20: "ssss", 30: "sssis", 32: "sss"}
+    """Answers as `script` says: a function (number, [fields]) -> (number, [fields]) or None (silence). Fields are in
+    their order, as ipc.packet_of() takes them; FakeBroker.LOGIN_BEGIN and so on are the messages' numbers."""
 
     def __init__(self, path, script):
         self.path, self.script, self.seen = path, script, []
@@ -168,41 +164,14 @@ class FakeBroker:
                 return
             if not packet:
                 return
-            number, ident, fields = self.decode(packet)
+            number, ident, fields = ipc.fields_of(packet)
             if number == self.HELLO:
                 answer = (self.WELCOME, [fields[0], b"test"])
             else:
                 self.seen.append((number, fields))
                 answer = self.script(number, fields)
             if answer is not None:
-                s.send(self.encode(answer[0], ident, answer[1]))
-
-    @classmethod
-    def decode(cls, packet):
-        number, zero, ident = struct.unpack_from("<HHI", packet)
-        assert zero == 0
-        at, fields = 8, []
-        for kind in cls.FIELDS[number]:
-            if kind == "s":
-                n, = struct.unpack_from("<I", packet, at)
-                fields.append(packet[at + 4:at + 4 + n])
-                at += 4 + n
-            else:
-                fields.append(struct.unpack_from("<" + kind.upper(), packet, at)[0])
-                at += 4 if kind == "i" else 8
-        assert at == len(packet)
-        return number, ident, fields
-
-    @classmethod
-    def encode(cls, number, ident, fields):
-        out = struct.pack("<HHI", number, 0, ident)
-        kinds = {2: "qs", 3: "iiss", 11: "ss", 13: "siss", 15: "i", 21: "sq", 31: "siss", 33: "iis"}[number]
-        for kind, value in zip(kinds, fields):
-            if kind == "s":
-                out += struct.pack("<I", len(value)) + value
-            else:
-                out += struct.pack("<" + kind.upper(), value)
-        return out
+                s.send(ipc.packet_of(answer[0], ident, answer[1]))
 
     def close(self):
         self.listener.close()
@@ -213,3 +182,7 @@ class FakeBroker:
             except OSError:
                 pass
             s.close()
+
+
+for _number, _message in ipc.BY_NUMBER.items():
+    setattr(FakeBroker, _message[0].upper(), _number)

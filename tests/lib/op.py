@@ -102,7 +102,7 @@ class Client:
     secret: str = ""
     key: Optional[jws.Key] = None          # private_key_jwt
     certificate: Optional[bytes] = None    # DER: tls, and tokens bound to it
-    after_logout: str = ""
+    logout_return: str = ""
     backchannel_logout: Optional[Callable] = None  # (logout token) posts it
     id: str = "bff"
 
@@ -364,11 +364,11 @@ class Issuer:
             self.demand(p["id_token_hint"] in self.id_tokens, "id_token_hint is none that was issued")
         else:
             self.demand(p.get("client_id") == self.client.id, "neither id_token_hint nor client_id")
-        self.demand(p.get("post_logout_redirect_uri") == self.client.after_logout, "post_logout_redirect_uri")
+        self.demand(p.get("post_logout_redirect_uri") == self.client.logout_return, "post_logout_redirect_uri")
         if self.client.backchannel_logout is not None:
             self.logout_answers.append(self.client.backchannel_logout(self.logout_token()))
         back = _changed(self.script.endsession, {k: p[k] for k in ("state",) if k in p})
-        return 302, self.client.after_logout + ("?" + urllib.parse.urlencode(back) if back else "")
+        return 302, self.client.logout_return + ("?" + urllib.parse.urlencode(back) if back else "")
 
     def logout_token(self):
         now, key = int(time.time()), self.keys[0]

@@ -209,14 +209,14 @@ class Stack:
     def _clients(self):
         for name, alg in self.algs.items():
             hosts = [h for a in self.apps if a.provider == name for h in a.login_hosts()]
-            homes = [self.url("/", h) for a in self.apps if a.provider == name for h in a.all_hosts()]
+            back = [self.url("/auth/logout", h) for h in hosts]
             emitted = alg if isinstance(alg, str) else alg[1]
             more = {}
             if name in self.backchannel:
                 more = {"backchannel_logout_uri": self.url("/auth/backchannel-logout", hosts[0]),
                         "backchannel_logout_session_required": self.backchannel[name] == "sid"}
             yield client("bff-" + name, self.client_secret,
-                         [self.url("/auth/callback", h) for h in hosts], homes, emitted, **more)
+                         [self.url("/auth/callback", h) for h in hosts], back, emitted, **more)
 
     def write_config(self, **changes):
         """Writes bff.conf; `changes` replace parts of it (see _CONFIG), for a reload."""

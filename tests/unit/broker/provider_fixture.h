@@ -176,7 +176,9 @@ static inline void start_provider(void)
 	struct sv secret = t.pem.n > 0 ? buf_sv(&t.pem) : SV("s3cr+et &");
 	struct errmsg msg;
 
-	assert_int_equal(client_credential_new(&t.config, secret, SV_NONE, &credential, &msg),
+	assert_int_equal(client_credential_new(
+			     &t.config, &(struct client_files){.secret = secret, .ca = SV_NONE},
+			     &credential, &msg),
 			 ERR_OK);
 	assert_int_equal(provider_new(t.base, t.http, &t.config, &credential, &t.provider), ERR_OK);
 	assert_null(credential);

@@ -3,6 +3,23 @@
 #include "broker/json_strict.h"
 #include "tests/unit/broker/certificates.h"
 
+static struct http_trust *trust_with_certificate(void)
+{
+	EVP_PKEY *key = signer_key(ALG_ES256);
+	X509 *x = certificate_new("app", key, NULL, NULL);
+	struct http_trust *t = NULL;
+	struct buf pem;
+
+	buf_init(&pem, 10000);
+	put_key(&pem, key, NULL);
+	put_certificate(&pem, x);
+	assert_int_equal(http_trust_new(SV_NONE, buf_sv(&pem), &t), ERR_OK);
+	buf_done(&pem);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return t;
+}
+
 static void each_method_puts_the_secret_where_it_belongs(void **state)
 {
 	static const struct {
@@ -25,7 +42,7 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 	    {CLIENT_PRIVATE_KEY_JWT, SV_INIT("app"), SV_INIT(""), ERR_CONFIG, SV_INIT("x=y"),
 	     SV_INIT("")},
 	    {CLIENT_TLS, SV_INIT("app"), SV_INIT(""), ERR_CONFIG, SV_INIT("x=y"), SV_INIT("")},
-	    {CLIENT_TLS, SV_INIT("a:b"), SV_INIT("a PEM"), ERR_OK, SV_INIT("x=y&client_id=a%3Ab"),
+	    {CLIENT_TLS, SV_INIT("a:b"), SV_INIT("its key"), ERR_OK, SV_INIT("x=y&client_id=a%3Ab"),
 	     SV_INIT("")},
 	};
 
@@ -36,7 +53,9 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 		const struct client_auth auth = {.provider = &p, .credential = &credential};
 		struct buf form, authorization;
 
-		if (rows[i].secret.n > 0)
+		if (rows[i].method == CLIENT_TLS && rows[i].secret.n > 0)
+			credential.trust = trust_with_certificate();
+		else if (rows[i].secret.n > 0)
 			assert_int_equal(secret_new(rows[i].secret, &credential.secret), ERR_OK);
 		buf_init(&form, 1000);
 		buf_init(&authorization, 1000);
@@ -47,6 +66,7 @@ static void each_method_puts_the_secret_where_it_belongs(void **state)
 		buf_done(&form);
 		buf_done(&authorization);
 		secret_free(&credential.secret);
+		http_trust_free(&credential.trust);
 	}
 }
 
@@ -63,6 +83,7 @@ static void the_client_is_named_once(void **state)
 		struct buf form, authorization;
 
 		assert_int_equal(secret_new(SV("s"), &credential.secret), ERR_OK);
+		credential.trust = trust_with_certificate();
 		buf_init(&form, 1000);
 		buf_init(&authorization, 1000);
 		buf_add(&form, SV("client_id=app&x=y"));
@@ -72,6 +93,7 @@ static void the_client_is_named_once(void **state)
 						   : SV("client_id=app&x=y&client_secret=s"));
 		buf_done(&form);
 		secret_free(&credential.secret);
+		http_trust_free(&credential.trust);
 	}
 }
 
@@ -117,8 +139,10 @@ static void an_assertion_stands_in_the_form(void **state)
 	buf_init(&form, 10000);
 	buf_init(&authorization, 1000);
 	put_key(&pem, key, NULL);
-	assert_int_equal(client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg),
-			 ERR_OK);
+	assert_int_equal(
+	    client_credential_new(&p, &(struct client_files){.secret = buf_sv(&pem), .ca = SV_NONE},
+				  &credential, &msg),
+	    ERR_OK);
 	auth.credential = credential;
 	buf_add(&form, SV("x=y"));
 	assert_int_equal(client_auth_apply(&auth, &form, &authorization), ERR_OK);
@@ -172,8 +196,11 @@ static void an_assertion_is_for_the_issuer_or_its_token_endpoint(void **state)
 
 		buf_init(&form, 10000);
 		buf_init(&authorization, 1000);
-		assert_int_equal(
-		    client_credential_new(&p, buf_sv(&pem), SV_NONE, &credential, &msg), ERR_OK);
+		assert_int_equal(client_credential_new(
+				     &p,
+				     &(struct client_files){.secret = buf_sv(&pem), .ca = SV_NONE},
+				     &credential, &msg),
+				 ERR_OK);
 		auth.credential = credential;
 		assert_int_equal(client_auth_apply(&auth, &form, &authorization),
 				 rows[i].want == NULL ? ERR_DENIED : ERR_OK);

@@ -16,7 +16,9 @@ static void refused(struct config_provider *p, struct sv secret, struct sv ca, c
 	struct client_credential *c = NULL;
 	struct errmsg msg = {""};
 
-	assert_int_equal(client_credential_new(p, secret, ca, &c, &msg), ERR_CONFIG);
+	assert_int_equal(
+	    client_credential_new(p, &(struct client_files){.secret = secret, .ca = ca}, &c, &msg),
+	    ERR_CONFIG);
 	assert_null(c);
 	if (strncmp(msg.text, want, strlen(want)) != 0)
 		fail_msg("want %s, got %s", want, msg.text);
@@ -29,6 +31,7 @@ static void files_are_judged_by_what_they_are_for(void **state)
 	X509 *x = certificate_new("app", key, NULL, NULL);
 	struct config_provider p = {.place = place, .client_auth = CLIENT_PRIVATE_KEY_JWT};
 	struct client_credential *c = NULL;
+	struct client_files files;
 	struct errmsg msg;
 	struct buf keys, both, certificate;
 
@@ -41,7 +44,10 @@ static void files_are_judged_by_what_they_are_for(void **state)
 	put_certificate(&both, x);
 	put_certificate(&certificate, x);
 	refused(&p, SV("secret"), SV_NONE, "bff.conf:7: client_key_file: expected private keys");
-	assert_int_equal(client_credential_new(&p, buf_sv(&keys), SV_NONE, &c, &msg), ERR_OK);
+	assert_int_equal(
+	    client_credential_new(
+		&p, &(struct client_files){.secret = buf_sv(&keys), .ca = SV_NONE}, &c, &msg),
+	    ERR_OK);
 	assert_non_null(c->keys);
 	assert_null(c->secret); /* the text is not kept */
 	client_credential_free(&c);
@@ -52,17 +58,37 @@ static void files_are_judged_by_what_they_are_for(void **state)
 	buf_add(&keys, buf_sv(&certificate));
 	refused(&p, buf_sv(&keys), SV_NONE, "bff.conf:7: client_key_file: expected a private key");
 	refused(&p, buf_sv(&certificate), SV_NONE, "bff.conf:7: client_key_file: expected");
-	assert_int_equal(client_credential_new(&p, buf_sv(&both), SV_NONE, &c, &msg), ERR_OK);
-	assert_sv_equal(secret_view(c->secret), buf_sv(&both));
+	assert_int_equal(
+	    client_credential_new(
+		&p, &(struct client_files){.secret = buf_sv(&both), .ca = SV_NONE}, &c, &msg),
+	    ERR_OK);
+	assert_null(c->secret);
+	assert_true(http_trust_shows_certificate(c->trust));
+	client_credential_free(&c);
+
+	/* Beside any other authentication: for tokens that are bound to it. */
+	p.client_auth = CLIENT_PRIVATE_KEY_JWT;
+	files = (struct client_files){.secret = buf_sv(&both), .certificate = buf_sv(&keys)};
+	assert_int_equal(client_credential_new(&p, &files, &c, &msg), ERR_CONFIG);
+	assert_string_equal(msg.text, "bff.conf:7: client_certificate_file: expected a private key "
+				      "and then its certificate and chain");
+	files = (struct client_files){.secret = SV("secret"), .certificate = buf_sv(&both)};
+	p.client_auth = CLIENT_SECRET_BASIC;
+	assert_int_equal(client_credential_new(&p, &files, &c, &msg), ERR_OK);
+	assert_sv_equal(secret_view(c->secret), SV("secret"));
+	assert_true(http_trust_shows_certificate(c->trust));
 	client_credential_free(&c);
 
 	p.client_auth = CLIENT_SECRET_POST;
 	refused(&p, SV("s"), SV("x"), "bff.conf:7: ca_file: expected certificates");
 	refused(&p, SV("s"), buf_sv(&both), "bff.conf:7: ca_file: expected certificates");
-	assert_int_equal(client_credential_new(&p, SV("s"), buf_sv(&certificate), &c, &msg),
+	assert_int_equal(client_credential_new(
+			     &p,
+			     &(struct client_files){.secret = SV("s"), .ca = buf_sv(&certificate)},
+			     &c, &msg),
 			 ERR_OK);
 	assert_sv_equal(secret_view(c->secret), SV("s"));
-	assert_sv_equal(buf_sv(&c->ca), buf_sv(&certificate));
+	assert_false(http_trust_shows_certificate(c->trust));
 	client_credential_free(&c);
 	buf_done(&keys);
 	buf_done(&both);
@@ -102,9 +128,16 @@ static void the_files_of_the_section_are_read(void **state)
 	put_file(ca, 0644, buf_sv(&pem));
 	p.client_secret_file = sv_str(secret);
 	p.ca_file = sv_str(ca);
+	p.client_certificate_file = sv_str(ca); /* of another mode, and without a key */
+	assert_int_equal(client_credential_read(&config, &p, &c, &msg), ERR_CONFIG);
+	assert_non_null(strstr(msg.text, "lets others read it"));
+	assert_int_equal(chmod(ca, 0600), 0);
+	assert_int_equal(client_credential_read(&config, &p, &c, &msg), ERR_CONFIG);
+	assert_non_null(strstr(msg.text, "client_certificate_file: expected private keys"));
+	p.client_certificate_file = SV_NONE;
 	assert_int_equal(client_credential_read(&config, &p, &c, &msg), ERR_OK);
 	assert_sv_equal(secret_view(c->secret), SV("s3cret"));
-	assert_sv_equal(buf_sv(&c->ca), buf_sv(&pem));
+	assert_non_null(c->trust);
 	client_credential_free(&c);
 
 	put_file(ca, 0644, SV(""));
@@ -189,7 +222,8 @@ static void start(struct sv secret, struct sv ca)
 	struct client_credential *c = NULL;
 	struct errmsg msg = {""};
 
-	if (client_credential_new(&t.config, secret, ca, &c, &msg) != ERR_OK)
+	if (client_credential_new(&t.config, &(struct client_files){.secret = secret, .ca = ca}, &c,
+				  &msg) != ERR_OK)
 		fail_msg("%s", msg.text);
 	assert_int_equal(provider_new(t.base, t.http, &t.config, &c, &t.provider), ERR_OK);
 	assert_null(c);

@@ -69,8 +69,7 @@ static void write_pem(const char *name, bool private)
 	buf_init(&pem, 65536);
 	if (private)
 		put_key(&pem, key, NULL);
-	else
-		put_certificate(&pem, x);
+	put_certificate(&pem, x);
 	buf_add_char(&pem, '\0');
 	stand_write(name, pem.p, 0600);
 	buf_done(&pem);
@@ -132,6 +131,10 @@ static void another_name_issuer_client_secret_or_key_makes_another(void **state)
 	    {"r", "https://r.example", "d", KEY("key.pem"), 1},
 	    {"r", "https://r.example", "d", KEY("password"), 1},
 	    {"r", "https://r.example", "d", KEY("password") " assertion_audience = token_endpoint",
+	     1},
+	    {"r", "https://r.example", "d",
+	     KEY("password") " assertion_audience = token_endpoint "
+			     "client_certificate_file = \"DIR/key.pem\"",
 	     1},
 	};
 

@@ -1,5 +1,6 @@
 #include "broker/http_easy.h"
 
+#include "broker/http_trust.h"
 #include "tests/unit/broker/http_fixture.h"
 #include "tests/unit/broker/tls_server.h"
 
@@ -107,13 +108,12 @@ static void proxies_of_the_environment_are_ignored(void **state)
 	assert_int_equal(g.status, 200);
 }
 
-/* A POST to the TLS server under these authorities and with this certificate. */
-static void post_tls(const struct tls_server *s, const struct buf *ca, const struct buf *client,
-		     struct got *g)
+static void post_tls(const struct tls_server *s, const struct http_trust *trust, struct got *g)
 {
 	struct http_request r = {.policy = HTTP_ONLY_HTTPS,
 				 .before_send = may_send,
 				 .before_arg = g,
+				 .trust = trust,
 				 .fn = on_answer,
 				 .arg = g};
 	struct buf form;
@@ -125,10 +125,6 @@ static void post_tls(const struct tls_server *s, const struct buf *ca, const str
 	buf_add(&form, SV("refresh_token=secret"));
 	r.url = sv_str(url);
 	r.form = &form;
-	if (ca != NULL)
-		r.ca = buf_sv(ca);
-	if (client != NULL)
-		r.client = buf_sv(client);
 	assert_int_equal(http_client_send(t.http, &r, &g->flight), ERR_OK);
 	loop_until(t.base, &g->done);
 }
@@ -138,6 +134,7 @@ static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **st
 	static const struct tls_row rows[] = {{"POST / ", "reached"}, {NULL, ""}};
 	EVP_PKEY *key = signer_key(ALG_ES256);
 	X509 *other = certificate_new("another authority", key, NULL, NULL);
+	struct http_trust *trust = NULL;
 	struct tls_server s;
 	struct got g;
 	struct buf ca;
@@ -148,10 +145,13 @@ static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **st
 	buf_init(&ca, 10000);
 	put_certificate(&ca, other);
 	for (int i = 0; i < 2; i++) {
-		post_tls(&s, i == 0 ? NULL : &ca, NULL, &g);
+		assert_int_equal(http_trust_new(i == 0 ? SV_NONE : buf_sv(&ca), SV_NONE, &trust),
+				 ERR_OK);
+		post_tls(&s, trust, &g);
 		assert_int_equal(g.outcome, HTTP_NOT_SENT);
 		assert_string_equal(g.detail, "certificate");
 		assert_int_equal(g.asked, 0);
+		http_trust_free(&trust);
 	}
 	tls_server_stop(&s);
 	buf_done(&ca);
@@ -159,9 +159,11 @@ static void a_certificate_of_nobody_is_refused_before_anything_is_sent(void **st
 	EVP_PKEY_free(key);
 }
 
-static void an_authority_of_the_providers_own_is_believed(void **state)
+/* Nobody's TLS session becomes another's: neither what was shown nor what was believed. */
+static void a_session_is_resumed_under_the_same_trust_alone(void **state)
 {
 	static const struct tls_row rows[] = {{"POST / ", "client: %s"}, {NULL, ""}};
+	struct http_trust *plain = NULL, *with = NULL, *system = NULL;
 	struct tls_server s;
 	struct buf ca, client;
 	struct got g;
@@ -173,24 +175,24 @@ static void an_authority_of_the_providers_own_is_believed(void **state)
 	buf_init(&client, 10000);
 	put_certificate(&ca, s.ca);
 	tls_client_pem(&s, "app", &client);
-	post_tls(&s, &ca, NULL, &g);
-	assert_int_equal(g.status, 200);
-	assert_string_equal(g.body, "client: none");
-	assert_string_equal(g.retry_after, "0");
-	post_tls(&s, &ca, &client, &g);
-	assert_int_equal(g.status, 200);
-	assert_string_equal(g.body, "client: app");
-	assert_string_equal(g.retry_after, "0"); /* nobody's session becomes another's */
-	/* and not on the connection of before, but in its TLS session */
-	post_tls(&s, &ca, NULL, &g);
-	assert_string_equal(g.body, "client: none");
-	assert_string_equal(g.retry_after, "1");
-	post_tls(&s, &ca, &client, &g);
-	assert_string_equal(g.body, "client: app");
-	assert_string_equal(g.retry_after, "1");
-	post_tls(&s, NULL, NULL, &g);
-	assert_string_equal(g.detail, "certificate");
+	assert_int_equal(http_trust_new(buf_sv(&ca), SV_NONE, &plain), ERR_OK);
+	assert_int_equal(http_trust_new(buf_sv(&ca), buf_sv(&client), &with), ERR_OK);
+	assert_int_equal(http_trust_new(SV_NONE, SV_NONE, &system), ERR_OK);
+	for (int resumed = 0; resumed < 2; resumed++) {
+		post_tls(&s, plain, &g);
+		assert_int_equal(g.status, 200);
+		assert_string_equal(g.body, "client: none");
+		assert_string_equal(g.retry_after, resumed ? "1" : "0");
+		post_tls(&s, with, &g);
+		assert_string_equal(g.body, "client: app");
+		assert_string_equal(g.retry_after, resumed ? "1" : "0");
+		post_tls(&s, system, &g);
+		assert_string_equal(g.detail, "certificate");
+	}
 	tls_server_stop(&s);
+	http_trust_free(&plain);
+	http_trust_free(&with);
+	http_trust_free(&system);
 	buf_done(&ca);
 	buf_done(&client);
 }
@@ -206,7 +208,7 @@ int main(void)
 	    WITH(foreign_addresses_are_refused),
 	    WITH(proxies_of_the_environment_are_ignored),
 	    WITH(a_certificate_of_nobody_is_refused_before_anything_is_sent),
-	    WITH(an_authority_of_the_providers_own_is_believed),
+	    WITH(a_session_is_resumed_under_the_same_trust_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,11 +235,12 @@ static void issuers(void **state)
 	}
 }
 
-static void after_logout(void **state)
+static void the_way_to_the_end_session_endpoint_and_back(void **state)
 {
-	static const struct sv bye[] = {SV_INIT("https://www.example/bye"), SV_INIT("https://b")};
-	const struct config_app plain = {.name = SV("a")},
-				set = {.name = SV("b"), .after_logout = {bye, 2}};
+	const struct config_app plain = {.name = SV("a"), .auth_path = SV("/auth")},
+				elsewhere = {.name = SV("b"),
+					     .auth_path = SV("/x/y"),
+					     .login_origin = {.text = SV("https://login.example")}};
 	struct logout_url u = {
 	    .endpoint = SV("https://idp.example/end"), .client_id = SV("bff"), .state = SV("s-1")};
 	struct buf target, url;
@@ -247,30 +248,30 @@ static void after_logout(void **state)
 	(void)state;
 	buf_init(&target, IPC_URL_MAX);
 	buf_init(&url, IPC_URL_MAX);
-	logout_target(&target, &plain, SV("https://app.example"));
-	assert_true(sv_eq(buf_sv(&target), SV("https://app.example/")));
+	logout_return_uri(&target, &elsewhere, SV("https://app.example"));
+	assert_sv_equal(buf_sv(&target), SV("https://login.example/x/y/logout"));
 	buf_clear(&target);
-	logout_target(&target, &set, SV("https://app.example"));
-	assert_true(sv_eq(buf_sv(&target), bye[0]));
+	logout_return_uri(&target, &plain, SV("https://app.example"));
+	assert_sv_equal(buf_sv(&target), SV("https://app.example/auth/logout"));
 	u.post_logout_redirect_uri = buf_sv(&target);
 	logout_url_compose(&url, &u);
 	assert_sv_equal(buf_sv(&url),
 			SV("https://idp.example/end?client_id=bff&post_logout_redirect_"
-			   "uri=https%3A%2F%2Fwww.example%2Fbye&state=s-1"));
+			   "uri=https%3A%2F%2Fapp.example%2Fauth%2Flogout&state=s-1"));
 	buf_clear(&url);
 	u.endpoint = SV("https://idp.example/end?tenant=1");
 	logout_url_compose(&url, &u);
 	assert_sv_equal(buf_sv(&url),
 			SV("https://idp.example/end?tenant=1&client_id=bff&post_logout_"
-			   "redirect_uri=https%3A%2F%2Fwww.example%2Fbye&state=s-1"));
+			   "redirect_uri=https%3A%2F%2Fapp.example%2Fauth%2Flogout&state=s-1"));
 	buf_clear(&url);
 	u.id_token_hint = SV("a.b.c");
 	logout_url_compose(&url, &u);
 	assert_true(sv_ends(buf_sv(&url), SV("&state=s-1&id_token_hint=a.b.c")));
 	buf_clear(&url);
 	logout_form_compose(&url, &u);
-	assert_sv_equal(buf_sv(&url), SV("client_id=bff&post_logout_redirect_uri=https%3A%2F%2Fwww."
-					 "example%2Fbye&state=s-1&id_token_hint=a.b.c"));
+	assert_sv_equal(buf_sv(&url), SV("client_id=bff&post_logout_redirect_uri=https%3A%2F%2Fapp."
+					 "example%2Fauth%2Flogout&state=s-1&id_token_hint=a.b.c"));
 	buf_done(&target);
 	buf_done(&url);
 }
@@ -304,7 +305,7 @@ int main(void)
 	    cmocka_unit_test(a_request_that_is_too_long_fails),
 	    cmocka_unit_test(errors_of_the_authorization_endpoint),
 	    cmocka_unit_test(issuers),
-	    cmocka_unit_test(after_logout),
+	    cmocka_unit_test(the_way_to_the_end_session_endpoint_and_back),
 	    cmocka_unit_test(origins_of_a_login),
 	};
 

@@ -3,6 +3,7 @@
 #include "broker/revocation.h"
 #include "broker/token_memory.h"
 #include "broker/token_row.h"
+#include "common/b64.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 
@@ -94,8 +95,10 @@ static int set_up(void **state)
 	    .name = SV("idp"), .issuer = SV("https://idp.example"), .client_id = SV("bff")};
 	t.of_provider = SV("idp");
 	t.of_issuer = SV("https://idp.example");
-	t.app = (struct config_app){
-	    .name = SV("demo"), .provider = &t.provider, .logout_method = LOGOUT_GET};
+	t.app = (struct config_app){.name = SV("demo"),
+				    .provider = &t.provider,
+				    .auth_path = SV("/auth"),
+				    .logout_method = LOGOUT_GET};
 	t.config = (struct config){.apps = &t.app, .napps = 1};
 	t.edition.config = &t.config;
 	t.peer.broker = &t.broker;
@@ -169,6 +172,8 @@ static bool has(struct sv text, const char *what)
 
 static void the_session_ends_first_and_then_the_way_leads_to_the_provider(void **state)
 {
+	char text[B64URL_LEN(IPC_SECRET_LEN)];
+
 	(void)state;
 	ask("demo", IPC_SECRET_LEN, 0);
 	assert_int_equal(fake_asked[0].stmt, SQL_LOGOUT);
@@ -179,7 +184,9 @@ static void the_session_ends_first_and_then_the_way_leads_to_the_provider(void *
 	assert_int_equal(t.forgotten, 1);
 	assert_true(sv_starts(logged_out()->redirect_url,
 			      SV("https://idp.example/end?client_id=bff&post_logout_redirect_uri="
-				 "https%3A%2F%2Fapp.example%2F&state=")));
+				 "https%3A%2F%2Fapp.example%2Fauth%2Flogout&state=")));
+	assert_int_equal(b64url_encode(logged_out()->state.p, logged_out()->state.n, text), 43);
+	assert_true(sv_ends(logged_out()->redirect_url, sv_of(text, 43)));
 	assert_false(has(logged_out()->redirect_url, "id_token_hint"));
 	assert_int_equal(logged_out()->action.n + logged_out()->form.n, 0);
 	assert_int_equal(t.kicks, 1);
@@ -276,19 +283,16 @@ static void an_id_token_that_does_not_open_or_fit_is_left_out(void **state)
 
 static void without_an_end_session_endpoint_it_stays_here(void **state)
 {
-	static const struct sv bye[] = {SV_INIT("https://www.example/bye")};
-
 	(void)state;
 	t.meta.end_session_endpoint = SV_NONE;
 	ask("demo", IPC_SECRET_LEN, 0);
 	ended("a.b.c", 2);
-	assert_sv_equal(logged_out()->redirect_url, SV(ORIGIN "/"));
+	assert_int_equal(logged_out()->redirect_url.n + logged_out()->state.n, 0);
 	t.answers = 0;
 	t.has_meta = false; /* the provider was never up */
-	t.app.after_logout = (struct config_list){bye, 1};
 	ask("demo", IPC_SECRET_LEN, 0);
 	ended("a.b.c", 2);
-	assert_sv_equal(logged_out()->redirect_url, bye[0]);
+	assert_int_equal(logged_out()->redirect_url.n + logged_out()->state.n, 0);
 }
 
 static void who_was_nobody_is_not_sent_to_the_provider(void **state)
@@ -300,7 +304,7 @@ static void who_was_nobody_is_not_sent_to_the_provider(void **state)
 	assert_int_equal(fake_param(0, 2).n, 1);
 	fake_answer(ERR_OK, &rows);
 	assert_int_equal(logged_out()->sessions, 0);
-	assert_sv_equal(logged_out()->redirect_url, SV(ORIGIN "/"));
+	assert_int_equal(logged_out()->redirect_url.n + logged_out()->state.n, 0);
 	assert_int_equal(t.kicks, 0);
 }
 

@@ -105,6 +105,13 @@ static void test_providers(void **state)
 		 "issuer = \"https://i.example\" client_auth = tls client_key_file = \"/k\""),
 	     1, "client_secret_file: expected with"},
 	    {PROVIDER,
+	     IDP(SECRET "issuer = \"https://i.example\" client_certificate_file = \"/k\""), 0,
+	     NULL},
+	    {PROVIDER,
+	     IDP("issuer = \"https://i.example\" client_auth = tls client_key_file = \"/k\" "
+		 "client_certificate_file = \"/k\""),
+	     1, "client_certificate_file: expected with another"},
+	    {PROVIDER,
 	     IDP("issuer = \"https://i.example\" client_auth = private_key_jwt client_key_file = "
 		 "\"/k\" assertion_audience = token_endpoint"),
 	     0, NULL},

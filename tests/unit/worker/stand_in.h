@@ -33,7 +33,7 @@ static const char stand_config[] =
     "listen \"metrics\" { kind = metrics address = \"127.0.0.1:3\" }\n"
     "app \"a\" { provider = p page_claims = {name, groups}\n"
     "	origins = {\"https://a.example.com\", \"https://b.example.com\"}\n"
-    "	after_logout = {\"https://a.example.com/bye\"} }\n"
+    "	after_logout = {\"https://a.example.com/bye\", \"https://www.example.com/bye?a\"} }\n"
     "app \"c\" { provider = p origins = {\"https://c.example.org\"} cookie_name = c_session\n"
     "	login_origin = \"https://login.example.org\" cookie_domain = \"example.org\" "
     "}\n" CONFIG_TEXT_IDENTITY CONFIG_TEXT_SERVICE
@@ -240,7 +240,7 @@ static inline int stand_open_with(const char *text)
 	assert_int_equal(route_table_new(w->config, &w->routes, &e), ERR_OK);
 	assert_int_equal(identity_table_new(w->config, &w->identities), ERR_OK);
 	w->injected = identity_names(w->identities, &w->ninjected);
-	w->cookie_names = calloc(w->config->napps + COOKIE_NAMES_OWN, sizeof *w->cookie_names);
+	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	assert_non_null(w->cookie_names);
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);
 	assert_int_equal(cookie_keys_parse(SV(STAND_KEYS), &w->keys, &e), ERR_OK);

@@ -7,6 +7,10 @@
 #define BYE "https://a.example.com/bye"
 #define END "https://idp.example.com/end"
 
+#define STATE "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI" /* 32 times 'b' */
+#define AWAY                                                                                       \
+	"\r\nSet-Cookie: __Host-bff_logout=" STATE ".0; Path=/; Secure; SameSite=Lax; HttpOnly; "
+
 static char fields[2048];
 
 /* Of somebody with a session; `more` are further header lines. */
@@ -31,7 +35,11 @@ static void logged_out(struct sv redirect_url, struct sv action, struct sv form)
 	struct ipc_message m = {.number = IPC_LOGGED_OUT};
 
 	m.u.logged_out = (struct ipc_logged_out){
-	    .redirect_url = redirect_url, .sessions = 1, .action = action, .form = form};
+	    .redirect_url = redirect_url,
+	    .sessions = 1,
+	    .action = action,
+	    .form = form,
+	    .state = redirect_url.n > 0 ? SV("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb") : SV_NONE};
 	assert_int_equal(stand.state, REQUEST_WAITING);
 	stand_broker(ERR_OK, &m);
 	assert_int_equal(stand.done, 1);
@@ -60,6 +68,7 @@ static void the_broker_ends_the_session_and_says_where_to_go(void **state)
 	logged_out(SV(END "?x=1"), SV_NONE, SV_NONE);
 	assert_has("HTTP/1.1 303 ");
 	assert_has("\r\nLocation: " END "?x=1\r\n");
+	assert_has(AWAY "Max-Age=600\r\n");
 	assert_has("\r\nReferrer-Policy: no-referrer\r\n");
 	assert_cookies_go();
 }
@@ -72,6 +81,7 @@ static void a_script_gets_json(void **state)
 	assert_has("HTTP/1.1 200 ");
 	assert_has("\r\n\r\n{\"redirect_url\":\"" END "?a=\\\"b\\\"\"}");
 	assert_lacks("Location:");
+	assert_has(AWAY);
 	assert_cookies_go();
 }
 
@@ -91,6 +101,7 @@ static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
 	assert_has("<form method=\"post\" action=\"" END "\">");
 	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
 	assert_lacks("Location:");
+	assert_has(AWAY);
 	assert_cookies_go();
 	ask_as_script("/auth/logout", "Accept: application/json\r\n");
 	logged_out(SV(END "?x"), SV(END), form);
@@ -153,6 +164,14 @@ static void it_takes_the_csrf_token(void **state)
 	assert_has(stand_csrf('s')); /* in the button's form */
 }
 
+static void assert_nowhere(const char *title)
+{
+	assert_has("HTTP/1.1 200 ");
+	assert_has(title);
+	assert_lacks("Location:");
+	assert_lacks("Set-Cookie:");
+}
+
 static void nobody_is_sent_to_the_page_after_logout(void **state)
 {
 	(void)state;
@@ -161,10 +180,97 @@ static void nobody_is_sent_to_the_page_after_logout(void **state)
 	assert_has("HTTP/1.1 303 ");
 	assert_has("\r\nLocation: " BYE "\r\n");
 	assert_cookies_go();
-	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=v1.1.x.y\r\n", "");
-	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_lacks("bff_logout");
 	stand_browse("POST", "c.example.org", "/auth/logout", "", "");
 	assert_has("\r\nLocation: https://c.example.org/\r\n"); /* none is configured */
+	stand_browse("GET", A, "/auth/logout", "Cookie: bff_session=v1.1.x.y\r\n", "");
+	assert_nowhere("<h1>Logged out</h1>");
+}
+
+/* No end-session endpoint; it did not fit; or an answer of the broker's that is none. */
+static void a_logout_that_stays_here_leads_on_at_once(void **state)
+{
+	(void)state;
+	ask_as_script("/auth/logout", "");
+	logged_out(SV_NONE, SV_NONE, SV_NONE);
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_lacks("bff_logout");
+	ask_as_script("/auth/logout?return_to=https%3A%2F%2Fwww.example.com%2Fbye%3Fa", "");
+	logged_out(SV_NONE, SV_NONE, SV_NONE);
+	assert_has("\r\nLocation: https://www.example.com/bye?a\r\n");
+	ask_as_script("/auth/logout?return_to=https%3A%2F%2Fwww.example.com%2Fbye", "");
+	logged_out(SV_NONE, SV_NONE, SV_NONE);
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_cookies_go();
+}
+
+static void come_back(const char *host, const char *query, const char *cookie)
+{
+	static char more[1024], target[512];
+
+	(void)snprintf(more, sizeof more, "%s%s%s", cookie[0] == '\0' ? "" : "Cookie: ", cookie,
+		       cookie[0] == '\0' ? "" : "\r\n");
+	(void)snprintf(target, sizeof target, "/auth/logout%s", query);
+	stand_browse("GET", host, target, more, "");
+	assert_int_equal(stand.broker.sent + stand.pg.queries, 0);
+}
+
+/* RP-Initiated Logout 3: the state of its own logout, and where that leads. */
+static void with_its_state_a_browser_is_led_on(void **state)
+{
+	char more[1024];
+
+	(void)state;
+	come_back(A, "?state=" STATE, "x=y; __Host-bff_logout=" STATE ".0");
+	assert_has("HTTP/1.1 303 ");
+	assert_has("\r\nLocation: " BYE "\r\n");
+	assert_has("\r\nSet-Cookie: __Host-bff_logout=; Path=/; Secure; SameSite=Lax; HttpOnly; "
+		   "Max-Age=0\r\n");
+	assert_has("\r\nCache-Control: no-store\r\n");
+	assert_lacks("bff_session"); /* whoever logged in meanwhile */
+	come_back(A, "?state=" STATE, "__Host-bff_logout=" STATE ".1");
+	assert_has("\r\nLocation: https://www.example.com/bye?a\r\n");
+	/* With a cookie_domain it comes back to the login_origin. */
+	come_back("login.example.org", "?state=" STATE, "__Secure-bff_logout=" STATE ".0");
+	assert_has("\r\nLocation: https://c.example.org/\r\n");
+	assert_has("\r\nSet-Cookie: __Secure-bff_logout=; Path=/; Domain=example.org; Secure; ");
+	/* Whoever is logged in by now stays so. */
+	(void)snprintf(more, sizeof more, "__Host-bff_logout=" STATE ".0; %s",
+		       stand_cookie("bff_session", 's'));
+	come_back(A, "?state=" STATE, more);
+	assert_has("\r\nLocation: " BYE "\r\n");
+}
+
+static void without_its_state_a_browser_is_led_nowhere(void **state)
+{
+	static const struct {
+		const char *query, *cookie;
+	} rows[] = {
+	    {"?state=" STATE, ""},
+	    {"?state=" STATE, "__Secure-bff_logout=" STATE ".0"},
+	    {"?state=" STATE, "bff_logout=" STATE ".0"},
+	    {"?state=" STATE, "__Host-bff_logout=" STATE ".0; __Host-bff_logout=" STATE ".0"},
+	    {"?state=" STATE, "__Host-bff_logout=" STATE},
+	    {"?state=" STATE, "__Host-bff_logout=" STATE ".9"},
+	    {"?state=x", "__Host-bff_logout=" STATE ".0"},
+	    {"?state=", "__Host-bff_logout=" STATE ".0"},
+	    {"", "__Host-bff_logout=" STATE ".0"},
+	};
+	char more[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		come_back(A, rows[i].query, rows[i].cookie);
+		assert_nowhere("<h1>Logged out</h1>");
+		(void)snprintf(more, sizeof more, "%s%s%s", rows[i].cookie,
+			       rows[i].cookie[0] == '\0' ? "" : "; ",
+			       stand_cookie("bff_session", 's'));
+		come_back(A, rows[i].query, more);
+		assert_nowhere("<h1>Log out</h1>"); /* the page tells the truth */
+	}
+	come_back(A, "?state=" STATE "&state=" STATE, "__Host-bff_logout=" STATE ".0");
+	assert_has("HTTP/1.1 400 ");
+	assert_lacks("Location:");
 }
 
 static void of_two_sessions_neither_is_ended(void **state)
@@ -243,6 +349,7 @@ static void a_form_that_cannot_be_kept_is_left_out(void **state)
 	assert_has("HTTP/1.1 303 ");
 	assert_has("\r\nLocation: " BYE "\r\n");
 	assert_lacks("a.b.c");
+	assert_lacks("bff_logout");
 }
 
 int main(void)
@@ -260,6 +367,9 @@ int main(void)
 	    CASE(without_the_broker_the_session_ends_here),
 	    CASE(a_broker_that_cannot_is_one_that_is_away),
 	    CASE(a_form_that_cannot_be_kept_is_left_out),
+	    CASE(a_logout_that_stays_here_leads_on_at_once),
+	    CASE(with_its_state_a_browser_is_led_on),
+	    CASE(without_its_state_a_browser_is_led_nowhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

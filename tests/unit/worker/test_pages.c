@@ -30,6 +30,7 @@ static void every_page_is_fixed_and_locked_down(void **state)
 	    {PAGE_LOGIN_LIMITED, "HTTP/1.1 429 ", "<h1>Too many logins</h1>"},
 	    {PAGE_UNAVAILABLE, "HTTP/1.1 503 ", "<h1>Not available right now</h1>"},
 	    {PAGE_LOGOUT, "HTTP/1.1 200 ", "<h1>Log out</h1>"},
+	    {PAGE_LOGGED_OUT, "HTTP/1.1 200 ", "<h1>Logged out</h1>"},
 	};
 
 	(void)state;
