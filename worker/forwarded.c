@@ -8,7 +8,9 @@
 	    SV_INIT("X-Forwarded-Proto"), SV_INIT("X-Forwarded-For"), SV_INIT("Host"),             \
 	    SV_INIT("Authorization"), SV_INIT("Origin"), SV_INIT("X-CSRF-Token"),                  \
 	    SV_INIT("Sec-Fetch-Site"), SV_INIT("Sec-Fetch-Mode"), SV_INIT("Sec-Fetch-Dest"),       \
-	    SV_INIT("Sec-WebSocket-Key"), SV_INIT("Access-Control-Request-Method")
+	    SV_INIT("Sec-WebSocket-Key"), SV_INIT("Access-Control-Request-Method"),                \
+	    SV_INIT("Referer"), SV_INIT("User-Agent"), SV_INIT("Content-Type"),                    \
+	    SV_INIT("Content-Length"), SV_INIT("Transfer-Encoding")
 
 /* Decisions rest on these: once each, and no alias of one. */
 static const struct sv single[] = {SINGLE_NAMES};
@@ -24,6 +26,22 @@ static const struct sv relied_on[] = {
     SV_INIT("X-Original-Method"),
     SV_INIT("X-Original-Host"),
     SV_INIT("X-Rewrite-URL"),
+};
+
+/* A comma in one of these is two values that somebody joined; the names of `single` that are not
+ * here have their own syntax, or may hold one. */
+static const struct sv never_joined[] = {
+    SV_INIT("Host"),
+    SV_INIT("Origin"),
+    SV_INIT("X-CSRF-Token"),
+    SV_INIT("Sec-Fetch-Site"),
+    SV_INIT("Sec-Fetch-Mode"),
+    SV_INIT("Sec-Fetch-Dest"),
+    SV_INIT("Sec-WebSocket-Key"),
+    SV_INIT("Access-Control-Request-Method"),
+    SV_INIT("X-Forwarded-Method"),
+    SV_INIT("X-Forwarded-Host"),
+    SV_INIT("X-Forwarded-Proto"),
 };
 
 static enum err refuse(const char *reason, const char **ret_reason)
@@ -114,17 +132,97 @@ enum err forwarded_host(struct sv text, struct forwarded *f)
 	return ERR_OK;
 }
 
-/* Names only: what stands twice, and what would fold into something of ours. */
+static bool is_one_of(const struct sv *names, size_t n, struct sv name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (http_name_eq(names[i], name) || http_name_is_alias(name, names[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A hop that obeys Connection takes away what it names (RFC 9110 7.6.1): of what we read, so that
+ * something is missing, or of what we answer, so that the service sees nobody. No honest client
+ * names any of it.
+ */
+static bool connection_names_ours(struct http_fields fields, const struct sv *injected,
+				  size_t ninjected)
+{
+	const struct http_field *field;
+
+	for (size_t i = 0; (field = http_fields_nth(fields, SV("Connection"), i)) != NULL; i++) {
+		struct sv rest = field->value;
+
+		while (rest.n > 0) {
+			size_t end = sv_find(rest, ',');
+			struct sv name = sv_trim(sv_cut(rest, 0, end));
+
+			if (is_one_of(relied_on, ARRAY_LEN(relied_on), name) ||
+			    is_one_of(injected, ninjected, name))
+				return true;
+			rest = sv_cut(rest, end + 1, rest.n);
+		}
+	}
+	return false;
+}
+
+/* Bearer and Basic credentials hold no comma (RFC 6750 2.1, RFC 7617 2); others may. */
+static bool is_joined(struct http_fields fields)
+{
+	const struct http_field *f;
+
+	for (size_t i = 0; i < ARRAY_LEN(never_joined); i++) {
+		f = http_fields_nth(fields, never_joined[i], 0);
+		if (f != NULL && sv_find(f->value, ',') < f->value.n)
+			return true;
+	}
+	f = http_fields_nth(fields, SV("Authorization"), 0);
+	return f != NULL && sv_find(f->value, ',') < f->value.n &&
+	       (sv_eq_nocase(sv_cut(f->value, 0, 7), SV("Bearer ")) ||
+		sv_eq_nocase(sv_cut(f->value, 0, 6), SV("Basic ")));
+}
+
+/* What stands twice (of the injected names Cookie may), what would fold into something of ours,
+ * what was joined, and what asks a hop to take something of ours away. */
 static enum err judge_names(struct http_fields fields, const struct sv *injected, size_t ninjected,
 			    const char **ret_reason)
 {
 	for (size_t i = 0; i < ARRAY_LEN(single); i++)
 		if (http_fields_nth(fields, single[i], 1) != NULL)
 			return refuse("header_twice", ret_reason);
+	for (size_t i = 0; i < ninjected; i++)
+		if (!http_name_eq(injected[i], SV("Cookie")) &&
+		    http_fields_nth(fields, injected[i], 1) != NULL)
+			return refuse("header_twice", ret_reason);
 	if (http_fields_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
 	    http_fields_alias(fields, injected, ninjected) != NULL)
 		return refuse("header_alias", ret_reason);
+	if (is_joined(fields))
+		return refuse("header_joined", ret_reason);
+	if (connection_names_ours(fields, injected, ninjected))
+		return refuse("header_connection", ret_reason);
 	return ERR_OK;
+}
+
+/* Why forwarded_host() refuses it. */
+static const char *host_reason(struct sv text)
+{
+	size_t end = sv_find(text, ':');
+
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '@')
+			return "host_userinfo";
+		if ((unsigned char)text.p[i] > 0x7e || text.p[i] == '%')
+			return "host_idn";
+	}
+	if (end > 0 && text.p[end - 1] == '.')
+		return "host_dot";
+	return is_host(sv_cut(text, 0, end)) ? "host_port" : "host_syntax";
+}
+
+static enum err take_host(struct sv text, struct forwarded *f, const char **ret_reason)
+{
+	return forwarded_host(text, f) == ERR_OK ? ERR_OK : refuse(host_reason(text), ret_reason);
 }
 
 static enum err take_method(struct sv method, struct forwarded *f, const char **ret_reason)
@@ -239,8 +337,8 @@ static enum err take(const struct said *s, struct http_fields fields, struct for
 
 	if (e == ERR_OK)
 		e = take_scheme(s->proto, f, ret_reason);
-	if (e == ERR_OK && forwarded_host(s->host, f) != ERR_OK)
-		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = take_host(s->host, f, ret_reason);
 	if (e == ERR_OK)
 		e = url_parse(s->uri, &f->url, ret_reason);
 	if (e == ERR_OK)
@@ -305,8 +403,8 @@ enum err forwarded_public(struct sv method, struct sv target, struct http_fields
 	if (e == ERR_OK)
 		e = take_scheme(value_or(fields, SV("X-Forwarded-Proto"), SV("http")), ret,
 				ret_reason);
-	if (e == ERR_OK && forwarded_host(host, ret) != ERR_OK)
-		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = take_host(host, ret, ret_reason);
 	if (e == ERR_OK)
 		e = url_parse(target, &ret->url, ret_reason);
 	if (e == ERR_OK)
