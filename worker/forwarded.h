@@ -12,10 +12,7 @@
  * Refused, with the word for it:
  *
  *	header_missing	    one of the five is not there
- *	header_twice	    one that decides or is answered comes twice (Cookie may)
- *	header_alias	    a name that folds to one of those under '-' '_' '.'
- *	header_joined	    a comma where there is one value (X-Forwarded-For: the last counts)
- *	header_connection   Connection names one of those: a hop would take it away
+ *	header_...	    field_rules.h
  *	families_disagree   another edge's name for one of the five says something else
  *	method_syntax	    no token
  *	method_refused	    CONNECT and TRACE: ERR_DENIED
