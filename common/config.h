@@ -225,6 +225,7 @@ struct config {
 		unsigned max_connections; /* per worker */
 		size_t max_head;	  /* bytes of a request's head */
 		unsigned max_headers;
+		size_t max_answer; /* bytes of a 200 of verify */
 		int64_t
 		    head_timeout_ms; /* first byte of a connection, and first to last of a head */
 		int64_t idle_timeout_ms; /* between two requests; above Traefik's 90 s */

@@ -3,28 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-#define SINGLE_NAMES                                                                               \
-	SV_INIT("X-Forwarded-Method"), SV_INIT("X-Forwarded-Uri"), SV_INIT("X-Forwarded-Host"),    \
-	    SV_INIT("X-Forwarded-Proto"), SV_INIT("X-Forwarded-For"), SV_INIT("Host"),             \
-	    SV_INIT("Authorization"), SV_INIT("Origin"), SV_INIT("X-CSRF-Token"),                  \
-	    SV_INIT("Sec-Fetch-Site"), SV_INIT("Sec-Fetch-Mode"), SV_INIT("Sec-Fetch-Dest"),       \
-	    SV_INIT("Sec-WebSocket-Key"), SV_INIT("Access-Control-Request-Method")
-
-/* Decisions rest on these: once each, and no alias of one. */
-static const struct sv single[] = {SINGLE_NAMES};
-
-/* These may come more than once, but under no other name either. */
-static const struct sv relied_on[] = {
-    SINGLE_NAMES,
-    SV_INIT("Cookie"),
-    SV_INIT("Accept"),
-    SV_INIT("X-Requested-With"),
-    SV_INIT("X-Original-URI"),
-    SV_INIT("X-Original-URL"),
-    SV_INIT("X-Original-Method"),
-    SV_INIT("X-Original-Host"),
-    SV_INIT("X-Rewrite-URL"),
-};
+#include "worker/field_rules.h"
 
 static enum err refuse(const char *reason, const char **ret_reason)
 {
@@ -114,17 +93,25 @@ enum err forwarded_host(struct sv text, struct forwarded *f)
 	return ERR_OK;
 }
 
-/* Names only: what stands twice, and what would fold into something of ours. */
-static enum err judge_names(struct http_fields fields, const struct sv *injected, size_t ninjected,
-			    const char **ret_reason)
+/* Why forwarded_host() refuses it. */
+static const char *host_reason(struct sv text)
 {
-	for (size_t i = 0; i < ARRAY_LEN(single); i++)
-		if (http_fields_nth(fields, single[i], 1) != NULL)
-			return refuse("header_twice", ret_reason);
-	if (http_fields_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
-	    http_fields_alias(fields, injected, ninjected) != NULL)
-		return refuse("header_alias", ret_reason);
-	return ERR_OK;
+	size_t end = sv_find(text, ':');
+
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '@')
+			return "host_userinfo";
+		if ((unsigned char)text.p[i] > 0x7e || text.p[i] == '%')
+			return "host_idn";
+	}
+	if (end > 0 && text.p[end - 1] == '.')
+		return "host_dot";
+	return is_host(sv_cut(text, 0, end)) ? "host_port" : "host_syntax";
+}
+
+static enum err take_host(struct sv text, struct forwarded *f, const char **ret_reason)
+{
+	return forwarded_host(text, f) == ERR_OK ? ERR_OK : refuse(host_reason(text), ret_reason);
 }
 
 static enum err take_method(struct sv method, struct forwarded *f, const char **ret_reason)
@@ -239,8 +226,8 @@ static enum err take(const struct said *s, struct http_fields fields, struct for
 
 	if (e == ERR_OK)
 		e = take_scheme(s->proto, f, ret_reason);
-	if (e == ERR_OK && forwarded_host(s->host, f) != ERR_OK)
-		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = take_host(s->host, f, ret_reason);
 	if (e == ERR_OK)
 		e = url_parse(s->uri, &f->url, ret_reason);
 	if (e == ERR_OK)
@@ -256,12 +243,12 @@ enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv tar
 			  struct http_fields fields, const struct sv *injected, size_t ninjected,
 			  struct forwarded *ret, const char **ret_reason)
 {
-	enum err e = judge_names(fields, injected, ninjected, ret_reason);
+	const char *bad = field_rules_break(fields, injected, ninjected);
 	struct said said;
 	bool all = false;
 
-	if (e != ERR_OK)
-		return e;
+	if (bad != NULL)
+		return refuse(bad, ret_reason);
 	switch (edge) {
 	case EDGE_TRAEFIK:
 	case EDGE_CADDY:
@@ -294,19 +281,20 @@ static struct sv value_or(struct http_fields fields, struct sv name, struct sv o
 enum err forwarded_public(struct sv method, struct sv target, struct http_fields fields,
 			  struct sv peer, struct forwarded *ret, const char **ret_reason)
 {
-	enum err e = judge_names(fields, NULL, 0, ret_reason);
+	const char *bad = field_rules_break(fields, NULL, 0);
 	struct sv host;
+	enum err e;
 
-	if (e != ERR_OK)
-		return e;
+	if (bad != NULL)
+		return refuse(bad, ret_reason);
 	if (http_fields_one(fields, SV("Host"), &host) != ERR_OK)
 		return refuse("header_missing", ret_reason);
 	e = take_method(method, ret, ret_reason);
 	if (e == ERR_OK)
 		e = take_scheme(value_or(fields, SV("X-Forwarded-Proto"), SV("http")), ret,
 				ret_reason);
-	if (e == ERR_OK && forwarded_host(host, ret) != ERR_OK)
-		e = refuse("host_syntax", ret_reason);
+	if (e == ERR_OK)
+		e = take_host(host, ret, ret_reason);
 	if (e == ERR_OK)
 		e = url_parse(target, &ret->url, ret_reason);
 	if (e == ERR_OK)

@@ -9,10 +9,23 @@
  * request's own, the others X-Forwarded-Proto and X-Real-IP, as its sample sets them.
  * X-Forwarded-Prefix, -Port and Forwarded (RFC 7239: Traefik passes the client's) are ignored.
  *
- * Refused: one of the five missing, empty, twice or (For aside) comma-joined; an alias of a
- * name that is relied on or injected; other edges' names for the five that disagree; a host that is
- * no lower-cased DNS name or IP literal with a good port; a method that is no token; a target that
- * url.h refuses. CONNECT and TRACE: ERR_DENIED. Pure.
+ * Refused, with the word for it:
+ *
+ *	header_missing	    one of the five is not there
+ *	header_...	    field_rules.h
+ *	families_disagree   another edge's name for one of the five says something else
+ *	method_syntax	    no token
+ *	method_refused	    CONNECT and TRACE: ERR_DENIED
+ *	proto_syntax	    neither http, https, ws nor wss
+ *	for_syntax	    the last entry is no numeric address
+ *	host_dot	    a dot at its end
+ *	host_port	    no port, zeros before one, or over 65535
+ *	host_userinfo	    '@'
+ *	host_idn	    bytes over 0x7e, or an escape; an xn-- label is as good as any
+ *	host_syntax	    no DNS name or IP literal for other reasons
+ *	uri_...		    url.h
+ *
+ * The host's letter case and the default port are normalised here, once. Pure.
  */
 #ifndef BFF_FORWARDED_H
 #define BFF_FORWARDED_H

@@ -198,10 +198,11 @@ enum step verify_reply(struct request *r)
 	buf_done(&cookie);
 	if (e != ERR_OK) {
 		buf_clear(r->from.out);
-		return deny(r, REASON_CLAIMS, err_text(e));
+		return e == ERR_LIMIT ? deny(r, REASON_ANSWER, note.reason)
+				      : deny(r, REASON_CLAIMS, err_text(e));
 	}
 	if (note.header.n > 0)
-		log_debug("identity_left_out", KS("header", note.header), K("reason", note.reason),
-			  KS("session", r->session.ref));
+		log_peer(LOG_WARN, "identity_left_out", KS("header", note.header),
+			 K("reason", note.reason), KS("session", r->session.ref));
 	return request_end(r, SV_NONE, SV_NONE);
 }

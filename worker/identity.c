@@ -29,6 +29,7 @@ struct identity_table {
 	const struct config_identity *standard; /* for routes that name no set */
 	struct sv *names;			/* those of the sets, then `fixed` */
 	size_t nsets, n;
+	size_t max_block; /* bytes */
 };
 
 static bool is_known(const struct sv *names, size_t n, struct sv name)
@@ -57,6 +58,7 @@ enum err identity_table_new(const struct config *c, struct identity_table **ret)
 	if (t == NULL)
 		return ERR_NOMEM;
 	t->standard = &default_set;
+	t->max_block = c->web.max_answer - IDENTITY_REST;
 	for (size_t i = 0; i < c->nidentities; i++) {
 		n += c->identities[i].nheaders;
 		if (sv_eq(c->identities[i].name, default_set.name))
@@ -243,11 +245,30 @@ static bool is_passable(struct sv s)
 	return true;
 }
 
+/* What there is most of in an answer that is too long. */
+static const char *largest(const struct identity_values *v, size_t sets)
+{
+	const struct {
+		const char *word;
+		size_t n;
+	} parts[] = {{"identity", sets},
+		     {"token", v->bearer.n},
+		     {"authorization", v->bearer.n > 0 ? 0 : v->authorization.n},
+		     {"cookie", v->cookie.n}};
+	size_t most = 0;
+
+	for (size_t i = 1; i < ARRAY_LEN(parts); i++)
+		if (parts[i].n > parts[most].n)
+			most = i;
+	return parts[most].word;
+}
+
 enum err identity_write(const struct identity_table *t, const struct identity_values *v,
 			struct buf *out, struct identity_note *ret_note)
 {
 	struct identity_note n = {.header = SV_NONE};
 	struct json_object *claims = NULL;
+	size_t start = out->n, sets;
 
 	if (!is_passable(v->correlation) || !is_passable(v->bearer) ||
 	    !is_passable(v->authorization) || !is_passable(v->cookie))
@@ -258,10 +279,11 @@ enum err identity_write(const struct identity_table *t, const struct identity_va
 			return ERR_SYNTAX;
 	}
 	append_sets(t, v, claims, out, &n);
+	sets = out->n - start;
 	append_fixed(v, out);
 	json_object_put(claims);
-	if (!buf_ok(out))
-		return ERR_LIMIT;
+	if (!buf_ok(out) || out->n - start > t->max_block)
+		n = (struct identity_note){SV_NONE, largest(v, sets)};
 	*ret_note = n;
-	return ERR_OK;
+	return n.header.n == 0 && n.reason != NULL ? ERR_LIMIT : ERR_OK;
 }

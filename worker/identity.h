@@ -11,7 +11,8 @@
  * unset. The claim called "subject" is the session's subject; a name may be a path (claim.h).
  * Printable ASCII stays; all other bytes, '%', and the separator inside an array's element are
  * percent-encoded, so that nothing can pass for two values and CR or LF cannot occur. A value over
- * max_bytes is left empty, never cut: half a list of groups is another list.
+ * max_bytes is left empty, never cut: half a list of groups is another list. All together are at
+ * most web.max_answer: what its buffer does not take, an edge answers with an error of its own.
  */
 #ifndef BFF_IDENTITY_H
 #define BFF_IDENTITY_H
@@ -19,7 +20,7 @@
 #include "common/buf.h"
 #include "common/config.h"
 
-#define IDENTITY_BLOCK_MAX 65536 /* bytes of all headers together */
+#define IDENTITY_REST 256 /* bytes of a 200 that are not written here */
 
 struct identity_table;
 
@@ -45,7 +46,8 @@ struct identity_values {
 	struct sv cookie;	 /* the remaining cookies */
 };
 
-/* What was left out, for the log; header.n == 0: nothing. The first one counts. */
+/* What was left out, for the log; header.n == 0: nothing. The first one counts. After ERR_LIMIT,
+ * reason is what the answer has most of: "identity", "token", "authorization", "cookie". */
 struct identity_note {
 	struct sv header;
 	const char *reason; /* "too_long", "type" */
@@ -53,7 +55,8 @@ struct identity_note {
 
 /* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or a value that
  * is passed through (bearer, authorization, cookie, correlation) has a control
- * character: nothing usable was written, refuse. ERR_LIMIT, ERR_NOMEM. */
+ * character: nothing usable was written, refuse. ERR_LIMIT: longer than web.max_answer, or no
+ * memory; *ret_note is written then, too. */
 WARN_UNUSED enum err identity_write(const struct identity_table *t, const struct identity_values *v,
 				    struct buf *out, struct identity_note *ret_note);
 

@@ -32,7 +32,9 @@ static const char *judge_bytes(struct sv target)
 	for (size_t i = 0; i < target.n; i++) {
 		unsigned char c = (unsigned char)target.p[i];
 
-		if (c <= ' ' || c > 0x7e)
+		if (c < ' ' || c == 0x7f)
+			return "uri_control";
+		if (c == ' ' || c > 0x7e)
 			return "uri_byte";
 		if (c == '\\')
 			return "uri_backslash";
@@ -82,6 +84,25 @@ static size_t utf8_escapes(struct sv path, size_t at)
 	return (size_t)n * 3;
 }
 
+/* What decoded once would be read as something else: the same words as for the plain byte. */
+static const char *judge_escaped_delimiter(int c)
+{
+	switch (c) {
+	case '%':
+		return "uri_double_escape";
+	case '\\':
+		return "uri_backslash";
+	case ';':
+		return "uri_semicolon";
+	case '#':
+		return "uri_fragment";
+	case '?':
+		return "uri_escaped_query";
+	default:
+		return NULL;
+	}
+}
+
 /* The escape at path[at]; *ret_n is how many bytes it takes with what belongs to it. */
 static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t *ret_n)
 {
@@ -89,19 +110,20 @@ static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t
 
 	*ret_n = 3;
 	if (c < ' ' || c == 0x7f)
-		return "uri_escaped_control";
+		return "uri_control";
 	if (c == '/') {
 		u->encoded_slash = true;
 		return NULL;
 	}
-	if (c == '\\' || c == '%' || c == ';' || c == '?' || c == '#')
-		return "uri_escaped_delimiter";
 	if (is_unreserved(c))
 		return "uri_escaped_plain";
 	if (c < 0x80)
-		return NULL;
+		return judge_escaped_delimiter(c);
 	*ret_n = utf8_escapes(path, at);
-	return *ret_n == 0 ? "uri_utf8" : NULL;
+	if (*ret_n == 0)
+		return "uri_utf8";
+	/* U+0080 to U+009F are controls, too. */
+	return c == 0xc2 && escape_value(path, at + 3) < 0xa0 ? "uri_control" : NULL;
 }
 
 static const char *judge_path(struct url *u)

@@ -43,8 +43,10 @@ static void the_original_request_is_read(void **state)
 			 "/x\nX-Forwarded-Port: 99\nX-Real-Ip: 6.6.6.6\nX-Forwarded-Server: y"),
 	     "GET", "/a?b", "https://portal.example.com", "portal.example.com", "192.0.2.7", 443,
 	     false},
-	    {SV_INIT(ALL "X-User-ID: mallory\nX-User-ID: again\nCookie: a=b\nCookie: c=d\nAccept: "
-			 "a\nAccept: b"),
+	    {SV_INIT(ALL
+		     "X-User-ID: mallory\nCookie: a=b\nCookie: c=d\nAccept: a\nAccept: b\n"
+		     "Connection: keep-alive, Upgrade, HTTP2-Settings, X-Other,,\nReferer: /a,b\n"
+		     "Authorization: Digest username=\"a\", realm=\"b\""),
 	     "GET", "/a?b", "https://portal.example.com", "portal.example.com", "192.0.2.7", 443,
 	     false},
 	    {SV_INIT(ALL "X-Original-URI: /a?b\nX-Original-URL: "
@@ -94,33 +96,16 @@ static void what_is_missing_doubled_or_odd_is_refused(void **state)
 	    {SV_INIT(METHOD HOST PROTO FOR "X-Original-URI: /a?b"), ERR_SYNTAX, "header_missing"},
 	    /* twice, even when the same */
 	    {SV_INIT(ALL METHOD), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL URI), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL "x-forwarded-uri: /public"), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL HOST), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL PROTO), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL FOR), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL "Host: a\nHost: a"), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL "Authorization: Bearer a\nauthorization: Bearer b"), ERR_SYNTAX,
-	     "header_twice"},
-	    {SV_INIT(ALL "Origin: https://a\nOrigin: https://b"), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL "X-CSRF-Token: a\nX-CSRF-Token: b"), ERR_SYNTAX, "header_twice"},
-	    {SV_INIT(ALL "Sec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), ERR_SYNTAX,
-	     "header_twice"},
+	    /* joined */
+	    {SV_INIT(ALL "Authorization: Bearer a, Bearer b"), ERR_SYNTAX, "header_joined"},
+	    {SV_INIT(METHOD URI PROTO FOR "X-Forwarded-Host: portal.example.com, evil"), ERR_SYNTAX,
+	     "header_joined"},
+	    /* what a hop is asked to take away */
+	    {SV_INIT(ALL "Connection: close, x-forwarded-host"), ERR_SYNTAX, "header_connection"},
 	    /* aliases of what is relied on */
 	    {SV_INIT(ALL "X_Forwarded_Uri: /public"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X.Forwarded.Uri: /public"), ERR_SYNTAX, "header_alias"},
 	    {SV_INIT(METHOD HOST PROTO FOR "X_Forwarded_Uri: /a"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "x-forwarded_host: evil"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X-Forwarded.Proto: http"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X_CSRF_Token: a"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "Sec_Fetch_Site: same-origin"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X_Original_URI: /a?b"), ERR_SYNTAX, "header_alias"},
 	    /* aliases of what is injected */
-	    {SV_INIT(ALL "X_User_ID: admin"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X.User.ID: admin"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "x_user-id: admin"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X-Team: admin"), ERR_SYNTAX, "header_alias"},
-	    {SV_INIT(ALL "X_Session_ID: x"), ERR_SYNTAX, "header_alias"},
 	    /* methods */
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: CONNECT"), ERR_DENIED,
 	     "method_refused"},
@@ -128,9 +113,9 @@ static void what_is_missing_doubled_or_odd_is_refused(void **state)
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: trace"), ERR_DENIED, "method_refused"},
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method:"), ERR_SYNTAX, "method_syntax"},
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: GET, POST"), ERR_SYNTAX,
-	     "method_syntax"},
+	     "header_joined"},
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: GET,POST"), ERR_SYNTAX,
-	     "method_syntax"},
+	     "header_joined"},
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: G\xc3\x84T"), ERR_SYNTAX,
 	     "method_syntax"},
 	    {SV_INIT(URI HOST PROTO FOR "X-Forwarded-Method: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
@@ -138,7 +123,7 @@ static void what_is_missing_doubled_or_odd_is_refused(void **state)
 	    /* schemes */
 	    {SV_INIT(METHOD URI HOST FOR "X-Forwarded-Proto:"), ERR_SYNTAX, "proto_syntax"},
 	    {SV_INIT(METHOD URI HOST FOR "X-Forwarded-Proto: https,http"), ERR_SYNTAX,
-	     "proto_syntax"},
+	     "header_joined"},
 	    {SV_INIT(METHOD URI HOST FOR "X-Forwarded-Proto: ftp"), ERR_SYNTAX, "proto_syntax"},
 	    /* targets */
 	    {SV_INIT(METHOD HOST PROTO FOR "X-Forwarded-Uri:"), ERR_SYNTAX, "uri_form"},
@@ -379,7 +364,17 @@ static void the_public_listener_reads_its_own_request(void **state)
 	    {"GET", "/", SV_INIT("Host: a\nX-Forwarded-Proto: http\nX-Forwarded-Proto: https"),
 	     NULL, "header_twice"},
 	    {"GET", "/", SV_INIT("Host: a\nX_Forwarded_Proto: https"), NULL, "header_alias"},
-	    {"GET", "/", SV_INIT("Host: u@a"), NULL, "host_syntax"},
+	    {"GET", "/", SV_INIT("Host: u@a"), NULL, "host_userinfo"},
+	    {"GET", "/", SV_INIT("Host: a."), NULL, "host_dot"},
+	    {"GET", "/", SV_INIT("Host: a.:80"), NULL, "host_dot"},
+	    {"GET", "/", SV_INIT("Host: b\xc3\xbc.example"), NULL, "host_idn"},
+	    {"GET", "/", SV_INIT("Host: a%2eb"), NULL, "host_idn"},
+	    {"GET", "/", SV_INIT("Host: a:080"), NULL, "host_port"},
+	    {"GET", "/", SV_INIT("Host: a b"), NULL, "host_syntax"},
+	    {"GET", "/", SV_INIT("Host: .a"), NULL, "host_syntax"},
+	    {"GET", "/", SV_INIT("Host: xn--bcher-kva.example"), "http://xn--bcher-kva.example",
+	     "198.51.100.1"},
+	    {"GET", "/", SV_INIT("Host: a\nConnection: cookie"), NULL, "header_connection"},
 	    {"GET", "/", SV_INIT("Host:"), NULL, "host_syntax"},
 	    {"GET", "/", SV_INIT("Host: a\nX-Forwarded-For: x"), NULL, "for_syntax"},
 	    {"GET", "http://a/", SV_INIT("Host: a"), NULL, "uri_form"},

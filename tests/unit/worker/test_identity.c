@@ -25,8 +25,9 @@ static const struct config_identity sets[] = {
      .headers = grafana_headers,
      .nheaders = ARRAY_LEN(grafana_headers)},
 };
-static const struct config config = {.identities = sets, .nidentities = ARRAY_LEN(sets)};
-static const struct config bare = {.nidentities = 0};
+static const struct config config = {
+    .web.max_answer = 16384, .identities = sets, .nidentities = ARRAY_LEN(sets)};
+static const struct config bare = {.web.max_answer = 16384, .nidentities = 0};
 
 static struct identity_table *table_of(const struct config *c)
 {
@@ -42,7 +43,7 @@ static void assert_block(const struct config *c, const struct identity_values *v
 	struct identity_note note;
 	struct buf b;
 
-	buf_init(&b, IDENTITY_BLOCK_MAX);
+	buf_init(&b, 65536);
 	assert_int_equal(identity_write(t, v, &b, &note), ERR_OK);
 	buf_add_char(&b, '\0');
 	assert_string_equal(b.p, want);
@@ -162,7 +163,8 @@ static void values_by_table(void **state)
 	static const struct config_header header[] = {HEADER("X-V", "v", 32)};
 	static const struct config_identity set[] = {
 	    {.name = SV_INIT("default"), .headers = header, .nheaders = 1}};
-	static const struct config c = {.identities = set, .nidentities = 1};
+	static const struct config c = {
+	    .web.max_answer = 16384, .identities = set, .nidentities = 1};
 	struct identity_table *t = table_of(&c);
 
 	(void)state;
@@ -195,7 +197,8 @@ static void other_separators_are_kept_apart_too(void **state)
 	    {SV_INIT("X-S"), SV_INIT("subject"), SV_INIT(","), {roles, 2}, 1024}};
 	static const struct config_identity set[] = {
 	    {.name = SV_INIT("default"), .headers = header, .nheaders = 2}};
-	static const struct config c = {.identities = set, .nidentities = 1};
+	static const struct config c = {
+	    .web.max_answer = 16384, .identities = set, .nidentities = 1};
 	struct identity_values v = {.session = true,
 				    .claims = SV("{\"v\":[\"a\",\"b; c\",\"d,e\"]}"),
 				    .subject = SV("someone")};
@@ -266,6 +269,40 @@ static void what_is_passed_through_has_no_control_character(void **state)
 	identity_table_free(&t);
 }
 
+/* One byte more is refused, and the largest part named. */
+static void the_whole_answer_has_a_limit(void **state)
+{
+	static char many[16384];
+	static const char *const want[] = {"token", "cookie", "authorization", "identity"};
+	struct identity_table *t = table_of(&config);
+
+	(void)state;
+	memset(many, 'x', sizeof many);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		struct identity_values v = {.session = true, .claims = SV("{}")};
+		struct sv *const at[] = {&v.bearer, &v.cookie, &v.authorization, &v.acr};
+		enum err got = ERR_OK;
+		size_t longest = 0;
+
+		for (size_t n = 15000; got == ERR_OK && n <= sizeof many; n++) {
+			struct identity_note note = {.header = SV_NONE};
+			struct buf b;
+
+			*at[i] = sv_of(many, n);
+			buf_init(&b, 65536);
+			got = identity_write(t, &v, &b, &note);
+			if (got == ERR_OK)
+				longest = b.n;
+			else
+				assert_string_equal(note.reason, want[i]);
+			buf_done(&b);
+		}
+		assert_int_equal(got, ERR_LIMIT);
+		assert_int_equal(longest, config.web.max_answer - IDENTITY_REST);
+	}
+	identity_table_free(&t);
+}
+
 static void a_full_buffer_is_an_error(void **state)
 {
 	struct identity_table *t = table_of(&config);
@@ -299,7 +336,7 @@ static enum err attempt(void *arg)
 	enum err err = identity_table_new(arg, &t);
 
 	assert_true((t != NULL) == (err == ERR_OK));
-	buf_init(&b, IDENTITY_BLOCK_MAX);
+	buf_init(&b, 65536);
 	if (err == ERR_OK)
 		err = identity_write(t, &v, &b, &note);
 	buf_done(&b);
@@ -325,6 +362,7 @@ int main(void)
 	    cmocka_unit_test(other_separators_are_kept_apart_too),
 	    cmocka_unit_test(claims_that_are_no_object_are_refused),
 	    cmocka_unit_test(what_is_passed_through_has_no_control_character),
+	    cmocka_unit_test(the_whole_answer_has_a_limit),
 	    cmocka_unit_test(a_full_buffer_is_an_error),
 	    cmocka_unit_test(without_memory_nobody_is_named),
 	};

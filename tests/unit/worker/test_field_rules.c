@@ -1,0 +1,119 @@
+#include "worker/field_rules.h"
+
+#include "tests/unit/worker/fields.h"
+
+static const struct sv injected[] = {SV_INIT("X-User-ID"), SV_INIT("X_Team"),
+				     SV_INIT("Authorization"), SV_INIT("Cookie"),
+				     SV_INIT("X-Session-ID")};
+
+/* What every verify request has. */
+#define ALL                                                                                        \
+	"X-Forwarded-Method: GET\nX-Forwarded-Uri: /a?b\nX-Forwarded-Host: a\nX-Forwarded-Proto: " \
+	"https\nX-Forwarded-For: 192.0.2.7\n"
+
+static void what_breaks_a_rule_is_named(void **state)
+{
+	static const struct {
+		struct sv fields;
+		const char *want;
+	} cases[] = {
+	    {SV_INIT(ALL "X-Real-IP: 192.0.2.7\nX-Real-IP: 192.0.2.8"), "header_twice"},
+	    {SV_INIT(ALL "X_Real_IP: 192.0.2.7"), "header_alias"},
+	    {SV_INIT(ALL "Authorization: Bearer a,b"), "header_joined"},
+	    {SV_INIT("X-Forwarded-Proto: https,http"), "header_joined"},
+	    {SV_INIT(ALL "Connection: Host"), "header_connection"},
+	    {SV_INIT(ALL "X-Forwarded-Uri: /a"), "header_twice"},
+	    {SV_INIT(ALL "x-forwarded-uri: /public"), "header_twice"},
+	    {SV_INIT(ALL "X-Forwarded-Host: a"), "header_twice"},
+	    {SV_INIT(ALL "X-Forwarded-Proto: https"), "header_twice"},
+	    {SV_INIT(ALL "X-Forwarded-For: 192.0.2.7"), "header_twice"},
+	    {SV_INIT(ALL "Host: a\nHost: a"), "header_twice"},
+	    {SV_INIT(ALL "Authorization: Bearer a\nauthorization: Bearer b"), "header_twice"},
+	    {SV_INIT(ALL "Origin: https://a\nOrigin: https://b"), "header_twice"},
+	    {SV_INIT(ALL "X-CSRF-Token: a\nX-CSRF-Token: b"), "header_twice"},
+	    {SV_INIT(ALL "Sec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), "header_twice"},
+	    {SV_INIT(ALL "X-User-ID: a\nx-user-id: b"), "header_twice"},
+	    {SV_INIT(ALL "X_Team: a\nX_Team: a"), "header_twice"},
+	    {SV_INIT(ALL "User-Agent: a\nUser-Agent: b"), "header_twice"},
+	    {SV_INIT(ALL "Referer: a\nReferer: b"), "header_twice"},
+	    {SV_INIT(ALL "Content-Length: 0\nContent-Length: 0"), "header_twice"},
+	    {SV_INIT(ALL "Authorization: basic YQ==,x"), "header_joined"},
+	    {SV_INIT(ALL "Origin: https://a, https://b"), "header_joined"},
+	    {SV_INIT(ALL "X-CSRF-Token: a,b"), "header_joined"},
+	    {SV_INIT(ALL "Sec-Fetch-Site: same-origin, cross-site"), "header_joined"},
+	    {SV_INIT(ALL "Host: a, b"), "header_joined"},
+	    {SV_INIT(ALL "Connection: X-Forwarded-Uri"), "header_connection"},
+	    {SV_INIT(ALL "Connection: close\nConnection: x-user-id"), "header_connection"},
+	    {SV_INIT(ALL "Connection: X_User_ID"), "header_connection"},
+	    {SV_INIT(ALL "Connection: keep-alive,cookie"), "header_connection"},
+	    {SV_INIT(ALL "Connection: Authorization,"), "header_connection"},
+	    {SV_INIT(ALL "X.Forwarded.Uri: /public"), "header_alias"},
+	    {SV_INIT(ALL "x-forwarded_host: evil"), "header_alias"},
+	    {SV_INIT(ALL "X-Forwarded.Proto: http"), "header_alias"},
+	    {SV_INIT(ALL "X_CSRF_Token: a"), "header_alias"},
+	    {SV_INIT("Sec_Fetch_Site: same-origin"), "header_alias"},
+	    {SV_INIT(ALL "X_Original_URI: /a?b"), "header_alias"},
+	    {SV_INIT(ALL "X_User_ID: admin"), "header_alias"},
+	    {SV_INIT(ALL "X.User.ID: admin"), "header_alias"},
+	    {SV_INIT(ALL "x_user-id: admin"), "header_alias"},
+	    {SV_INIT(ALL "X-Team: admin"), "header_alias"},
+	    {SV_INIT(ALL "X_Session_ID: x"), "header_alias"},
+	    {SV_INIT(ALL "Content_Length: 5"), "header_alias"},
+	    {SV_INIT(ALL "Transfer.Encoding: chunked"), "header_alias"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fields_text t;
+		const char *got = field_rules_break(fields_of(&t, cases[i].fields), injected,
+						    ARRAY_LEN(injected));
+
+		if (got == NULL || strcmp(got, cases[i].want) != 0)
+			print_message(SV_FMT "\n", SV_ARG(cases[i].fields));
+		assert_non_null(got);
+		assert_string_equal(got, cases[i].want);
+	}
+}
+
+static void honest_requests_break_none(void **state)
+{
+	static const struct sv cases[] = {
+	    SV_INIT(""),
+	    SV_INIT(ALL),
+	    SV_INIT(ALL "Cookie: a=b,c\nCookie: c=d\nAccept: a, b\nAccept: c"),
+	    SV_INIT(ALL "X-User-ID: mallory\nX_Team: x, y\nX-Session-ID: a,b"),
+	    SV_INIT(ALL "Connection: keep-alive, Upgrade, HTTP2-Settings, TE, X-Other,,"),
+	    SV_INIT(ALL "Authorization: Digest username=\"a\", realm=\"b\""),
+	    SV_INIT(ALL "Referer: https://a/b,c\nUser-Agent: A (like B, C)"),
+	    SV_INIT("X-Forwarded-For: 192.0.2.1, 192.0.2.2\nX-Other: 1\nX-Other: 2\nX_Other: 3"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fields_text t;
+
+		assert_null(
+		    field_rules_break(fields_of(&t, cases[i]), injected, ARRAY_LEN(injected)));
+	}
+}
+
+/* The browser-facing listener injects nothing; the rest holds there as well. */
+static void what_is_not_injected_may_repeat(void **state)
+{
+	struct fields_text t;
+
+	(void)state;
+	assert_null(field_rules_break(fields_of(&t, SV("X-User-ID: a\nX_User_ID: b")), NULL, 0));
+	assert_non_null(field_rules_break(fields_of(&t, SV("Origin: a\nOrigin: b")), NULL, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_breaks_a_rule_is_named),
+	    cmocka_unit_test(honest_requests_break_none),
+	    cmocka_unit_test(what_is_not_injected_may_repeat),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

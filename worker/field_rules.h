@@ -1,0 +1,24 @@
+/*
+ * field_rules - which header fields a request may not bring, whatever their values mean
+ *
+ * The same for every edge and for the browser-facing listener, before anything is decided. Of what
+ *a decision rests on and of what is answered there is one field each, under its own name, with one
+ * value:
+ *
+ *	header_twice	    it comes twice (Cookie may)
+ *	header_alias	    another name folds to it under '-' '_' '.'
+ *	header_joined	    a comma where there is one value
+ *	header_connection   Connection names it, so that a hop would take it away
+ *
+ * Pure.
+ */
+#ifndef BFF_FIELD_RULES_H
+#define BFF_FIELD_RULES_H
+
+#include "worker/http_field.h"
+
+/* One of these words, or NULL: fine. injected: every name that an answer makes the edge set. */
+const char *field_rules_break(struct http_fields fields, const struct sv *injected,
+			      size_t ninjected);
+
+#endif
