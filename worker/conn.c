@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "worker/worker.h"
@@ -70,7 +68,7 @@ void conn_close(struct conn *c)
 	event_free(c->ev_read);
 	event_free(c->ev_write);
 	event_free(c->ev_timer);
-	(void)close(c->fd); /* nothing to be done about a failure */
+	conn_io_close(&c->io);
 	TAILQ_REMOVE(&cs->live, c, link);
 	TAILQ_INSERT_TAIL(&cs->dead, c, link);
 	cs->n--;
@@ -109,6 +107,8 @@ static void resume_reading(struct conn *c)
 		return;
 	(void)event_add(c->ev_read, NULL);
 	c->reading = true;
+	if (conn_io_pending(&c->io))
+		event_active(c->ev_read, EV_READ, 0);
 }
 
 /* Ready for the next request, whose first bytes may be here already. */
@@ -149,7 +149,7 @@ static void after_answer(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	if (shutdown(c->fd, SHUT_WR) == -1) {
+	if (conn_io_shut(&c->io) != ERR_OK) {
 		conn_close(c);
 		return;
 	}
@@ -160,7 +160,7 @@ static void after_answer(struct conn *c)
 void conn_write(struct conn *c)
 {
 	while (c->sent < c->out.n) {
-		ssize_t n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
+		ssize_t n = conn_io_write(&c->io, c->out.p + c->sent, c->out.n - c->sent);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -181,8 +181,7 @@ void conn_write(struct conn *c)
 
 static void linger(struct conn *c)
 {
-	char dropped[4096];
-	ssize_t n = recv(c->fd, dropped, sizeof dropped, 0);
+	ssize_t n = conn_io_drop(&c->io);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -215,9 +214,12 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		conn_close(c);
 		return;
 	}
-	n = recv(c->fd, at, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ, 0);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+	n = conn_io_read(&c->io, at, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+		if (conn_io_read_wants_write(&c->io))
+			(void)event_add(c->ev_write, NULL);
 		return;
+	}
 	if (n == -1) {
 		conn_close(c);
 		return;
@@ -227,14 +229,19 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		pause_reading(c);
 	}
 	c->in.n += (size_t)n;
+	if (n > 0 && conn_io_pending(&c->io))
+		event_active(c->ev_read, EV_READ, 0);
 	conn_run(c);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
-	(void)what;
-	conn_write(arg);
+	struct conn *c = arg;
+
+	if (c->out.n == 0) /* it was reading that had to write first */
+		on_read(fd, what, arg);
+	else
+		conn_write(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -271,7 +278,7 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 	c->ev_write = event_new(w->base, *fd, EV_WRITE, on_write, c);
 	c->ev_timer = evtimer_new(w->base, on_timer, c);
 	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_timer == NULL ||
-	    event_add(c->ev_read, NULL) == -1) {
+	    event_add(c->ev_read, NULL) == -1 || conn_io_open(&c->io, fd) != ERR_OK) {
 		if (c->ev_read != NULL)
 			event_free(c->ev_read);
 		if (c->ev_write != NULL)
@@ -282,8 +289,6 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 		return ERR_NOMEM;
 	}
 	c->reading = true;
-	c->fd = *fd;
-	*fd = -1;
 	TAILQ_INSERT_TAIL(&w->conns.live, c, link);
 	w->conns.n++;
 	c->state = CONN_IDLE;

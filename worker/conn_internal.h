@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/config.h"
 #include "worker/conn.h"
+#include "worker/conn_io.h"
 #include "worker/http_request.h"
 #include "worker/request.h"
 
@@ -28,7 +29,7 @@ struct conn {
 	struct worker *w;
 	const struct config_listen *listen;
 	unsigned char peer[16];
-	int fd;
+	struct conn_io io;
 	enum conn_state state;
 	bool reading;	 /* the read event is armed */
 	bool eof;	 /* the client will send no more */

@@ -49,7 +49,7 @@ static void many_at_once(void **state)
 	client_says(one);
 	stack = fx.stack;
 	assert_int_equal(
-	    setsockopt(fixture_conn()->fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
+	    setsockopt(fixture_conn()->io.fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
 	for (int i = 0; i < 100; i++)
 		(void)strcat(all, one);
 	client_says(all);
