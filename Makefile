@@ -43,7 +43,7 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
 
 # config, log and the like need libconfuse alone; the rest of common needs OpenSSL, libpq, libevent.
 LIBS_master := -lconfuse -levent_core
-LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lcrypto
+LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lssl -lcrypto
 LIBS_broker := -lconfuse -levent_core -lpq -ljson-c -lcrypto -lcurl
 LIBS_common := -lconfuse -levent_core -lpq -ljson-c -lcrypto
 LIBS_tests := -lcmocka

@@ -66,7 +66,7 @@ static enum err remove_stale(const char *path, struct errmsg *e)
 	return ERR_OK;
 }
 
-enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
+enum err ipc_bind(const char *path, int type, int backlog, int *ret_fd, struct errmsg *e)
 {
 	struct sockaddr_un a;
 	socklen_t len;
@@ -80,19 +80,24 @@ enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
 	got = remove_stale(path, e);
 	if (got != ERR_OK)
 		return got;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return errmsg_set(e, ERR_IO, "socket: %s", strerror(errno));
 	before = umask(0117); /* 0660 from birth, not a moment later */
 	rc = bind(fd, (const struct sockaddr *)&a, len);
 	(void)umask(before);
-	if (rc == -1 || listen(fd, BACKLOG) == -1) {
+	if (rc == -1 || listen(fd, backlog) == -1) {
 		got = errmsg_set(e, ERR_IO, "%s: cannot listen: %s", path, strerror(errno));
 		(void)close(fd);
 		return got;
 	}
 	*ret_fd = fd;
 	return ERR_OK;
+}
+
+enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
+{
+	return ipc_bind(path, SOCK_SEQPACKET, BACKLOG, ret_fd, e);
 }
 
 enum err ipc_peer_uid(int fd, uid_t *ret)

@@ -22,7 +22,7 @@ static int open_pair(void **state)
 			 0);
 	fd = fds[0];
 	fx.client = fds[1];
-	assert_int_equal(conn_io_open(&fx.io, &fds[0]), ERR_OK);
+	assert_int_equal(conn_io_open(&fx.io, &fds[0], NULL), ERR_OK);
 	assert_int_equal(fds[0], -1);
 	assert_int_equal(fx.io.fd, fd);
 	return 0;
