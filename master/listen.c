@@ -207,16 +207,19 @@ static enum err give_group(const struct config_listen *l, struct errmsg *e)
 
 static enum err bind_new(const struct config_listen *l, struct listener *fresh, struct errmsg *e)
 {
+	const char *path = path_of(&fresh->address);
 	struct errmsg why;
 
 	if (fresh->address.sa.ss_family != AF_UNIX)
 		return bind_socket(&fresh->address, &fresh->fd) == ERR_OK
 			   ? ERR_OK
 			   : refuse(l, e, strerror(errno));
-	if (ipc_bind(path_of(&fresh->address), SOCK_STREAM, LISTEN_BACKLOG, &fresh->fd, &why) !=
-	    ERR_OK)
-		return refuse(l, e, why.text);
-	return give_group(l, e);
+	if (ipc_bind(path, SOCK_STREAM, LISTEN_BACKLOG, &fresh->fd, &why) == ERR_OK)
+		return give_group(l, e);
+	/* Not the path twice in one sentence. */
+	return refuse(l, e,
+		      sv_starts(sv_str(why.text), sv_str(path)) ? why.text + strlen(path) + 2
+								: why.text);
 }
 
 /* The table's socket of that address. */

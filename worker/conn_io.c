@@ -10,6 +10,14 @@
 #include "common/log.h"
 #include "worker/tls.h"
 
+enum handshake { HANDSHAKE_BEFORE = 1, HANDSHAKE_DONE };
+
+/* Asked before a call: after one that failed OpenSSL calls every connection unfinished. */
+static enum handshake handshake(const struct conn_io *io)
+{
+	return SSL_is_init_finished(io->ssl) ? HANDSHAKE_DONE : HANDSHAKE_BEFORE;
+}
+
 enum err conn_io_open(struct conn_io *io, int *fd, struct tls *tls)
 {
 	io->ssl = NULL;
@@ -21,16 +29,16 @@ enum err conn_io_open(struct conn_io *io, int *fd, struct tls *tls)
 }
 
 /* Nothing more is to be said in this language: not even that it ends (SSL_shutdown(3)). */
-static void give_up(struct conn_io *io, const char *why)
+static void give_up(struct conn_io *io, enum handshake was, const char *why)
 {
-	if (!SSL_is_init_finished(io->ssl) && SSL_get_quiet_shutdown(io->ssl) == 0)
+	if (was == HANDSHAKE_BEFORE)
 		log_peer(LOG_INFO, "tls_failed", KS("listen", tls_name(io->ssl)), K("reason", why));
 	SSL_set_quiet_shutdown(io->ssl, 1);
 }
 
 /* What SSL_read() or SSL_write() said, as recv() or send() would have. A write that waits for the
  * peer would be a handshake of the peer's wish, and there is no second one. */
-static ssize_t outcome(struct conn_io *io, int got)
+static ssize_t outcome(struct conn_io *io, enum handshake was, int got)
 {
 	int system = errno;
 
@@ -44,10 +52,10 @@ static ssize_t outcome(struct conn_io *io, int got)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
-		give_up(io, system == 0 ? "closed" : strerror(system));
+		give_up(io, was, system == 0 ? "closed" : strerror(system));
 		break;
 	default:
-		give_up(io, tls_reason(io->ssl));
+		give_up(io, was, tls_reason(io->ssl));
 		break;
 	}
 	ERR_clear_error();
@@ -63,8 +71,8 @@ static int at_most(size_t n)
 void conn_io_close(struct conn_io *io)
 {
 	if (io->ssl != NULL) {
-		if (!SSL_is_init_finished(io->ssl))
-			give_up(io, "not done when the connection was closed");
+		if (SSL_get_quiet_shutdown(io->ssl) == 0 && handshake(io) == HANDSHAKE_BEFORE)
+			give_up(io, HANDSHAKE_BEFORE, "not done when the connection was closed");
 		(void)SSL_shutdown(io->ssl); /* what the kernel does not take is not said */
 		SSL_free(io->ssl);
 		ERR_clear_error();
@@ -76,10 +84,13 @@ void conn_io_close(struct conn_io *io)
 
 ssize_t conn_io_read(struct conn_io *io, void *to, size_t n)
 {
+	enum handshake was;
+
 	if (io->ssl == NULL)
 		return recv(io->fd, to, n, 0);
+	was = handshake(io);
 	errno = 0;
-	return outcome(io, SSL_read(io->ssl, to, at_most(n)));
+	return outcome(io, was, SSL_read(io->ssl, to, at_most(n)));
 }
 
 ssize_t conn_io_write(struct conn_io *io, const void *from, size_t n)
@@ -89,7 +100,7 @@ ssize_t conn_io_write(struct conn_io *io, const void *from, size_t n)
 	if (io->ssl == NULL)
 		return send(io->fd, from, n, MSG_NOSIGNAL);
 	errno = 0;
-	put = outcome(io, SSL_write(io->ssl, from, at_most(n)));
+	put = outcome(io, HANDSHAKE_DONE, SSL_write(io->ssl, from, at_most(n)));
 	if (put == -1 && errno == EAGAIN && SSL_want_read(io->ssl))
 		errno = EPROTO;
 	return put;
