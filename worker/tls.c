@@ -14,7 +14,9 @@ struct tls {
 
 static const char *first_error(void)
 {
-	const char *text = ERR_reason_error_string(ERR_peek_error());
+	unsigned long error = ERR_peek_error();
+	const char *text = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+						   : ERR_reason_error_string(error);
 
 	return text == NULL ? "not understood" : text;
 }
