@@ -43,8 +43,8 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
 
 # config, log and the like need libconfuse alone; the rest of common needs OpenSSL, libpq, libevent.
 LIBS_master := -lconfuse -levent_core
-LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lcrypto
 LIBS_broker := -lconfuse -levent_core -lpq -ljson-c -lssl -lcrypto -lcurl
+LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lssl -lcrypto
 LIBS_common := -lconfuse -levent_core -lpq -ljson-c -lcrypto
 LIBS_tests := -lcmocka
 

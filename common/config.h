@@ -23,6 +23,7 @@
 #define CONFIG_MAX_APPS 256
 #define CONFIG_MAX_IDENTITIES 256
 #define CONFIG_MAX_SERVICES 1000
+#define CONFIG_MAX_PEER_USERS 16
 #define CONFIG_NAME_MAX 64 /* title of a section: [A-Za-z0-9._-] */
 
 struct config_list {
@@ -100,10 +101,16 @@ enum config_require_op {
 struct config_listen {
 	struct sv name;
 	enum config_listen_kind kind;
-	struct sv address; /* "127.0.0.1:7080" or "[::1]:7080" */
+	struct sv address; /* "127.0.0.1:7080", "[::1]:7080" or "unix:/run/x.sock" */
 	enum config_edge edge;
 	const struct config_cidr *trusted_peers;
 	size_t ntrusted_peers;
+	struct config_list peer_users; /* with a Unix socket alone */
+	struct sv socket_group;
+	struct sv tls_certificate; /* n == 0: no TLS */
+	struct sv tls_key;	   /* unresolved: see config_secret_path() */
+	struct sv tls_client_ca;   /* n == 0: no client certificate */
+	struct config_list tls_client_names;
 	struct config_place place;
 };
 

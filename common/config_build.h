@@ -64,6 +64,7 @@ WARN_UNUSED enum err config_default_hosts(struct config_build *b);
 
 /* Of config_check*.c: the rules between options. */
 WARN_UNUSED enum err config_check(const struct config_build *b);
+WARN_UNUSED enum err config_check_listen(const struct config_build *b, size_t i);
 WARN_UNUSED enum err config_check_apps(const struct config_build *b);
 WARN_UNUSED enum err config_check_headers(const struct config_build *b);
 WARN_UNUSED enum err config_check_routes(const struct config_build *b);

@@ -64,17 +64,13 @@ static enum err check_listen(const struct config_build *b, size_t i)
 						  "expected none with kind = metrics");
 		break;
 	}
-	if (l->kind != LISTEN_METRICS && l->ntrusted_peers == 0)
-		return config_build_error(b, CONFIG_OPT_listen_trusted_peers, i,
-					  "expected the edge's addresses, as this kind of listener "
-					  "believes what it is told");
 	for (size_t k = 0; k < i; k++)
 		if (sv_eq(b->c->listens[k].address, l->address))
 			return config_build_error(b, CONFIG_OPT_listen_address, i,
 						  "expected an address of its own, \"" SV_FMT
 						  "\" has the same",
 						  SV_ARG(b->c->listens[k].name));
-	return ERR_OK;
+	return config_check_listen(b, i);
 }
 
 static bool scopes_ok(const struct config_list *list)

@@ -198,7 +198,9 @@ static enum err convert_string(struct config_build *b, const struct config_value
 		if (config_parse_address(s) != ERR_OK)
 			return fail(b, v, 0,
 				    "expected address and port such as 127.0.0.1:7080 or "
-				    "[::1]:7080");
+				    "[::1]:7080, or unix:/run/bff/verify.sock (a path of at most "
+				    "%d bytes)",
+				    CONFIG_UNIX_PATH_MAX);
 		break;
 	}
 	return config_copy(b->arena, s, ret);

@@ -143,6 +143,24 @@ void config_format_cidr(const struct config_cidr *c, char out[CONFIG_CIDR_TEXT])
 	(void)snprintf(out, CONFIG_CIDR_TEXT, "%s/%u", text, v4 ? c->bits - 96 : c->bits);
 }
 
+struct sv config_unix_path(struct sv address)
+{
+	return sv_starts(address, SV("unix:")) ? sv_cut(address, 5, address.n) : SV_NONE;
+}
+
+/* Absolute, and no directory: what bind() and a log can show as they are. */
+static enum err check_unix_path(struct sv path)
+{
+	if (path.n > CONFIG_UNIX_PATH_MAX)
+		return ERR_RANGE;
+	if (path.n < 2 || path.p[0] != '/' || path.p[path.n - 1] == '/')
+		return ERR_SYNTAX;
+	for (size_t i = 0; i < path.n; i++)
+		if ((unsigned char)path.p[i] <= 0x20 || path.p[i] == 0x7f)
+			return ERR_SYNTAX;
+	return ERR_OK;
+}
+
 enum err config_parse_address(struct sv s)
 {
 	bool v6 = s.n > 0 && s.p[0] == '[';
@@ -151,6 +169,8 @@ enum err config_parse_address(struct sv s)
 	unsigned char addr[16];
 	uint64_t port;
 
+	if (sv_starts(s, SV("unix:")))
+		return check_unix_path(config_unix_path(s));
 	if (!address_text(sv_cut(s, v6 ? 1 : 0, end), text) ||
 	    inet_pton(v6 ? AF_INET6 : AF_INET, text, addr) != 1)
 		return ERR_SYNTAX;

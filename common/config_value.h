@@ -34,8 +34,12 @@ WARN_UNUSED enum err config_parse_cidr(struct sv s, struct config_cidr *ret);
 #define CONFIG_CIDR_TEXT 64
 void config_format_cidr(const struct config_cidr *c, char out[CONFIG_CIDR_TEXT]);
 
-/* 127.0.0.1:7080 or [::1]:7080. */
+/* 127.0.0.1:7080, [::1]:7080 or unix:/run/x.sock. */
+#define CONFIG_UNIX_PATH_MAX 107 /* struct sockaddr_un, less a NUL */
 WARN_UNUSED enum err config_parse_address(struct sv s);
+
+/* The path of "unix:/run/x.sock"; empty for an address of the network. */
+struct sv config_unix_path(struct sv address);
 
 /* A host name in ASCII, an IPv4 address, or an IPv6 address in brackets; writes it in lower case,
  * an IPv6 address in its canonical form, and NUL-terminated. ERR_LIMIT when out is too short. */

@@ -22,7 +22,7 @@ static enum err address_of(const char *path, struct sockaddr_un *a, socklen_t *l
 	return ERR_OK;
 }
 
-enum err ipc_connect(const char *path, int *ret_fd)
+static enum err connect_to(const char *path, int type, int *ret_fd)
 {
 	struct sockaddr_un a;
 	socklen_t len;
@@ -30,7 +30,7 @@ enum err ipc_connect(const char *path, int *ret_fd)
 
 	if (address_of(path, &a, &len) != ERR_OK)
 		return ERR_LIMIT;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return ERR_IO;
 	if (connect(fd, (const struct sockaddr *)&a, len) == -1) {
@@ -41,8 +41,13 @@ enum err ipc_connect(const char *path, int *ret_fd)
 	return ERR_OK;
 }
 
+enum err ipc_connect(const char *path, int *ret_fd)
+{
+	return connect_to(path, SOCK_SEQPACKET, ret_fd);
+}
+
 /* Takes away a socket that nobody listens on; anything else of that name stays. */
-static enum err remove_stale(const char *path, struct errmsg *e)
+static enum err remove_stale(const char *path, int type, struct errmsg *e)
 {
 	struct stat st;
 	enum err got;
@@ -53,7 +58,7 @@ static enum err remove_stale(const char *path, struct errmsg *e)
 				       : errmsg_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return errmsg_set(e, ERR_EXISTS, "%s: is there and no socket", path);
-	got = ipc_connect(path, &fd);
+	got = connect_to(path, type, &fd);
 	if (got == ERR_OK) {
 		(void)close(fd);
 		return errmsg_set(e, ERR_EXISTS, "%s: another process listens on it", path);
@@ -66,7 +71,7 @@ static enum err remove_stale(const char *path, struct errmsg *e)
 	return ERR_OK;
 }
 
-enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
+enum err ipc_bind(const char *path, int type, int backlog, int *ret_fd, struct errmsg *e)
 {
 	struct sockaddr_un a;
 	socklen_t len;
@@ -77,22 +82,27 @@ enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
 	if (address_of(path, &a, &len) != ERR_OK)
 		return errmsg_set(e, ERR_LIMIT, "%s: a socket's path has 1 to %zu bytes", path,
 				  sizeof a.sun_path - 1);
-	got = remove_stale(path, e);
+	got = remove_stale(path, type, e);
 	if (got != ERR_OK)
 		return got;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return errmsg_set(e, ERR_IO, "socket: %s", strerror(errno));
 	before = umask(0117); /* 0660 from birth, not a moment later */
 	rc = bind(fd, (const struct sockaddr *)&a, len);
 	(void)umask(before);
-	if (rc == -1 || listen(fd, BACKLOG) == -1) {
+	if (rc == -1 || listen(fd, backlog) == -1) {
 		got = errmsg_set(e, ERR_IO, "%s: cannot listen: %s", path, strerror(errno));
 		(void)close(fd);
 		return got;
 	}
 	*ret_fd = fd;
 	return ERR_OK;
+}
+
+enum err ipc_listen(const char *path, int *ret_fd, struct errmsg *e)
+{
+	return ipc_bind(path, SOCK_SEQPACKET, BACKLOG, ret_fd, e);
 }
 
 enum err ipc_peer_uid(int fd, uid_t *ret)

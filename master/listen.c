@@ -3,9 +3,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "common/config_value.h"
+#include "common/ipc_listen.h"
+
+static_assert(CONFIG_UNIX_PATH_MAX + 1 == sizeof((struct sockaddr_un *)0)->sun_path,
+	      "with its NUL");
 
 static enum err parse_port(struct sv s, in_port_t *ret)
 {
@@ -15,6 +24,20 @@ static enum err parse_port(struct sv s, in_port_t *ret)
 	if (r != ERR_OK || port == 0)
 		return ERR_SYNTAX;
 	*ret = htons((uint16_t)port);
+	return ERR_OK;
+}
+
+static enum err parse_unix(struct sv path, struct listen_address *ret)
+{
+	struct listen_address a = {.len = 0};
+	struct sockaddr_un *un = (struct sockaddr_un *)&a.sa;
+
+	if (path.p[0] != '/' || path.n > CONFIG_UNIX_PATH_MAX || sv_find(path, '\0') < path.n)
+		return ERR_SYNTAX;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path.p, path.n);
+	a.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n + 1);
+	*ret = a;
 	return ERR_OK;
 }
 
@@ -30,6 +53,8 @@ enum err listen_parse(struct sv text, struct listen_address *ret)
 	char host[INET6_ADDRSTRLEN];
 	in_port_t number;
 
+	if (config_unix_path(text).n > 0)
+		return parse_unix(config_unix_path(text), ret);
 	if (is6) {
 		if (port.n == 0 || port.p[0] != ':')
 			return ERR_SYNTAX;
@@ -56,6 +81,11 @@ enum err listen_parse(struct sv text, struct listen_address *ret)
 	return ERR_OK;
 }
 
+static const char *path_of(const struct listen_address *a)
+{
+	return ((const struct sockaddr_un *)&a->sa)->sun_path;
+}
+
 static bool same_address(const struct listen_address *a, const struct listen_address *b)
 {
 	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->sa;
@@ -65,6 +95,8 @@ static bool same_address(const struct listen_address *a, const struct listen_add
 
 	if (a->sa.ss_family != b->sa.ss_family)
 		return false;
+	if (a->sa.ss_family == AF_UNIX) /* an abstract one is "" here, and no section's */
+		return strncmp(path_of(a), path_of(b), CONFIG_UNIX_PATH_MAX + 1) == 0;
 	if (a->sa.ss_family == AF_INET)
 		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
 	if (a->sa.ss_family == AF_INET6)
@@ -151,13 +183,70 @@ static enum err refuse(const struct config_listen *l, struct errmsg *e, const ch
 			  l->place.line, SV_ARG(l->name), SV_ARG(l->address), why);
 }
 
+/* Also of a socket that was there: the section may name another group by now. */
+static enum err give_group(const struct config_listen *l, struct errmsg *e)
+{
+	struct sv path = config_unix_path(l->address);
+	const struct group *group;
+	uint64_t gid;
+
+	if (l->socket_group.n == 0)
+		return ERR_OK;
+	if (sv_u64(l->socket_group, UINT32_MAX - 1, &gid) != ERR_OK) {
+		group = getgrnam(l->socket_group.p);
+		if (group == NULL)
+			return refuse(l, e, "socket_group: there is no such group");
+		gid = group->gr_gid;
+	}
+	if (chown(path.p, (uid_t)-1, (gid_t)gid) == -1)
+		return refuse(l, e,
+			      errno == EPERM ? "socket_group: bffd is not in that group"
+					     : strerror(errno));
+	return ERR_OK;
+}
+
+static enum err bind_new(const struct config_listen *l, struct listener *fresh, struct errmsg *e)
+{
+	const char *path = path_of(&fresh->address);
+	struct errmsg why;
+
+	if (fresh->address.sa.ss_family != AF_UNIX)
+		return bind_socket(&fresh->address, &fresh->fd) == ERR_OK
+			   ? ERR_OK
+			   : refuse(l, e, strerror(errno));
+	if (ipc_bind(path, SOCK_STREAM, LISTEN_BACKLOG, &fresh->fd, &why) == ERR_OK)
+		return give_group(l, e);
+	/* Not the path twice in one sentence. */
+	return refuse(l, e,
+		      sv_starts(sv_str(why.text), sv_str(path)) ? why.text + strlen(path) + 2
+								: why.text);
+}
+
+/* The table's socket of that address. */
+static enum err take_one(const struct listener *have, const struct config_listen *l, int *ret,
+			 struct errmsg *e)
+{
+	enum err r = ERR_OK;
+
+	if (have->inherited && l->socket_group.n > 0)
+		return refuse(l, e,
+			      "socket_group: the service manager made this socket, its unit says "
+			      "the group (SocketGroup=)");
+	if (have->address.sa.ss_family == AF_UNIX)
+		r = give_group(l, e);
+	if (r == ERR_OK)
+		*ret = have->fd;
+	return r;
+}
+
 static enum err resolve_one(struct listen_table *t, const struct config_listen *l, int *ret,
 			    struct errmsg *e)
 {
 	struct listener fresh = {.fd = -1};
+	enum err r;
 
 	if (listen_parse(l->address, &fresh.address) != ERR_OK)
-		return refuse(l, e, "expected IP:PORT or [IP]:PORT");
+		return refuse(l, e, "expected IP:PORT, [IP]:PORT or unix:PATH");
 	for (size_t i = 0; i < t->n; i++)
 		if (t->v[i].inherited && sv_eq(sv_str(t->v[i].name), l->name) &&
 		    !same_address(&t->v[i].address, &fresh.address))
@@ -165,17 +254,15 @@ static enum err resolve_one(struct listen_table *t, const struct config_listen *
 				      "the service manager's socket of that name has another "
 				      "address (change both, then restart both units)");
 	for (size_t i = 0; i < t->n; i++)
-		if (same_address(&t->v[i].address, &fresh.address)) {
-			*ret = t->v[i].fd;
-			return ERR_OK;
-		}
+		if (same_address(&t->v[i].address, &fresh.address))
+			return take_one(&t->v[i], l, ret, e);
 	if (t->n == LISTEN_TABLE_MAX)
 		return refuse(l, e, "too many listening sockets");
-	if (bind_socket(&fresh.address, &fresh.fd) != ERR_OK)
-		return refuse(l, e, strerror(errno));
+	r = bind_new(l, &fresh, e);
+	if (fresh.fd != -1) /* also one without its group: listen_keep() closes it */
+		t->v[t->n++] = fresh;
 	*ret = fresh.fd;
-	t->v[t->n++] = fresh;
-	return ERR_OK;
+	return r;
 }
 
 static bool uses(const struct listen_plan *plan, int fd)

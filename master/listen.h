@@ -5,6 +5,10 @@
  * and lends it to every generation; so a reload neither closes nor opens what did not change, and
  * no queued connection is lost. A `listen` section takes the socket with its address. Inherited
  * ones are never closed: the manager keeps its own copy, and a later configuration may want them.
+ *
+ * A Unix socket of ours has mode 0660 from birth, and the group of `socket_group`. Its path stays
+ * behind when it is closed, since by then it may be another's: who binds it next replaces what
+ * nobody listens on.
  */
 #ifndef BFF_MASTER_LISTEN_H
 #define BFF_MASTER_LISTEN_H
@@ -44,7 +48,8 @@ struct listen_plan {
 	size_t n;
 };
 
-/* "127.0.0.1:7080" or "[::1]:7080"; numbers only, no port 0. ERR_SYNTAX. Pure. */
+/* "127.0.0.1:7080" or "[::1]:7080", numbers only, no port 0; or "unix:/run/x.sock". ERR_SYNTAX.
+ * Pure. */
 WARN_UNUSED enum err listen_parse(struct sv text, struct listen_address *ret);
 
 enum listen_owner { LISTEN_OURS = 1, LISTEN_INHERITED };

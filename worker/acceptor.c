@@ -89,23 +89,12 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		retry_in(a, ACCEPTOR_RETRY_MS);
 }
 
-static void map_address(const struct sockaddr_storage *ss, unsigned char out[16])
-{
-	memset(out, 0, 16);
-	if (ss->ss_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)ss)->sin6_addr, 16);
-	} else if (ss->ss_family == AF_INET) {
-		out[10] = out[11] = 0xff;
-		memcpy(out + 12, &((const struct sockaddr_in *)ss)->sin_addr, 4);
-	}
-}
-
 /* False: nothing more to take here, or no way to. */
 static bool accept_one(struct acceptor *a, unsigned i)
 {
 	struct sockaddr_storage ss = {0};
 	socklen_t len = sizeof ss;
-	unsigned char peer[16];
+	unsigned char peer[PEER_LEN];
 	int fd = accept4((int)(CONTRACT_FD_LISTEN + i), (struct sockaddr *)&ss, &len,
 			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -114,7 +103,10 @@ static bool accept_one(struct acceptor *a, unsigned i)
 			pause_for(a, strerror(errno));
 		return errno == ECONNABORTED || errno == EINTR;
 	}
-	map_address(&ss, peer);
+	if (peer_of(fd, &ss, peer) != ERR_OK) {
+		(void)close(fd); /* it is nobody's */
+		return true;
+	}
 	if (conn_new(a->w, &a->w->config->listens[i], &fd, peer) != ERR_OK) {
 		(void)close(fd);
 		pause_for(a, "memory");

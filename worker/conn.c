@@ -218,6 +218,8 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		if (conn_io_read_wants_write(&c->io))
 			(void)event_add(c->ev_write, NULL);
+		if (c->in.n == 0) /* a handshake, of which nothing is for us */
+			buf_done(&c->in);
 		return;
 	}
 	if (n == -1) {
@@ -278,7 +280,8 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 	c->ev_write = event_new(w->base, *fd, EV_WRITE, on_write, c);
 	c->ev_timer = evtimer_new(w->base, on_timer, c);
 	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_timer == NULL ||
-	    event_add(c->ev_read, NULL) == -1 || conn_io_open(&c->io, fd) != ERR_OK) {
+	    event_add(c->ev_read, NULL) == -1 ||
+	    conn_io_open(&c->io, fd, listeners_tls(w->listeners, listen)) != ERR_OK) {
 		if (c->ev_read != NULL)
 			event_free(c->ev_read);
 		if (c->ev_write != NULL)

@@ -2,7 +2,8 @@
  * conn_io - how a connection's bytes come and go
  *
  * What conn.c does with its descriptor goes through here. A plain connection is the descriptor
- * alone: one system call a call, and no allocation.
+ * alone: one system call a call, and no allocation. Where the listener speaks TLS, reading does the
+ * handshake first; one that fails, or is not done when the connection closes, is one line of log.
  *
  * conn_io_read() and conn_io_write() answer as recv() and send() do: -1 with errno set, EAGAIN when
  * there is to be waited, 0 for the end of what the peer says.
@@ -15,12 +16,17 @@
 
 #include "common/err.h"
 
+struct ssl_st;
+struct tls;
+
 struct conn_io {
 	int fd;
+	struct ssl_st *ssl; /* NULL: plain */
 };
 
-/* Takes *fd (accepted, non-blocking). ERR_NOMEM; the descriptor then stays the caller's. */
-WARN_UNUSED enum err conn_io_open(struct conn_io *io, int *fd);
+/* Takes *fd (accepted, non-blocking). tls: NULL for a plain connection. ERR_NOMEM; the descriptor
+ * then stays the caller's. */
+WARN_UNUSED enum err conn_io_open(struct conn_io *io, int *fd, struct tls *tls);
 
 /* Sends what ends the connection, as far as the kernel takes it at once, and closes. */
 void conn_io_close(struct conn_io *io);

@@ -1,6 +1,5 @@
 #include "worker/request.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 
@@ -195,23 +194,6 @@ enum step request_end(struct request *r, struct sv type, struct sv body)
 	return STEP_ANSWER;
 }
 
-static bool in_cidr(const unsigned char addr[16], const struct config_cidr *c)
-{
-	unsigned whole = c->bits / 8, rest = c->bits % 8;
-
-	if (memcmp(addr, c->addr, whole) != 0)
-		return false;
-	return rest == 0 || ((addr[whole] ^ c->addr[whole]) & (0xff << (8 - rest)) & 0xff) == 0;
-}
-
-static bool is_trusted(const struct config_listen *l, const unsigned char addr[16])
-{
-	for (size_t i = 0; i < l->ntrusted_peers; i++)
-		if (in_cidr(addr, &l->trusted_peers[i]))
-			return true;
-	return false;
-}
-
 /* What a stranger says about where it comes from is not even looked at. */
 static void disbelieve_forwarded(struct request *r)
 {
@@ -228,17 +210,19 @@ static void disbelieve_forwarded(struct request *r)
 
 static enum step phase_peer(struct request *r)
 {
-	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	const unsigned char *a = r->from.peer;
-	bool v4 = memcmp(a, mapped, sizeof mapped) == 0;
+	const struct config_listen *l = r->from.listen;
+	bool is_user;
+	uid_t uid;
 
-	if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a + 12 : a, r->peer_text,
-		      sizeof r->peer_text) == NULL)
-		r->peer_text[0] = '\0'; /* cannot be: the room is enough */
-	if (r->from.listen->kind == LISTEN_METRICS || is_trusted(r->from.listen, a))
+	peer_text(r->from.peer, r->peer_text);
+	is_user = peer_is_user(r->from.peer, &uid);
+	if (listeners_trust(r->w->listeners, l, r->from.peer)) {
+		if (is_user)
+			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
 		return STEP_NEXT;
-	if (r->from.listen->kind == LISTEN_VERIFY)
-		return deny(r, REASON_PEER, NULL);
+	}
+	if (l->kind != LISTEN_PUBLIC || is_user)
+		return deny(r, REASON_PEER, r->peer_text);
 	disbelieve_forwarded(r);
 	return STEP_NEXT;
 }

@@ -242,6 +242,8 @@ static enum err start(struct worker *w, struct errmsg *e)
 		return errmsg_set(e, ERR_NOMEM, "event_base_new: out of memory");
 	rc = acceptor_new(w, w->nlisten, &w->acceptor, e);
 	if (rc == ERR_OK)
+		rc = listeners_new(w->config, &w->listeners, e);
+	if (rc == ERR_OK)
 		rc = read_keys(w, e);
 	if (rc == ERR_OK)
 		rc = make_tables(w, e);
@@ -273,6 +275,7 @@ static void finish(struct worker *w)
 {
 	conns_close_all(&w->conns);
 	acceptor_free(&w->acceptor);
+	listeners_free(&w->listeners);
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
 	pg_close(&w->pg);

@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 #include "worker/cookie.h"
 #include "worker/identity.h"
+#include "worker/listeners.h"
 #include "worker/route.h"
 #include "worker/touch.h"
 
@@ -43,6 +44,7 @@ struct worker {
 	size_t ncookie_names;
 	struct conns conns;
 	unsigned nlisten;
+	struct listeners *listeners;
 	struct acceptor *acceptor;
 	bool draining, ready, pg_seen, broker_seen;
 	unsigned generation;

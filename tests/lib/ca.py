@@ -1,6 +1,7 @@
-"""A private certificate authority, a server of 127.0.0.1 and a client, as files in a directory.
+"""A private certificate authority, a server of 127.0.0.1 and server.test, and a client, as files in a directory.
 
     ca = Authority(directory); ca.path; ca.server -> (certificate, key); ca.client("bff") -> the same
+    ca.client("edge", dns=["edge.example.com"], expired=True); ca.new_server("next") -> the same
 """
 import datetime
 import ipaddress
@@ -25,11 +26,15 @@ class Authority:
         self.name = _name("bff test authority")
         builder = self._builder(self.name, self.key).add_extension(x509.BasicConstraints(True, 0), True)
         self.path = self._write("ca.pem", builder.sign(self.key, hashes.SHA256()))
-        loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        self.server = self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, loopback)
+        self.server = self.new_server("server")
 
-    def _builder(self, subject, key):
-        now = datetime.datetime.utcnow()
+    def new_server(self, name):
+        loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                                                x509.DNSName("server.test")])
+        return self._issue(name, ExtendedKeyUsageOID.SERVER_AUTH, loopback)
+
+    def _builder(self, subject, key, expired=False):
+        now = datetime.datetime.utcnow() - (2 * _LIFE if expired else datetime.timedelta())
         return (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
                 .public_key(key.public_key()).serial_number(x509.random_serial_number())
                 .not_valid_before(now - _LIFE).not_valid_after(now + _LIFE))
@@ -45,16 +50,17 @@ class Authority:
             f.write(data)
         return path
 
-    def _issue(self, name, usage, names=None):
+    def _issue(self, name, usage, names=None, expired=False):
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(_name(name), key).add_extension(x509.ExtendedKeyUsage([usage]), False)
+        builder = self._builder(_name(name), key, expired).add_extension(x509.ExtendedKeyUsage([usage]), False)
         if names is not None:
             builder = builder.add_extension(names, False)
         return (self._write(name + ".pem", builder.sign(self.key, hashes.SHA256())),
                 self._write(name + "-key.pem", key))
 
-    def client(self, name):
-        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH)
+    def client(self, name, dns=(), expired=False):
+        names = x509.SubjectAlternativeName([x509.DNSName(d) for d in dns]) if dns else None
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, names, expired)
 
 
 def der(path):

@@ -48,8 +48,9 @@ def _program(kind):
 
 
 class Edge:
-    def __init__(self, kind, directory, port, hosts, verify, public, services):
+    def __init__(self, kind, directory, port, hosts, verify, public, services, more=()):
         self.kind, self.directory, self.port, self.hosts = kind, directory, port, list(hosts)
+        self.more = dict(more)  # further replacements in the one sample
         self.addresses = {"127.0.0.1:7080": verify, "127.0.0.1:7081": public}
         for n, service in enumerate(services):
             self.addresses["127.0.0.1:%d" % (8080 + n)] = service
@@ -75,6 +76,7 @@ class Edge:
 
     def _write(self):
         for name, pairs in self._pairs().items():
+            pairs = {**pairs, **self.more}
             with open(os.path.join(SAMPLES, self.kind, name), encoding="utf-8") as f:
                 text = f.read()
             with open(os.path.join(self.directory, name), "w", encoding="utf-8") as f:
@@ -96,7 +98,8 @@ class Edge:
             return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", own]
         temporary = "".join("%s_temp_path %s/%s;\n" % (t, at, t) for t in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        own = self._own("nginx.conf", "daemon off;\nworker_processes 1;\npid %s/nginx.pid;\n"
+        user = "user www-data;\n" if os.geteuid() == 0 else ""  # else "nobody", who could be anybody
+        own = self._own("nginx.conf", user + "daemon off;\nworker_processes 1;\npid %s/nginx.pid;\n"
                         "error_log %s warn;\nevents { worker_connections 1024; }\nhttp {\n"
                         "access_log off;\n%sinclude %s/bff.conf;\n}\n" % (at, self.log, temporary, at))
         return [_program("nginx"), "-c", own, "-p", at, "-e", self.log]

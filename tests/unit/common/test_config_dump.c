@@ -47,7 +47,9 @@ static void every_kind_as_it_is_written(void **state)
 	    "    max_head = \"2KiB\"\n",
 	    "    secret_files = container\n",
 	    "listen \"l\" {\n    kind = verify\n    address = \"[::1]:7080\"\n    edge = traefik\n"
-	    "    trusted_peers = {\"10.0.0.0/8\", \"2001:db8::/32\"}\n}\n",
+	    "    trusted_peers = {\"10.0.0.0/8\", \"2001:db8::/32\"}\n    peer_users = {}\n"
+	    "    socket_group = \"\"\n    tls_certificate = \"\"\n    tls_key = \"\"\n"
+	    "    tls_client_ca = \"\"\n    tls_client_names = {}\n}\n",
 	    "    scopes = {\"openid\", \"a \\\" b\"}\n",
 	    "    claims_from = {id_token, userinfo}\n",
 	    "    provider = \"p\"\n    origins = {\"https://a.example\", "

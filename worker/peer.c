@@ -1,0 +1,65 @@
+#include "worker/peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "common/ipc_listen.h"
+
+static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+static const unsigned char user[12] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+				       0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+enum err peer_of(int fd, const struct sockaddr_storage *from, unsigned char out[PEER_LEN])
+{
+	uint32_t number;
+	uid_t uid;
+
+	if (from->ss_family == AF_INET6) {
+		memcpy(out, &((const struct sockaddr_in6 *)from)->sin6_addr, PEER_LEN);
+		return ERR_OK;
+	}
+	if (from->ss_family == AF_INET) {
+		memcpy(out, mapped, sizeof mapped);
+		memcpy(out + sizeof mapped, &((const struct sockaddr_in *)from)->sin_addr, 4);
+		return ERR_OK;
+	}
+	if (from->ss_family != AF_UNIX || ipc_peer_uid(fd, &uid) != ERR_OK)
+		return ERR_IO;
+	number = htonl((uint32_t)uid);
+	memcpy(out, user, sizeof user);
+	memcpy(out + sizeof user, &number, sizeof number);
+	return ERR_OK;
+}
+
+bool peer_is_user(const unsigned char peer[PEER_LEN], uid_t *ret)
+{
+	uint32_t number;
+
+	if (memcmp(peer, user, sizeof user) != 0)
+		return false;
+	memcpy(&number, peer + sizeof user, sizeof number);
+	*ret = ntohl(number);
+	return true;
+}
+
+bool peer_is_within(const unsigned char peer[PEER_LEN], const struct config_cidr *c)
+{
+	unsigned whole = c->bits / 8, rest = c->bits % 8;
+
+	if (memcmp(peer, c->addr, whole) != 0)
+		return false;
+	return rest == 0 || ((peer[whole] ^ c->addr[whole]) & (0xff << (8 - rest)) & 0xff) == 0;
+}
+
+void peer_text(const unsigned char peer[PEER_LEN], char out[PEER_TEXT])
+{
+	bool v4 = memcmp(peer, mapped, sizeof mapped) == 0;
+	uid_t uid;
+
+	if (peer_is_user(peer, &uid))
+		(void)snprintf(out, PEER_TEXT, "user %u", (unsigned)uid);
+	else if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? peer + sizeof mapped : peer, out,
+			   PEER_TEXT) == NULL)
+		out[0] = '\0'; /* cannot be: the room is enough */
+}
