@@ -70,6 +70,7 @@ struct request_session {
 	struct sv ref, subject, claims, acr;
 	int64_t auth_time_s, idle_left_ms, absolute_left_ms;
 	bool touch_due;
+	unsigned char *policy_bits; /* policy_eval()'s, kept with the row; NULL: nowhere */
 };
 
 struct request {

@@ -201,6 +201,8 @@ static enum err make_tables(struct worker *w, struct errmsg *e)
 
 	if (rc == ERR_OK)
 		rc = identity_table_new(w->config, &w->identities);
+	if (rc == ERR_OK)
+		rc = policy_table_new(w->config, &w->policy);
 	if (rc != ERR_OK)
 		return rc;
 	w->injected = identity_names(w->identities, &w->ninjected);
@@ -283,6 +285,7 @@ static void finish(struct worker *w)
 	free_event(&w->ev_status);
 	free_event(&w->ev_drain_idle);
 	free(w->cookie_names);
+	policy_table_free(&w->policy);
 	identity_table_free(&w->identities);
 	route_table_free(&w->routes);
 	cookie_keys_free(&w->keys);

@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 #include "worker/cookie.h"
 #include "worker/identity.h"
+#include "worker/policy.h"
 #include "worker/route.h"
 #include "worker/touch.h"
 
@@ -36,6 +37,7 @@ struct worker {
 	struct cookie_keys *keys;
 	struct route_table *routes;
 	struct identity_table *identities;
+	struct policy_table *policy;
 	struct touch *touch;
 	const struct sv *injected; /* identity_names() */
 	size_t ninjected;
