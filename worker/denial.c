@@ -208,6 +208,7 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 	enum step step;
 
 	r->denied = why;
+	r->denied_detail = detail;
 	deny_log(r, why, detail);
 	if (navigates && !nginx)
 		status = 302;

@@ -54,6 +54,11 @@ struct worker {
 /* Runs until drained. Returns an enum contract_exit. Takes *config. */
 int worker_run(struct config **config, unsigned nlisten, unsigned generation);
 
+/* What is compiled of w->config alone: routes, identities, policy and the names. ERR_CONFIG,
+ * ERR_NOMEM, with a sentence; what was made so far is worker_tables_free()'s in any case. */
+WARN_UNUSED enum err worker_tables_make(struct worker *w, struct errmsg *e);
+void worker_tables_free(struct worker *w);
+
 /* conn.c: a connection is gone; its memory goes at the end of the turn. */
 void worker_conn_closed(struct worker *w);
 
