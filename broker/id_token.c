@@ -174,7 +174,20 @@ static enum jwt_refusal check_no_events(struct json_object *o, const struct id_t
 	return json_object_object_get_ex(o, "events", NULL) ? JWT_EVENTS : JWT_NONE;
 }
 
-/* Last: what keep_claims does not name is neither stored nor logged. */
+static enum jwt_refusal keep_one(struct json_object *all, const char *name, struct id_token *t)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(all, name, &value))
+		return JWT_NONE;
+	if (json_object_object_add(t->kept, name, json_object_get(value)) == 0)
+		return JWT_NONE;
+	(void)json_object_put(value);
+	return JWT_MEMORY;
+}
+
+/* Last: what keep_claims does not name is neither stored nor logged; but email brings what is said
+ * of it, which rules about domains ask for. */
 static enum jwt_refusal keep(struct json_object *all, const struct id_token_rules *r,
 			     struct id_token *t)
 {
@@ -185,15 +198,12 @@ static enum jwt_refusal keep(struct json_object *all, const struct id_token_rule
 	if (t->kept == NULL)
 		return JWT_MEMORY;
 	for (size_t i = 0; i < r->keep_claims.n; i++) {
-		const char *name = r->keep_claims.v[i].p; /* NUL-terminated: config.h */
-		struct json_object *value;
+		struct sv name = r->keep_claims.v[i]; /* NUL-terminated: config.h */
 
-		if (!json_object_object_get_ex(all, name, &value))
-			continue;
-		if (json_object_object_add(t->kept, name, json_object_get(value)) != 0) {
-			(void)json_object_put(value);
+		if (keep_one(all, name.p, t) != JWT_NONE)
 			return JWT_MEMORY;
-		}
+		if (sv_eq(name, SV("email")) && keep_one(all, "email_verified", t) != JWT_NONE)
+			return JWT_MEMORY;
 	}
 	text = json_object_to_json_string_length(
 	    t->kept, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);

@@ -14,6 +14,7 @@
 #define CONFIG_MAX_LIST 256	 /* values of one list */
 #define CONFIG_MAX_HEADERS 64	 /* different names over all identity sets */
 #define CONFIG_MAX_PLACES 100000 /* routes times their hosts */
+#define CONFIG_MAX_PATH 1024	 /* a route's path, config.def's LENGTH */
 #define CONFIG_MAX_TITLE 128	 /* title of `require`, which is free text */
 
 struct config_build {
@@ -68,9 +69,13 @@ WARN_UNUSED enum err config_check_listen(const struct config_build *b, size_t i)
 WARN_UNUSED enum err config_check_apps(const struct config_build *b);
 WARN_UNUSED enum err config_check_headers(const struct config_build *b);
 WARN_UNUSED enum err config_check_routes(const struct config_build *b);
+/* The rules of one route; first: theirs among those of all routes. */
+WARN_UNUSED enum err config_check_requires(const struct config_build *b, size_t route,
+					   size_t first);
 WARN_UNUSED enum err config_check_overlap(const struct config_build *b);
 
-/* The provider hands this claim on to sessions. */
+/* The provider hands this claim on to sessions; a name that starts with / is a path (RFC 6901),
+ * whose first name counts. */
 bool config_claim_is_kept(const struct config_provider *p, struct sv claim);
 bool config_list_has(const struct config_list *list, struct sv value);
 

@@ -131,16 +131,6 @@ static enum err check_times(const struct config_build *b, size_t i)
 	return ERR_OK;
 }
 
-bool config_claim_is_kept(const struct config_provider *p, struct sv claim)
-{
-	if (sv_eq(claim, SV("subject")) || sv_eq(claim, p->subject_claim))
-		return true;
-	for (size_t k = 0; k < p->keep_claims.n; k++)
-		if (sv_eq(p->keep_claims.v[k], claim))
-			return true;
-	return false;
-}
-
 static enum err check_app(const struct config_build *b, size_t i)
 {
 	const struct config_app *a = &b->c->apps[i];

@@ -17,9 +17,8 @@ static int compare(struct sv a, struct sv b)
 
 /* Apps first: one host may serve two of them, at different ports. Then host and path, so that what
  * is below a path follows it. */
-static int by_place(const void *va, const void *vb)
+static int same_path(const struct place *a, const struct place *b)
 {
-	const struct place *a = va, *b = vb;
 	int order = (a->route->app > b->route->app) - (a->route->app < b->route->app);
 
 	if (order == 0)
@@ -28,6 +27,14 @@ static int by_place(const void *va, const void *vb)
 		order = compare(a->route->path, b->route->path);
 	if (order == 0)
 		order = a->route->exact - b->route->exact;
+	return order;
+}
+
+static int by_place(const void *va, const void *vb)
+{
+	const struct place *a = va, *b = vb;
+	int order = same_path(a, b);
+
 	if (order == 0)
 		order = (a->route > b->route) - (a->route < b->route);
 	return order;
@@ -80,6 +87,61 @@ static enum err check_place(const struct config_build *b, const struct place *v,
 	return ERR_OK;
 }
 
+/* The place of exactly this path at the same host of the same app. */
+static bool has_place(const struct place *v, size_t n, const struct place *like, struct sv path,
+		      bool exact)
+{
+	struct config_route route = {.app = like->route->app, .path = path, .exact = exact};
+	const struct place key = {&route, like->host};
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		/* The last criterion of by_place() is of no meaning here. */
+		if (same_path(&v[mid], &key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < n && same_path(&v[low], &key) == 0;
+}
+
+/* "/a" is itself and what lies below "/a/". Where an exact "/a" and a "/a/" stand, nothing is left
+ * for it, whatever their methods are: the path is chosen first. */
+static bool is_shadowed(const struct place *v, size_t n, size_t i)
+{
+	const struct config_route *r = v[i].route;
+	char below[CONFIG_MAX_PATH + 1];
+
+	if (r->exact || r->path.p[r->path.n - 1] == '/' || r->path.n >= sizeof below)
+		return false;
+	memcpy(below, r->path.p, r->path.n);
+	below[r->path.n] = '/';
+	return has_place(v, n, &v[i], r->path, true) &&
+	       has_place(v, n, &v[i], sv_of(below, r->path.n + 1), false);
+}
+
+/* A route that is shadowed at each of its hosts. */
+static enum err check_shadows(const struct config_build *b, const struct place *v, size_t n)
+{
+	const struct config_route *routes = b->c->routes;
+	size_t *shadowed = calloc(b->c->nroutes, sizeof *shadowed);
+	enum err err = ERR_OK;
+
+	if (shadowed == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		shadowed[v[i].route - routes] += is_shadowed(v, n, i);
+	for (size_t i = 0; err == ERR_OK && i < b->c->nroutes; i++)
+		if (shadowed[i] == routes[i].hosts.n)
+			err = config_build_error(b, CONFIG_OPT_route_path, i,
+						 "expected a path that is left to it: other routes "
+						 "have exactly this one, and all that is below it");
+	free(shadowed);
+	return err;
+}
+
 enum err config_check_overlap(const struct config_build *b)
 {
 	const struct config *c = b->c;
@@ -103,6 +165,8 @@ enum err config_check_overlap(const struct config_build *b)
 	qsort(v, n, sizeof *v, by_place);
 	for (size_t i = 0; err == ERR_OK && i < n; i++)
 		err = check_place(b, v, n, i);
+	if (err == ERR_OK)
+		err = check_shadows(b, v, n);
 	free(v);
 	return err;
 }

@@ -57,6 +57,10 @@ static enum err check_methods(const struct config_build *b, size_t i)
 		if (!ok)
 			return config_build_error(b, CONFIG_OPT_route_methods, i,
 						  "expected methods in capitals, such as GET");
+		if (sv_eq(m, SV("CONNECT")) || sv_eq(m, SV("TRACE")))
+			return config_build_error(b, CONFIG_OPT_route_methods, i,
+						  "expected no " SV_FMT ", which is refused anyway",
+						  SV_ARG(m));
 	}
 	if (r->upgrade_websocket && r->methods.n > 0 && !config_list_has(&r->methods, SV("GET")))
 		return config_build_error(
@@ -78,9 +82,6 @@ static enum err check_without_session(const struct config_build *b, size_t i)
 	    {r->service != NULL, CONFIG_OPT_route_service, "no service"},
 	    {r->csrf, CONFIG_OPT_route_csrf, "off"},
 	    {r->identity != NULL, CONFIG_OPT_route_identity, "no identity"},
-	    {r->acr.n > 0, CONFIG_OPT_route_acr, "no value"},
-	    {r->max_age_ms > 0, CONFIG_OPT_route_max_age, "0s"},
-	    {r->nrequires > 0, CONFIG_OPT_route_session, "required or optional, for require"},
 	};
 
 	for (size_t k = 0; k < ARRAY_LEN(rules); k++)
@@ -93,11 +94,69 @@ static enum err check_without_session(const struct config_build *b, size_t i)
 	return ERR_OK;
 }
 
+/* Where a request may pass without a session, whoever is refused with one leaves the cookie away.
+ */
+static enum err check_evadable(const struct config_build *b, size_t i)
+{
+	const struct config_route *r = &b->c->routes[i];
+	const struct {
+		bool there;
+		const char *name;
+	} rules[] = {
+	    {r->acr.n > 0, "acr"},
+	    {r->max_age_ms > 0, "max_age"},
+	    {r->nrequires > 0, "require"},
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(rules); k++)
+		if (rules[k].there)
+			return config_build_error(b, CONFIG_OPT_route_session, i,
+						  "expected required, as %s refuses nobody who may "
+						  "come without a session",
+						  rules[k].name);
+	return ERR_OK;
+}
+
+static bool names_only(const struct config_list *methods, const struct config_list *these)
+{
+	for (size_t k = 0; k < methods->n; k++)
+		if (!config_list_has(these, methods->v[k]))
+			return false;
+	return methods->n > 0;
+}
+
+/* Rules about methods that no request of the route has. */
+static enum err check_ineffective(const struct config_build *b, size_t i)
+{
+	static const struct sv safe[] = {SV_INIT("GET"), SV_INIT("HEAD"), SV_INIT("OPTIONS")};
+	const struct config_list all_safe = {safe, ARRAY_LEN(safe)};
+	const struct config_route *r = &b->c->routes[i];
+
+	if (!r->csrf && r->session != SESSION_NONE && names_only(&r->methods, &all_safe))
+		return config_build_error(b, CONFIG_OPT_route_csrf, i,
+					  "expected on, as none of the methods is asked for a "
+					  "token anyway");
+	if (r->on_no_login == NO_LOGIN_REDIRECT && r->methods.n > 0 &&
+	    !config_list_has(&r->methods, SV("GET")) && !config_list_has(&r->methods, SV("HEAD")))
+		return config_build_error(b, CONFIG_OPT_route_on_no_login, i,
+					  "expected auto or 401, as GET and HEAD alone are "
+					  "redirected and the methods have neither");
+	if (r->preflight && config_list_has(&r->methods, SV("OPTIONS")))
+		return config_build_error(b, CONFIG_OPT_route_preflight, i,
+					  "expected refuse, as the methods name OPTIONS: give it a "
+					  "route of its own");
+	return ERR_OK;
+}
+
 static enum err check_session(const struct config_build *b, size_t i)
 {
 	const struct config_route *r = &b->c->routes[i];
 	enum err err = r->session == SESSION_NONE ? check_without_session(b, i) : ERR_OK;
 
+	if (err == ERR_OK && r->session != SESSION_REQUIRED)
+		err = check_evadable(b, i);
+	if (err == ERR_OK)
+		err = check_ineffective(b, i);
 	if (err != ERR_OK)
 		return err;
 	if (r->authorization == AUTHORIZATION_PASS && r->session == SESSION_REQUIRED)
@@ -120,28 +179,30 @@ static enum err check_session(const struct config_build *b, size_t i)
 	return ERR_OK;
 }
 
-/* first: of the route's rules among all. */
-static enum err check_requires(const struct config_build *b, size_t i, size_t first)
+/* What a step-up asks of /auth/login, which takes words between single spaces, and whole seconds;
+ * the words also stand between quotes in WWW-Authenticate. */
+static enum err check_step_up(const struct config_build *b, size_t i)
 {
 	const struct config_route *r = &b->c->routes[i];
+	size_t total = 0;
 
-	for (size_t k = 0; k < r->nrequires; k++) {
-		const struct config_require *q = &r->requires[k];
+	for (size_t k = 0; k < r->acr.n; k++) {
+		struct sv v = r->acr.v[k];
 
-		if (q->op == 0)
-			return config_build_error(b, CONFIG_OPT_require_claim, first + k,
-						  "expected one of equals, contains, any, all, "
-						  "domain beside it");
-		if (!config_claim_is_kept(r->app->provider, q->claim))
-			return config_build_error(b, CONFIG_OPT_require_claim, first + k,
-						  "expected \"subject\" or a claim that the "
-						  "provider's keep_claims has, else nobody passes");
-		for (size_t m = 0; q->op == REQUIRE_DOMAIN && m < q->values.n; m++)
-			if (!config_host_is_domain(q->values.v[m]))
-				return config_build_error(b, CONFIG_OPT_require_domain, first + k,
-							  "expected domains of at least two "
-							  "labels, without @");
+		for (size_t c = 0; c < v.n; c++)
+			if (v.p[c] <= ' ' || v.p[c] > '~' || v.p[c] == '"' || v.p[c] == '\\')
+				v.n = 0;
+		if (v.n == 0)
+			return config_build_error(b, CONFIG_OPT_route_acr, i,
+						  "expected words of printable ASCII, without "
+						  "blanks, quotes and backslashes");
+		total += v.n + 1;
 	}
+	if (total > CONFIG_MAX_ACR + 1)
+		return config_build_error(b, CONFIG_OPT_route_acr, i,
+					  "expected at most %d bytes together", CONFIG_MAX_ACR);
+	if (r->max_age_ms % 1000 != 0)
+		return config_build_error(b, CONFIG_OPT_route_max_age, i, "expected whole seconds");
 	return ERR_OK;
 }
 
@@ -159,7 +220,9 @@ enum err config_check_routes(const struct config_build *b)
 		if (err == ERR_OK)
 			err = check_session(b, i);
 		if (err == ERR_OK)
-			err = check_requires(b, i, nrequires);
+			err = check_step_up(b, i);
+		if (err == ERR_OK)
+			err = config_check_requires(b, i, nrequires);
 		nrequires += b->c->routes[i].nrequires;
 	}
 	return err == ERR_OK ? config_check_overlap(b) : err;

@@ -12,11 +12,8 @@ static void note(struct notes *x, enum config_option_id id, size_t i, const char
 	struct config_place p = config_build_place(x->b, id, i);
 	struct sv *grown;
 	char line[ERRMSG_MAX];
-	/* A rule is about its section as a whole. */
-	const char *name = config_options[id].section == CONFIG_SECTION_require
-			       ? "require"
-			       : config_options[id].name;
-	int n = snprintf(line, sizeof line, "%s:%u: %s: %s", p.file, p.line, name, text);
+	int n = snprintf(line, sizeof line, "%s:%u: %s: %s", p.file, p.line,
+			 config_options[id].name, text);
 
 	if (x->err != ERR_OK)
 		return;
@@ -57,28 +54,6 @@ static void note_apps(struct notes *x)
 	}
 }
 
-static void note_routes(struct notes *x)
-{
-	const struct config *c = x->b->c;
-	size_t nrequires = 0;
-
-	for (size_t i = 0; i < c->nroutes; i++) {
-		const struct config_route *r = &c->routes[i];
-
-		if (r->acr.n > 0)
-			note(x, CONFIG_OPT_route_acr, i,
-			     "is not built yet: this route refuses every request with 403");
-		if (r->max_age_ms > 0)
-			note(x, CONFIG_OPT_route_max_age, i,
-			     "is not built yet: this route refuses every request with 403");
-		if (r->nrequires > 0)
-			note(x, CONFIG_OPT_require_claim, nrequires,
-			     "is not built yet: this route refuses every request with "
-			     "403");
-		nrequires += r->nrequires;
-	}
-}
-
 enum err config_notes(struct config_build *b)
 {
 	struct notes x = {.b = b};
@@ -88,7 +63,6 @@ enum err config_notes(struct config_build *b)
 		     "is not built yet: sessions are read from the database each time");
 	note_listens(&x);
 	note_apps(&x);
-	note_routes(&x);
 	b->c->notes = (struct config_list){x.v, x.n};
 	return x.err;
 }

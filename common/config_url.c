@@ -226,16 +226,49 @@ static bool is_unreserved(char c)
 	return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~");
 }
 
-/* One %XX at s.p[i]: RFC 3986 6.2.2. */
-static bool is_canonical_percent(struct sv s, size_t i)
+static bool is_plain(char c)
 {
-	int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1, low = high == -1 ? -1 : hex(s.p[i + 2]), c;
+	return is_unreserved(c) || is_one_of(c, "!$&'()*+,=:@");
+}
 
-	if (low == -1)
-		return false;
-	c = high * 16 + low;
-	return c > 0x1f && c != 0x7f && c != '/' && c != '\\' &&
-	       !(c < 0x80 && is_unreserved((char)c));
+/* The byte of a %XX at s.p[i]; -1: there is none. */
+static int escaped_byte(struct sv s, size_t i)
+{
+	int high = i + 2 < s.n && s.p[i] == '%' ? hex(s.p[i + 1]) : -1;
+	int low = high == -1 ? -1 : hex(s.p[i + 2]);
+
+	return low == -1 ? -1 : high * 16 + low;
+}
+
+/* How many bytes the UTF-8 sequence has that stands escaped at s.p[i]; 0: it is none (RFC 3629 4).
+ */
+static size_t escaped_utf8(struct sv s, size_t i)
+{
+	int lead = escaped_byte(s, i), second = escaped_byte(s, i + 3);
+	size_t n = lead >= 0xc2 && lead <= 0xdf	  ? 2
+		   : lead >= 0xe0 && lead <= 0xef ? 3
+		   : lead >= 0xf0 && lead <= 0xf4 ? 4
+						  : 0;
+
+	if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
+	    (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
+		return 0;
+	for (size_t k = 1; k < n; k++)
+		if (escaped_byte(s, i + 3 * k) < 0x80 || escaped_byte(s, i + 3 * k) > 0xbf)
+			return 0;
+	return n;
+}
+
+/* The length of what stands escaped at s.p[i], if it must be: each path has one spelling (RFC 3986
+ * 6.2.2), and it is one that a request may have (worker/url.h). 0: no. */
+static size_t canonical_escape(struct sv s, size_t i)
+{
+	int c = escaped_byte(s, i);
+
+	if (c >= 0x80)
+		return 3 * escaped_utf8(s, i);
+	return c > 0x1f && c != 0x7f && !is_plain((char)c) && !is_one_of((char)c, "/\\%;?#") ? 3
+											     : 0;
 }
 
 bool config_is_canonical_path(struct sv s)
@@ -253,9 +286,12 @@ bool config_is_canonical_path(struct sv s)
 				return false;
 			from = i + 1;
 		} else if (s.p[i] == '%') {
-			if (!is_canonical_percent(s, i))
+			size_t n = canonical_escape(s, i);
+
+			if (n == 0)
 				return false;
-		} else if (!is_unreserved(s.p[i]) && !is_one_of(s.p[i], "!$&'()*+,;=:@")) {
+			i += n - 1;
+		} else if (!is_plain(s.p[i])) {
 			return false;
 		}
 	}

@@ -3,6 +3,8 @@
 #include <json-c/json.h>
 #include <math.h>
 
+#include "common/config.h"
+
 struct json_object *claim_parse(struct sv text)
 {
 	struct json_tokener *tok;
@@ -26,11 +28,11 @@ struct json_object *claim_parse(struct sv text)
 }
 
 /* One reference token, unescaped and terminated; false: no such token (RFC 6901 3). */
-static bool unescape(struct sv token, char out[CLAIM_NAME_MAX + 1])
+static bool unescape(struct sv token, char out[CONFIG_MAX_CLAIM + 1])
 {
 	size_t n = 0;
 
-	if (token.n > CLAIM_NAME_MAX)
+	if (token.n > CONFIG_MAX_CLAIM)
 		return false;
 	for (size_t i = 0; i < token.n; i++) {
 		char c = token.p[i];
@@ -48,7 +50,7 @@ static bool unescape(struct sv token, char out[CLAIM_NAME_MAX + 1])
 
 static struct json_object *child(struct json_object *o, struct sv token)
 {
-	char key[CLAIM_NAME_MAX + 1];
+	char key[CONFIG_MAX_CLAIM + 1];
 	struct json_object *found = NULL;
 	uint64_t at;
 

@@ -15,7 +15,6 @@
 
 #define CLAIM_JSON_MAX 65536 /* bytes of all claims of a session */
 #define CLAIM_DEPTH_MAX 8    /* nesting of them */
-#define CLAIM_NAME_MAX 128   /* config.def's LENGTH of a claim's name */
 
 struct json_object;
 

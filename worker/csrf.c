@@ -32,7 +32,7 @@ bool csrf_token_is(struct sv secret, struct sv got)
 	return same;
 }
 
-static bool method_is_safe(struct sv method)
+bool csrf_method_is_safe(struct sv method)
 {
 	return sv_eq(method, SV("GET")) || sv_eq(method, SV("HEAD")) ||
 	       sv_eq(method, SV("OPTIONS"));
@@ -71,7 +71,7 @@ enum csrf_outcome csrf_check(const struct config_app *app, struct sv method, boo
 
 	if (websocket)
 		return origin_is_fine(app, f, true) ? CSRF_OK : CSRF_ORIGIN;
-	if (method_is_safe(method))
+	if (csrf_method_is_safe(method))
 		return CSRF_OK;
 	if (!origin_is_fine(app, f, false))
 		return CSRF_ORIGIN;

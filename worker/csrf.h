@@ -27,6 +27,9 @@ WARN_UNUSED enum err csrf_token(struct sv secret, char out[CSRF_TOKEN_LEN]);
 /* In constant time. */
 bool csrf_token_is(struct sv secret, struct sv got);
 
+/* GET, HEAD or OPTIONS. */
+bool csrf_method_is_safe(struct sv method);
+
 /* Is this text exactly one of the app's origins, or its login_origin? */
 bool csrf_origin_is_own(const struct config_app *app, struct sv origin);
 

@@ -1,7 +1,11 @@
 #include "worker/denial.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "common/log.h"
 #include "worker/csrf.h"
+#include "worker/login_wish.h"
 #include "worker/navigation.h"
 #include "worker/return_to.h"
 
@@ -20,6 +24,7 @@ static const struct {
 	struct sv error;
 } dialect[] = {
     [DENIAL_LOGIN] = {401, {"unauthenticated", 15}},
+    [DENIAL_STEP_UP] = {401, {"insufficient_user_authentication", 32}},
     [DENIAL_BAD] = {400, {"bad_request", 11}},
     [DENIAL_FORBIDDEN] = {403, {"forbidden", 9}},
     [DENIAL_CSRF] = {403, {"csrf", 4}},
@@ -63,14 +68,63 @@ void login_url(const struct config_app *app, const struct config_origin *origin,
 	buf_add(out, app->login_origin.text.n > 0 ? app->login_origin.text : origin->text);
 	buf_add(out, app->auth_path);
 	buf_add(out, SV("/login"));
-	if (return_to.n > 0) {
-		buf_add(out, SV("?return_to="));
-		url_escape(out, return_to);
+	login_url_add(out, "return_to", return_to);
+}
+
+void login_url_add(struct buf *url, const char *name, struct sv value)
+{
+	struct sv so_far = buf_sv(url);
+
+	if (value.n == 0)
+		return;
+	buf_add_char(url, sv_find(so_far, '?') < so_far.n ? '&' : '?');
+	buf_add(url, sv_str(name));
+	buf_add_char(url, '=');
+	url_escape(url, value);
+}
+
+/* What the route asks of a login, in its order: one text each, empty where it asks for nothing.
+ * config_check_route.c keeps them within LOGIN_ACR_VALUES_MAX, and free of '"' and '\\'. */
+struct step_up {
+	char acr_values[LOGIN_ACR_VALUES_MAX + 1], max_age[24];
+};
+
+static void step_up_of(const struct config_route *route, struct step_up *ret)
+{
+	size_t n = 0;
+
+	*ret = (struct step_up){.acr_values = ""};
+	for (size_t i = 0; i < route->acr.n; i++) {
+		struct sv v = route->acr.v[i];
+
+		if (n + v.n + 1 > LOGIN_ACR_VALUES_MAX)
+			break;
+		if (n > 0)
+			ret->acr_values[n++] = ' ';
+		memcpy(ret->acr_values + n, v.p, v.n);
+		n += v.n;
 	}
+	if (route->max_age_ms > 0)
+		(void)snprintf(ret->max_age, sizeof ret->max_age, "%" PRId64,
+			       route->max_age_ms / 1000);
+}
+
+/* RFC 9470 3. */
+static void add_challenge(struct request *r, const struct step_up *s)
+{
+	char text[LOGIN_ACR_VALUES_MAX + 128];
+	bool acr = s->acr_values[0] != '\0', age = s->max_age[0] != '\0';
+	int n = snprintf(text, sizeof text,
+			 "Bearer error=\"insufficient_user_authentication\"%s%s%s%s%s%s",
+			 acr ? ", acr_values=\"" : "", s->acr_values, acr ? "\"" : "",
+			 age ? ", max_age=\"" : "", s->max_age, age ? "\"" : "");
+
+	http_reply_header(&r->reply, SV("WWW-Authenticate"), sv_of(text, (size_t)n));
 }
 
 /* A navigation comes back to itself; a script's page is named by its Referer, if that is ours. */
-static void add_login_url(struct request *r, bool navigates, struct buf *out)
+static void add_login_url(struct request *r, bool navigates, const struct step_up *up,
+			  struct buf *out)
 {
 	struct sv wish = navigates ? r->fw.url.target : request_field(r, SV("Referer"));
 	struct buf target;
@@ -80,6 +134,10 @@ static void add_login_url(struct request *r, bool navigates, struct buf *out)
 		buf_clear(&target);
 	login_url(r->app, r->origin, buf_sv(&target), out);
 	buf_done(&target);
+	if (up != NULL) {
+		login_url_add(out, "acr_values", sv_str(up->acr_values));
+		login_url_add(out, "max_age", sv_str(up->max_age));
+	}
 }
 
 static bool may_read(const struct config_app *app, struct sv origin)
@@ -121,37 +179,50 @@ void deny_log(const struct request *r, enum reason why, const char *detail)
 
 	log_peer(level, "denied", K("reason", reasons[why].word),
 		 K("detail", detail == NULL ? "-" : detail), KS("listen", r->from.listen->name),
-		 KS("app", app), KS("route", route), KS("session", r->session.ref),
-		 KS("method", r->fw.method), KS("client", r->fw.client),
-		 KS("id", request_correlation(r)));
+		 KS("app", app), KS("route", route), KS("rule", r->rule.n == 0 ? SV("-") : r->rule),
+		 KS("session", r->session.ref), KS("method", r->fw.method),
+		 KS("client", r->fw.client), KS("id", request_correlation(r)));
+}
+
+/* The URL of a login, for one who can do something about the denial. */
+static void add_login(struct request *r, bool navigates, const struct step_up *up, struct buf *url)
+{
+	add_login_url(r, navigates, up, url);
+	if (navigates)
+		http_reply_header(&r->reply, SV("Location"), buf_sv(url));
+	else if (r->from.listen->edge == EDGE_NGINX)
+		http_reply_header(&r->reply, SV("X-Login-URL"), buf_sv(url));
 }
 
 enum step deny(struct request *r, enum reason why, const char *detail)
 {
 	enum denial kind = reasons[why].denial;
 	bool nginx = r->from.listen->edge == EDGE_NGINX;
-	bool login = kind == DENIAL_LOGIN;
+	bool up = kind == DENIAL_STEP_UP, login = up || kind == DENIAL_LOGIN;
 	bool navigates =
 	    login && navigation_redirects(r->route == NULL ? NO_LOGIN_401 : r->route->on_no_login,
 					  r->fw.method, r->fw.websocket, r->fields);
 	unsigned status = dialect[kind].status;
+	struct step_up step_up;
 	struct buf url, body;
 	enum step step;
 
+	r->denied = why;
+	r->denied_detail = detail;
 	deny_log(r, why, detail);
 	if (navigates && !nginx)
 		status = 302;
 	if (nginx && kind == DENIAL_BAD)
 		status = 403;
-	buf_init(&url, 3 * (RETURN_TO_MAX + FORWARDED_ORIGIN_MAX) + 512);
+	buf_init(&url, 3 * (RETURN_TO_MAX + FORWARDED_ORIGIN_MAX + LOGIN_ACR_VALUES_MAX) + 512);
 	buf_init(&body, url.max + 256);
-	if (login)
-		add_login_url(r, navigates, &url);
 	request_reply(r, status);
-	if (navigates)
-		http_reply_header(&r->reply, SV("Location"), buf_sv(&url));
-	else if (login && nginx)
-		http_reply_header(&r->reply, SV("X-Login-URL"), buf_sv(&url));
+	if (up)
+		step_up_of(r->route, &step_up);
+	if (login)
+		add_login(r, navigates, up ? &step_up : NULL, &url);
+	if (up && status == 401)
+		add_challenge(r, &step_up);
 	if (status == 401 || status == 403)
 		add_cors(r);
 	if (why == REASON_AMBIGUOUS)

@@ -3,8 +3,8 @@
  *
  * A reason (reason.def, closed) belongs to one kind of denial; the kind and the edge's dialect
  * make status, headers and body. Only a denial that asks for a login carries a URL, made of the
- * app's configured login origin and a validated return target. Nothing else of the request is
- * echoed but an allow-listed Origin.
+ * app's configured login origin, a validated return target and, for a step-up (RFC 9470), the
+ * route's acr and max_age. Nothing else of the request is echoed but an allow-listed Origin.
  *
  * nginx takes headers from a denial and never its body. There a 401 with Location asks for a
  * redirect, and any other 401 has the URL in X-Login-URL, from which the sample makes the body
@@ -17,6 +17,7 @@
 
 enum denial {
 	DENIAL_LOGIN = 1,   /* 302 or 401 */
+	DENIAL_STEP_UP,	    /* the same, for a login that the route's acr and max_age ask for */
 	DENIAL_BAD,	    /* 400 */
 	DENIAL_FORBIDDEN,   /* 403 "forbidden" */
 	DENIAL_CSRF,	    /* 403 "csrf" */
@@ -43,6 +44,9 @@ void deny_log(const struct request *r, enum reason why, const char *detail);
 
 /* What a failed broker call means (r->waited, r->failure). */
 enum reason reason_of_broker(const struct request *r);
+
+/* Appends "?name=value" or "&name=value", escaped, to a URL; nothing for an empty value. */
+void login_url_add(struct buf *url, const char *name, struct sv value);
 
 /* Appends "<login origin><auth_path>/login?return_to=<escaped>". return_to empty: left out.
  * SECURITY: '"', '\\' and control characters are in no part of it, since config.h lets none into an

@@ -19,16 +19,6 @@ static enum step redirect(struct request *r, unsigned status, struct sv location
 	return request_end(r, SV_NONE, SV_NONE);
 }
 
-static void add(struct buf *url, const char *name, struct sv value)
-{
-	if (value.n == 0)
-		return;
-	buf_add_char(url, '&');
-	buf_add(url, sv_str(name));
-	buf_add_char(url, '=');
-	url_escape(url, value);
-}
-
 /* The login starts over: on login_origin, which binding cookie and callback belong to, or after a
  * POST, without whose cookies a browser would get a second binding. */
 static enum step hop(struct request *r, unsigned status, struct sv return_to,
@@ -39,10 +29,10 @@ static enum step hop(struct request *r, unsigned status, struct sv return_to,
 
 	buf_init(&url, IPC_URL_MAX);
 	login_url(r->app, r->origin, return_to, &url);
-	add(&url, "prompt", wish->prompt);
-	add(&url, "login_hint", wish->login_hint);
-	add(&url, "acr_values", wish->acr_values);
-	add(&url, "max_age", wish->max_age);
+	login_url_add(&url, "prompt", wish->prompt);
+	login_url_add(&url, "login_hint", wish->login_hint);
+	login_url_add(&url, "acr_values", wish->acr_values);
+	login_url_add(&url, "max_age", wish->max_age);
 	step = buf_ok(&url) ? redirect(r, status, buf_sv(&url))
 			    : page_reply(r, PAGE_LOGIN_FAILED, SV_NONE);
 	buf_done(&url);

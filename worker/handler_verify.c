@@ -4,6 +4,7 @@
 #include "worker/denial.h"
 #include "worker/handlers.h"
 #include "worker/navigation.h"
+#include "worker/policy.h"
 #include "worker/session.h"
 #include "worker/worker.h"
 
@@ -80,23 +81,50 @@ static enum step check_csrf(struct request *r)
 	return deny(r, REASON_CSRF, NULL);
 }
 
+static enum step check_rules(struct request *r)
+{
+	struct policy_session s = {
+	    .subject = r->session.subject,
+	    .claims = r->session.claims,
+	    .acr = r->session.acr,
+	    .auth_time_s = r->session.auth_time_s,
+	};
+
+	switch (policy_eval(r->w->policy, r->route, &s, clock_wall_s(), r->session.policy_bits,
+			    &r->rule)) {
+	case POLICY_OK:
+		return STEP_NEXT;
+	case POLICY_REQUIRE:
+		return deny(r, REASON_REQUIRE, NULL);
+	case POLICY_ACR:
+		return deny(r, REASON_ACR, NULL);
+	case POLICY_MAX_AGE:
+		return deny(r, REASON_MAX_AGE, NULL);
+	case POLICY_CLAIMS:
+		break;
+	}
+	return deny(r, REASON_CLAIMS, NULL);
+}
+
 /* A session that cannot be judged is no "no": an outage and a doubled cookie are refused even
- * where a session is optional. */
+ * where a session is optional. What is refused is no use of the session. */
 enum step verify_policy(struct request *r)
 {
 	const struct config_route *route = r->route;
 	bool optional = r->preflight || route->session != SESSION_REQUIRED;
+	enum step judged;
 
 	if (!r->session.live &&
 	    (!optional || r->session_why == REASON_STORE || r->session_why == REASON_AMBIGUOUS))
 		return deny(r, r->session_why, NULL);
-	if (!r->preflight && (route->acr.n > 0 || route->max_age_ms > 0 || route->nrequires > 0))
-		return deny(r, REASON_NOT_BUILT, NULL);
 	if (!r->session.live)
 		return STEP_NEXT;
-	if (r->session.touch_due)
+	judged = check_csrf(r);
+	if (judged == STEP_NEXT)
+		judged = check_rules(r);
+	if (judged == STEP_NEXT && r->session.touch_due)
 		touch_add(r->w->touch, r->hash);
-	return check_csrf(r);
+	return judged;
 }
 
 static void on_token(void *arg, enum err e, const struct ipc_message *m)

@@ -12,7 +12,7 @@
 #include "worker/form.h"
 
 #define LOGIN_HINT_MAX 256
-#define LOGIN_ACR_VALUES_MAX 256
+#define LOGIN_ACR_VALUES_MAX CONFIG_MAX_ACR
 #define LOGIN_MAX_AGE_DIGITS 9 /* seconds; some thirty years */
 
 /* What a failed prompt=none adds to its target's query. */

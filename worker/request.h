@@ -70,6 +70,7 @@ struct request_session {
 	struct sv ref, subject, claims, acr;
 	int64_t auth_time_s, idle_left_ms, absolute_left_ms;
 	bool touch_due;
+	unsigned char *policy_bits; /* policy_eval()'s, kept with the row; NULL: nowhere */
 };
 
 struct request {
@@ -89,7 +90,8 @@ struct request {
 	const struct config_route *route; /* verify: NULL until it is found */
 	bool preflight;
 	unsigned denied; /* enum reason: what deny() was called with */
-	struct sv rule;	 /* of the route, that refused: a require's title, "acr", "max_age" */
+	const char *denied_detail;
+	struct sv rule; /* of the route, that refused: a require's title, "acr", "max_age" */
 	enum cookie_outcome cookie_found;
 	struct cookie_session cookie; /* valid when cookie_found is COOKIE_OK */
 	unsigned char hash[CRYPT_SHA256_LEN];

@@ -10,13 +10,16 @@ struct entry {
 	const struct config_route *route;
 };
 
-/* The entries of one app on one host, which stand together. */
-struct host {
+/* The entries of one path at one host, which stand together: what a lookup finds by its hash. With
+ * an empty path: the host itself. */
+struct group {
+	uint64_t hash;
 	const struct config_app *app;
-	struct sv name;
+	struct sv host, path;
+	bool exact;
 	const struct entry *v;
 	size_t n;
-	size_t deepest; /* bytes of the longest path */
+	size_t deepest; /* of a host: bytes of its longest path */
 };
 
 struct origin {
@@ -27,12 +30,40 @@ struct origin {
 struct route_table {
 	struct entry *entries;
 	size_t nentries;
-	struct host *hosts;
-	size_t nhosts;
+	struct group *groups;
+	size_t ngroups;
+	uint32_t
+	    *slots;    /* numbers of groups, from 1; 0: free. Open addressing, at most half full */
+	size_t nslots; /* a power of two */
 	struct origin *origins;
 	size_t norigins;
 	char *paths;
 };
+
+/* FNV-1a, byte by byte, so that one pass over a path gives the hash of each of its prefixes. The
+ * keys are the configuration's, so nobody can choose them to collide. */
+#define HASH_START 0xcbf29ce484222325u
+
+static uint64_t hash_byte(uint64_t h, char c)
+{
+	return (h ^ (unsigned char)c) * 0x100000001b3u;
+}
+
+static uint64_t hash_host(const struct config_app *app, struct sv host)
+{
+	uint64_t h = HASH_START ^ (uintptr_t)app;
+
+	for (size_t i = 0; i < host.n; i++)
+		h = hash_byte(h, host.p[i]);
+	return hash_byte(h, '\0');
+}
+
+/* The low bits of FNV-1a choose the slot, and hang together for keys that differ in their last
+ * bytes alone. */
+static size_t slot_of(const struct route_table *t, uint64_t h)
+{
+	return (size_t)(h ^ h >> 29) & (t->nslots - 1);
+}
 
 static int compare_sv(struct sv a, struct sv b)
 {
@@ -82,75 +113,44 @@ static bool names_method(const struct config_route *r, struct sv method)
 	return false;
 }
 
-static bool methods_clash(const struct config_route *a, const struct config_route *b)
+static struct group *add_group(struct route_table *t, struct group g)
 {
-	if (a->methods.n == 0 || b->methods.n == 0)
-		return a->methods.n == b->methods.n;
-	for (size_t i = 0; i < a->methods.n; i++)
-		if (names_method(b, a->methods.v[i]))
-			return true;
-	return false;
+	size_t at;
+
+	g.hash = hash_host(g.app, g.host);
+	for (size_t i = 0; i < g.path.n; i++)
+		g.hash = hash_byte(g.hash, g.path.p[i]);
+	t->groups[t->ngroups++] = g;
+	for (at = slot_of(t, g.hash); t->slots[at] != 0;)
+		at = (at + 1) & (t->nslots - 1);
+	t->slots[at] = (uint32_t)t->ngroups;
+	return &t->groups[t->ngroups - 1];
 }
 
-static enum err refuse(const struct config_route *r, const struct config_route *other,
-		       const char *why, struct errmsg *e)
+/* Of the sorted entries. */
+static void group_entries(struct route_table *t)
 {
-	return errmsg_set(e, ERR_CONFIG, "%s:%u: route \"" SV_FMT "\": %s (route \"" SV_FMT "\")",
-			  r->place.file, r->place.line, SV_ARG(r->name), why, SV_ARG(other->name));
-}
+	struct group *host = NULL, *path = NULL;
 
-/* Is `path` below `top`, on whole segments? */
-static bool is_below(struct sv path, struct sv top)
-{
-	return sv_starts(path, top) && path.n > top.n &&
-	       (top.p[top.n - 1] == '/' || path.p[top.n] == '/');
-}
-
-/* The entries after number i of its host, as far as they can have to do with it. */
-static enum err check_entry(const struct host *h, size_t i, struct errmsg *e)
-{
-	const struct entry *a = &h->v[i];
-
-	for (size_t j = i + 1; j < h->n && sv_starts(h->v[j].path, a->path); j++) {
-		const struct entry *b = &h->v[j];
-
-		if (sv_eq(a->path, b->path) && a->route->exact == b->route->exact &&
-		    methods_clash(a->route, b->route))
-			return refuse(b->route, a->route,
-				      "host, path and method belong to another route already", e);
-		if (a->route->encoded_slash && !a->route->exact && is_below(b->path, a->path))
-			return refuse(b->route, a->route,
-				      "lies below a route with encoded_slash = allow", e);
-		/* Without either question the walk would be quadratic for a route at "/". */
-		if (!a->route->encoded_slash && !sv_eq(a->path, b->path))
-			break;
-	}
-	return ERR_OK;
-}
-
-static enum err group_hosts(struct route_table *t, struct errmsg *e)
-{
 	for (size_t i = 0; i < t->nentries; i++) {
-		struct entry *x = &t->entries[i];
-		struct host *h = t->nhosts == 0 ? NULL : &t->hosts[t->nhosts - 1];
+		const struct entry *x = &t->entries[i];
+		struct group g = {.app = x->app, .host = x->host};
 
-		if (h == NULL || compare_host(h->app, h->name, x->app, x->host) != 0) {
-			h = &t->hosts[t->nhosts++];
-			*h = (struct host){.app = x->app, .name = x->host, .v = x};
+		if (host == NULL || compare_host(host->app, host->host, x->app, x->host) != 0) {
+			host = add_group(t, g);
+			path = NULL;
 		}
-		h->n++;
-		if (x->path.n > h->deepest)
-			h->deepest = x->path.n;
-	}
-	for (size_t i = 0; i < t->nhosts; i++) {
-		for (size_t j = 0; j < t->hosts[i].n; j++) {
-			enum err got = check_entry(&t->hosts[i], j, e);
-
-			if (got != ERR_OK)
-				return got;
+		if (x->path.n > host->deepest)
+			host->deepest = x->path.n;
+		if (path == NULL ||
+		    compare_path(path->path, path->exact, x->path, x->route->exact)) {
+			g.path = x->path;
+			g.exact = x->route->exact;
+			g.v = x;
+			path = add_group(t, g);
 		}
+		path->n++;
 	}
-	return ERR_OK;
 }
 
 static enum err add_route(struct route_table *t, const struct config_route *r, char **at,
@@ -196,10 +196,14 @@ static enum err allocate(struct route_table *t, const struct config *c)
 	for (size_t i = 0; i < c->napps; i++)
 		origins += c->apps[i].origins.n + 1;
 	t->entries = calloc(entries, sizeof *t->entries);
-	t->hosts = calloc(entries, sizeof *t->hosts);
+	for (t->nslots = 2; t->nslots < 4 * entries;)
+		t->nslots *= 2;
+	t->groups = calloc(2 * entries, sizeof *t->groups); /* a host and a path each, at most */
+	t->slots = calloc(t->nslots, sizeof *t->slots);
 	t->origins = calloc(origins, sizeof *t->origins);
 	t->paths = malloc(bytes);
-	if (t->entries == NULL || t->hosts == NULL || t->origins == NULL || t->paths == NULL)
+	if (t->entries == NULL || t->groups == NULL || t->slots == NULL || t->origins == NULL ||
+	    t->paths == NULL)
 		return ERR_NOMEM;
 	return ERR_OK;
 }
@@ -220,7 +224,7 @@ enum err route_table_new(const struct config *c, struct route_table **ret, struc
 		got = add_route(t, &c->routes[i], &at, e);
 	if (got == ERR_OK) {
 		qsort(t->entries, t->nentries, sizeof *t->entries, compare_entries);
-		got = group_hosts(t, e);
+		group_entries(t);
 	}
 	if (got != ERR_OK) {
 		route_table_free(&t);
@@ -234,7 +238,8 @@ void route_table_free(struct route_table **t)
 {
 	if (*t != NULL) {
 		free((*t)->entries);
-		free((*t)->hosts);
+		free((*t)->groups);
+		free((*t)->slots);
 		free((*t)->origins);
 		free((*t)->paths);
 	}
@@ -263,72 +268,54 @@ const struct config_app *route_app(const struct route_table *t, struct sv origin
 	return NULL;
 }
 
-static const struct host *find_host(const struct route_table *t, const struct config_app *app,
-				    struct sv name)
+static const struct group *find(const struct route_table *t, uint64_t hash, const struct group *key)
 {
-	size_t low = 0, high = t->nhosts;
+	for (size_t at = slot_of(t, hash); t->slots[at] != 0; at = (at + 1) & (t->nslots - 1)) {
+		const struct group *g = &t->groups[t->slots[at] - 1];
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct host *h = &t->hosts[mid];
-		int d = compare_host(app, name, h->app, h->name);
-
-		if (d == 0)
-			return h;
-		if (d < 0)
-			high = mid;
-		else
-			low = mid + 1;
+		if (g->hash == hash && g->exact == key->exact && g->app == key->app &&
+		    sv_eq(g->path, key->path) && sv_eq(g->host, key->host))
+			return g;
 	}
 	return NULL;
 }
 
-/* The first entry of exactly this path; NULL: none. Those of the same path follow it. */
-static const struct entry *find_path(const struct host *h, struct sv path, bool exact)
+/* The routes of the longest path that the request's is or lies below: one pass, and a look at each
+ * end of a segment, with its slash and without. */
+static const struct group *find_longest(const struct route_table *t, const struct group *host,
+					struct sv path)
 {
-	size_t low = 0, high = h->n;
+	struct group key = {.app = host->app, .host = host->host};
+	const struct group *longest = NULL, *found;
+	uint64_t hash = host->hash;
+	size_t i;
 
-	if (path.n > h->deepest)
-		return NULL;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+	for (i = 0; i < path.n && i < host->deepest; i++) {
+		bool slash = path.p[i] == '/';
 
-		if (compare_path(h->v[mid].path, h->v[mid].route->exact, path, exact) < 0)
-			low = mid + 1;
-		else
-			high = mid;
+		key.path = sv_cut(path, 0, i);
+		if (slash && i > 0 && (found = find(t, hash, &key)) != NULL)
+			longest = found;
+		hash = hash_byte(hash, path.p[i]);
+		key.path = sv_cut(path, 0, i + 1);
+		if (slash && (found = find(t, hash, &key)) != NULL)
+			longest = found;
 	}
-	return low < h->n && h->v[low].route->exact == exact && sv_eq(h->v[low].path, path)
-		   ? &h->v[low]
-		   : NULL;
-}
-
-/* The routes of the longest path that the request's is or lies below. */
-static const struct entry *find_longest(const struct host *h, struct sv path)
-{
-	const struct entry *x = find_path(h, path, true);
-
-	if (x == NULL)
-		x = find_path(h, path, false);
-	for (size_t i = path.n; x == NULL && i-- > 0;) {
-		if (path.p[i] != '/')
-			continue;
-		x = find_path(h, sv_cut(path, 0, i + 1), false);
-		if (x == NULL && i > 0)
-			x = find_path(h, sv_cut(path, 0, i), false);
-	}
-	return x;
+	key.path = sv_cut(path, 0, i);
+	if ((i == path.n || path.p[i] == '/') && (found = find(t, hash, &key)) != NULL)
+		longest = found;
+	key.exact = true;
+	if (i == path.n && (found = find(t, hash, &key)) != NULL)
+		longest = found;
+	return longest;
 }
 
 /* Among the routes of one path: the one that names the method, else the one that names none. */
-static const struct config_route *choose(const struct host *h, const struct entry *first,
-					 struct sv method)
+static const struct config_route *choose(const struct group *g, struct sv method)
 {
 	const struct config_route *any = NULL;
 
-	for (const struct entry *x = first; x < h->v + h->n; x++) {
-		if (x->route->exact != first->route->exact || !sv_eq(x->path, first->path))
-			break;
+	for (const struct entry *x = g->v; x < g->v + g->n; x++) {
 		if (names_method(x->route, method))
 			return x->route;
 		if (x->route->methods.n == 0)
@@ -341,19 +328,19 @@ enum route_outcome route_lookup(const struct route_table *t, const struct config
 				struct sv host, const struct url *url, struct sv method,
 				const struct config_route **ret)
 {
-	const struct host *h = find_host(t, app, host);
+	const struct group key = {.app = app, .host = host};
+	const struct group *h = find(t, hash_host(app, host), &key), *g;
 	const struct config_route *route;
-	const struct entry *first;
 	char decoded[URL_TARGET_MAX];
 
 	if (h == NULL)
 		return ROUTE_NO_HOST;
 	if (url->path.n > sizeof decoded)
 		return ROUTE_NO_PATH;
-	first = find_longest(h, url_decode_path(url->path, decoded));
-	if (first == NULL)
+	g = find_longest(t, h, url_decode_path(url->path, decoded));
+	if (g == NULL)
 		return ROUTE_NO_PATH;
-	route = choose(h, first, method);
+	route = choose(g, method);
 	if (route == NULL)
 		return ROUTE_NO_METHOD;
 	*ret = route;

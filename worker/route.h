@@ -10,8 +10,9 @@
  *	"/api/crm"	 is itself and "/api/crm/" and all below, not "/api/crmx"
  *	exact "/a"	 is "/a" alone, and goes before a "/a" that is not exact
  *
- * Paths compare by their meaning (url_decode_path()), case-sensitive. A lookup allocates
- * nothing and costs a binary search for each segment, at most as deep as the deepest route.
+ * Paths compare by their meaning (url_decode_path()), case-sensitive. A lookup allocates nothing
+ * and costs the same however many routes there are: one pass over the path, as deep as the host's
+ * deepest route, and two looks into a hash table for each segment.
  */
 #ifndef BFF_ROUTE_H
 #define BFF_ROUTE_H
@@ -21,8 +22,8 @@
 
 struct route_table;
 
-/* ERR_NOMEM; ERR_CONFIG with FILE:LINE when two routes claim the same app, host, path and method,
- * when a route's path is not canonical, or when a route lies below one with encoded_slash. */
+/* ERR_NOMEM; ERR_CONFIG with FILE:LINE when a route's path is not canonical. That no two routes
+ * claim the same, and none lies below one with encoded_slash, is config_check_overlap()'s. */
 WARN_UNUSED enum err route_table_new(const struct config *c, struct route_table **ret,
 				     struct errmsg *e);
 void route_table_free(struct route_table **t);

@@ -195,20 +195,32 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 	return rc;
 }
 
-static enum err make_tables(struct worker *w, struct errmsg *e)
+enum err worker_tables_make(struct worker *w, struct errmsg *e)
 {
 	enum err rc = route_table_new(w->config, &w->routes, e);
 
-	if (rc == ERR_OK)
-		rc = identity_table_new(w->config, &w->identities);
 	if (rc != ERR_OK)
 		return rc;
+	rc = identity_table_new(w->config, &w->identities);
+	if (rc == ERR_OK)
+		rc = policy_table_new(w->config, &w->policy);
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "%s", err_text(rc));
 	w->injected = identity_names(w->identities, &w->ninjected);
 	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	if (w->cookie_names == NULL)
 		return errmsg_set(e, ERR_NOMEM, "out of memory");
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);
 	return ERR_OK;
+}
+
+void worker_tables_free(struct worker *w)
+{
+	free(w->cookie_names);
+	w->cookie_names = NULL;
+	policy_table_free(&w->policy);
+	identity_table_free(&w->identities);
+	route_table_free(&w->routes);
 }
 
 static enum err make_events(struct worker *w, struct errmsg *e)
@@ -246,7 +258,7 @@ static enum err start(struct worker *w, struct errmsg *e)
 	if (rc == ERR_OK)
 		rc = read_keys(w, e);
 	if (rc == ERR_OK)
-		rc = make_tables(w, e);
+		rc = worker_tables_make(w, e);
 	if (rc == ERR_OK)
 		rc = make_events(w, e);
 	if (rc == ERR_OK)
@@ -285,9 +297,7 @@ static void finish(struct worker *w)
 	free_event(&w->ev_term);
 	free_event(&w->ev_status);
 	free_event(&w->ev_drain_idle);
-	free(w->cookie_names);
-	identity_table_free(&w->identities);
-	route_table_free(&w->routes);
+	worker_tables_free(w);
 	cookie_keys_free(&w->keys);
 	if (w->base != NULL)
 		event_base_free(w->base);

@@ -20,6 +20,7 @@
 #include "worker/cookie.h"
 #include "worker/identity.h"
 #include "worker/listeners.h"
+#include "worker/policy.h"
 #include "worker/route.h"
 #include "worker/touch.h"
 
@@ -37,6 +38,7 @@ struct worker {
 	struct cookie_keys *keys;
 	struct route_table *routes;
 	struct identity_table *identities;
+	struct policy_table *policy;
 	struct touch *touch;
 	const struct sv *injected; /* identity_names() */
 	size_t ninjected;
@@ -53,6 +55,11 @@ struct worker {
 
 /* Runs until drained. Returns an enum contract_exit. Takes *config. */
 int worker_run(struct config **config, unsigned nlisten, unsigned generation);
+
+/* What is compiled of w->config alone: routes, identities, policy and the names. ERR_CONFIG,
+ * ERR_NOMEM, with a sentence; what was made so far is worker_tables_free()'s in any case. */
+WARN_UNUSED enum err worker_tables_make(struct worker *w, struct errmsg *e);
+void worker_tables_free(struct worker *w);
 
 /* conn.c: a connection is gone; its memory goes at the end of the turn. */
 void worker_conn_closed(struct worker *w);

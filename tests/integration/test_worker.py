@@ -60,6 +60,7 @@ route "hooks"   { app = "demo" path = "/api/hooks/" methods = {POST} session = n
 route "files"   { app = "demo" path = "/api/files/" session = optional authorization = pass encoded_slash = allow }
 route "pre"     { app = "demo" path = "/api/pre/" methods = {GET, PUT} preflight = pass }
 route "strong"  { app = "demo" path = "/api/strong/" acr = {"c1"} }
+route "sales"   { app = "demo" path = "/api/sales/" require "only sales" { claim = "groups" contains = "nobody" } }
 route "twin"    { app = "twin" path = "/" }
 route "other"   { app = "other" path = "/" }
 """
@@ -459,9 +460,13 @@ def test_preflight(world):
     assert world.verify("/api/pre/a", method="OPTIONS").status == 403
 
 
-def test_what_is_not_built_refuses(world, alice):
-    assert world.verify("/api/strong/a", alice).status == 403
-    assert "reason=not_built" in world.logged().splitlines()[-1]
+def test_a_denied_rule_is_named_in_the_log_alone(world, alice):
+    got = world.verify("/api/strong/a", alice)
+    assert got.status == 401 and "insufficient_user_authentication" in got.body
+    assert " reason=acr " in world.logged() and " route=strong rule=acr " in world.logged()
+    got = world.verify("/api/sales/a", alice)
+    assert got.status == 403 and got.body == '{"error":"forbidden"}'
+    assert ' reason=require ' in world.logged() and ' route=sales rule="only sales" ' in world.logged()
 
 
 def test_a_health_checker_is_nobody_special(world):

@@ -325,11 +325,12 @@ static void what_is_not_kept_is_dropped(void **state)
 	assert_int_equal(
 	    id_token_check(SV("{" GOOD
 			      ",\"roles\":[\"a/b\",\"\\u00e9\"],\"email\":\"a@example.com\","
-			      "\"phone\":\"1\",\"acr\":\"c1\",\"sid\":\"s-1\",\"auth_time\":5}"),
+			      "\"phone\":\"1\",\"acr\":\"c1\",\"sid\":\"s-1\",\"auth_time\":5,"
+			      "\"email_verified\":true,\"phone_verified\":true}"),
 			   &rules, &t),
 	    JWT_NONE);
-	assert_sv_equal(t.claims.claims,
-			SV("{\"email\":\"a@example.com\",\"roles\":[\"a/b\",\"\xc3\xa9\"]}"));
+	assert_sv_equal(t.claims.claims, SV("{\"email\":\"a@example.com\",\"email_verified\":true,"
+					    "\"roles\":[\"a/b\",\"\xc3\xa9\"]}"));
 	assert_sv_equal(t.claims.sub, SV("alice"));
 	assert_sv_equal(t.claims.subject, SV("alice"));
 	assert_sv_equal(t.claims.email, SV("a@example.com"));
@@ -344,6 +345,22 @@ static void what_is_not_kept_is_dropped(void **state)
 	assert_int_equal(t.claims.auth_time_s, 0); /* unknown; iat is that of the token alone */
 	assert_false(t.claims.has_auth_time);
 	assert_int_equal(t.claims.email.n, 0);
+	id_token_done(&t);
+}
+
+/* Of itself it says nothing. */
+static void without_email_nothing_is_kept_of_it(void **state)
+{
+	struct id_token t = {.payload = NULL};
+	struct id_token_rules r = rules;
+
+	(void)state;
+	r.keep_claims = (struct config_list){keep + 1, 1};
+	assert_int_equal(
+	    id_token_check(SV("{" GOOD ",\"roles\":[],\"email\":\"a@b\",\"email_verified\":true}"),
+			   &r, &t),
+	    JWT_NONE);
+	assert_sv_equal(t.claims.claims, SV("{\"roles\":[]}"));
 	id_token_done(&t);
 }
 
@@ -468,6 +485,7 @@ int main(void)
 	    cmocka_unit_test(a_refresh_keeps_the_subject),
 	    cmocka_unit_test(a_refresh_keeps_nonce_and_auth_time),
 	    cmocka_unit_test(what_is_not_kept_is_dropped),
+	    cmocka_unit_test(without_email_nothing_is_kept_of_it),
 	    cmocka_unit_test(the_subject_claim_is_another),
 	    cmocka_unit_test(the_subject_may_be_left_to_userinfo),
 	    cmocka_unit_test(claims_have_a_limit),

@@ -216,11 +216,6 @@ static void test_notes(void **state)
 	    "etc/bff.conf:16: session_cache: is not built yet",
 	    "etc/bff.conf:29: kind: metrics: /metrics is not built yet",
 	    "etc/bff.conf:62: pages: is not built yet",
-	    "etc/bff.conf:97: require: is not built yet",
-	    "etc/bff.conf:105: acr: is not built yet",
-	    "etc/bff.conf:106: max_age: is not built yet",
-	    "etc/bff.conf:107: require: is not built yet",
-	    "etc/bff.conf:126: require: is not built yet",
 	};
 	struct config *c = load("etc/bff.conf"), *minimal = load("tests/lib/minimal.conf");
 

@@ -30,6 +30,27 @@ static void test_overlaps(void **state)
 	     TWO("path = \"/f/\" encoded_slash = allow hosts = {\"a.example.com\"}",
 		 "path = \"/f/g\" hosts = {\"b.example.com\"}"),
 	     0, NULL},
+	    /* The path is chosen first: of "/x" nothing is left. */
+	    {ROUTE,
+	     TWO("path = \"/x\"",
+		 "path = \"/x/\"") "route \"s\" { app = a path = \"/x\" exact = yes "
+				   "methods = {PUT} }\n",
+	     1, "path: expected a path that is left to it"},
+	    {ROUTE,
+	     TWO("path = \"/x\"",
+		 "path = \"/x/\"") "route \"s\" { app = a path = \"/x\" exact = yes "
+				   "hosts = {\"a.example.com\"} }\n",
+	     0, NULL},
+	    {ROUTE,
+	     TWO("path = \"/x\"",
+		 "path = \"/x/y\"") "route \"s\" { app = a path = \"/x\" exact = yes "
+				    "}\n",
+	     0, NULL},
+	    {ROUTE,
+	     TWO("path = \"/x/\"",
+		 "path = \"/x/y/\"") "route \"s\" { app = a path = \"/x/\" exact = "
+				     "yes }\n",
+	     0, NULL},
 	};
 
 	(void)state;

@@ -45,10 +45,11 @@ static const char stand_config[] =
     "route \"optional\" { app = a path = \"/optional/\" session = optional\n"
     "	authorization = pass }\n"
     "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"
-    "route \"acr\" { app = a path = \"/acr/\" acr = {gold} }\n"
+    "route \"acr\" { app = a path = \"/acr/\" acr = {platinum, gold} }\n"
+    "route \"better\" { app = a path = \"/better/\" acr = {\"urn:x:2\", diamond} max_age = 30s }\n"
     "route \"age\" { app = a path = \"/age/\" max_age = 1h }\n"
-    "route \"rule\" { app = a path = \"/rule/\" require \"x\" { claim = name any = {Alice} } }\n"
-    "route \"anyone\" { app = a path = \"/anyone/\" session = optional max_age = 1h }\n"
+    "route \"rule\" { app = a path = \"/rule/\" require \"only Alice\" { claim = name any = "
+    "{Alice} } }\n"
     "route \"post\" { app = a path = \"/post/\" methods = {POST} }\n"
     "route \"c\" { app = c path = \"/\" }\n"
     "provider \"f\" { issuer = \"https://f.idp.example\" client_id = c response_mode = form_post\n"
@@ -239,6 +240,7 @@ static inline int stand_open_with(const char *text)
 	w->config = stand.config;
 	assert_int_equal(route_table_new(w->config, &w->routes, &e), ERR_OK);
 	assert_int_equal(identity_table_new(w->config, &w->identities), ERR_OK);
+	assert_int_equal(policy_table_new(w->config, &w->policy), ERR_OK);
 	w->injected = identity_names(w->identities, &w->ninjected);
 	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	assert_non_null(w->cookie_names);
@@ -275,6 +277,7 @@ static inline int stand_close(void **state)
 	buf_done(&stand.out);
 	cookie_keys_free(&stand.w.keys);
 	free(stand.w.cookie_names);
+	policy_table_free(&stand.w.policy);
 	identity_table_free(&stand.w.identities);
 	route_table_free(&stand.w.routes);
 	config_free(&stand.config);

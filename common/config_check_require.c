@@ -1,0 +1,151 @@
+#include "common/config_build.h"
+#include "common/config_value.h"
+
+/* The first name of a claim's path, unescaped (RFC 6901 4) into out; SV_NONE: no pointer. */
+static struct sv first_name(struct sv path, char out[CONFIG_MAX_CLAIM])
+{
+	size_t n = 0;
+	struct sv name = sv_cut(path, 1, path.n);
+
+	if (path.n == 0 || path.p[0] != '/' || path.n > CONFIG_MAX_CLAIM)
+		return SV_NONE;
+	name = sv_cut(name, 0, sv_find(name, '/'));
+	for (size_t i = 0; i < name.n; i++) {
+		bool escape = name.p[i] == '~' && i + 1 < name.n;
+
+		out[n++] = !escape ? name.p[i] : name.p[i + 1] == '1' ? '/' : '~';
+		i += escape;
+	}
+	return sv_of(out, n);
+}
+
+/* Every ~ of a path is ~0 or ~1. */
+static bool is_claim_name(struct sv name)
+{
+	for (size_t i = 0; name.n > 0 && name.p[0] == '/' && i < name.n; i++)
+		if (name.p[i] == '~' &&
+		    (i + 1 == name.n || (name.p[i + 1] != '0' && name.p[i + 1] != '1')))
+			return false;
+	return true;
+}
+
+/* email_verified goes with email, here as at the broker: it says nothing without. */
+bool config_claim_is_kept(const struct config_provider *p, struct sv claim)
+{
+	char room[CONFIG_MAX_CLAIM];
+	struct sv path = first_name(claim, room);
+
+	if (sv_eq(claim, SV("subject")))
+		return true;
+	if (!is_claim_name(claim))
+		return false;
+	if (path.p != NULL)
+		claim = path;
+	return config_list_has(&p->keep_claims, claim) ||
+	       (sv_eq(claim, SV("email_verified")) &&
+		config_list_has(&p->keep_claims, SV("email")));
+}
+
+/* What the values of one rule must be like. */
+static enum err check_values(const struct config_build *b, const struct config_require *q, size_t i)
+{
+	bool one = q->op == REQUIRE_EQUALS || q->op == REQUIRE_ANY;
+
+	if (sv_eq(q->claim, SV("subject")) && !one)
+		return config_build_error(b, CONFIG_OPT_require_claim, i,
+					  "expected another claim: subject is one text, for equals "
+					  "and any");
+	if (q->op != REQUIRE_DOMAIN)
+		return ERR_OK;
+	if (!sv_eq(q->claim, SV("email")))
+		return config_build_error(b, CONFIG_OPT_require_claim, i,
+					  "expected email with domain, the one claim that the "
+					  "provider says email_verified of");
+	for (size_t k = 0; k < q->values.n; k++)
+		if (!config_host_is_domain(q->values.v[k]))
+			return config_build_error(b, CONFIG_OPT_require_domain, i,
+						  "expected domains of at least two labels, "
+						  "without @");
+	return ERR_OK;
+}
+
+static bool has_all(const struct config_list *list, const struct config_list *values)
+{
+	for (size_t k = 0; k < values->n; k++)
+		if (!config_list_has(list, values->v[k]))
+			return false;
+	return true;
+}
+
+static bool has_one(const struct config_list *list, const struct config_list *values)
+{
+	for (size_t k = 0; k < values->n; k++)
+		if (config_list_has(list, values->v[k]))
+			return true;
+	return false;
+}
+
+/* Whether every claim that has what `a` asks for has what `b` does; of contains, any and all. */
+static bool implies(const struct config_require *a, const struct config_require *b)
+{
+	if (a->op == REQUIRE_ANY && a->values.n > 1)
+		return b->op == REQUIRE_ANY && has_all(&b->values, &a->values);
+	return b->op == REQUIRE_ANY ? has_one(&a->values, &b->values)
+				    : has_all(&a->values, &b->values);
+}
+
+/* Two rules about one claim, of which all must hold. equals and domain leave one value: beside
+ * them another rule either says nothing or lets nobody through. */
+static enum err check_pair(const struct config_build *b, const struct config_require *q,
+			   const struct config_require *before, size_t i)
+{
+	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
+
+	if (sv_eq(q->name, before->name))
+		return config_build_error(b, CONFIG_OPT_require_claim, i,
+					  "expected a title of its own, \"" SV_FMT
+					  "\" is another rule's",
+					  SV_ARG(q->name));
+	if (!sv_eq(q->claim, before->claim))
+		return ERR_OK;
+	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))
+		return config_build_error(b, CONFIG_OPT_require_claim, i,
+					  "expected a claim of its own: beside rule \"" SV_FMT
+					  "\" this has no effect, or nobody passes",
+					  SV_ARG(before->name));
+	if (q->op == REQUIRE_DOMAIN || before->op == REQUIRE_DOMAIN)
+		return ERR_OK;
+	if (implies(q, before) || implies(before, q))
+		return config_build_error(b, CONFIG_OPT_require_claim, i,
+					  "expected one of this rule and \"" SV_FMT
+					  "\", whoever passes one of them passes both",
+					  SV_ARG(before->name));
+	return ERR_OK;
+}
+
+enum err config_check_requires(const struct config_build *b, size_t route, size_t first)
+{
+	const struct config_route *r = &b->c->routes[route];
+	enum err err = ERR_OK;
+
+	for (size_t k = 0; err == ERR_OK && k < r->nrequires; k++) {
+		const struct config_require *q = &r->requires[k];
+
+		if (q->op == 0)
+			return config_build_error(b, CONFIG_OPT_require_claim, first + k,
+						  "expected one of equals, contains, any, all, "
+						  "domain beside it");
+		if (!is_claim_name(q->claim))
+			return config_build_error(b, CONFIG_OPT_require_claim, first + k,
+						  "expected a name, or a path in which every ~ is "
+						  "~0 or ~1");
+		if (!config_claim_is_kept(r->app->provider, q->claim))
+			return config_build_error(b, CONFIG_OPT_require_claim, first + k,
+						  "expected \"subject\" or a claim that the "
+						  "provider's keep_claims has, else nobody passes");
+		err = check_values(b, q, first + k);
+		for (size_t m = 0; err == ERR_OK && m < k; m++)
+			err = check_pair(b, q, &r->requires[m], first + k);
+	}
+	return err;
+}
