@@ -152,6 +152,11 @@ static const struct pg_statement statements[] = {
 #undef SQL
 };
 
+static enum session_memory_mode memory_mode(const struct config *c)
+{
+	return c->web.session_cache ? SESSION_MEMORY_LISTEN : SESSION_MEMORY_OFF;
+}
+
 static enum err open_database(struct worker *w, struct errmsg *e)
 {
 	char path[4096];
@@ -166,8 +171,14 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
 	};
-	enum err rc;
+	enum err rc = session_memory_new(w->base, memory_mode(c), &w->memory);
 
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "sessions: %s", err_text(rc));
+	if (memory_mode(c) == SESSION_MEMORY_LISTEN) {
+		o.channel = SESSION_CACHE_CHANNEL;
+		o.listener = session_memory_listener(w->memory);
+	}
 	if (c->database.web_password_file.n > 0) {
 		rc = config_secret_path(c->database.web_password_file, path, sizeof path);
 		if (rc != ERR_OK)
@@ -175,9 +186,11 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 		o.password_file = path;
 	}
 	rc = pg_open(w->base, &o, &w->pg, e);
-	if (rc == ERR_OK)
-		pg_on_ready(w->pg, on_pg_ready, w);
-	return rc;
+	if (rc != ERR_OK)
+		return rc;
+	session_memory_use_pool(w->memory, w->pg);
+	pg_on_ready(w->pg, on_pg_ready, w);
+	return ERR_OK;
 }
 
 static enum err read_keys(struct worker *w, struct errmsg *e)
@@ -276,6 +289,7 @@ static void finish(struct worker *w)
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
 	pg_close(&w->pg);
+	session_memory_free(&w->memory);
 	free_event(&w->ev_reap);
 	free_event(&w->ev_heartbeat);
 	free_event(&w->ev_warm_up);

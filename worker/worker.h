@@ -20,6 +20,7 @@
 #include "worker/cookie.h"
 #include "worker/identity.h"
 #include "worker/route.h"
+#include "worker/session_memory.h"
 #include "worker/touch.h"
 
 enum worker_statement {
@@ -32,6 +33,7 @@ struct worker {
 	struct event_base *base;
 	struct config *config;
 	struct pg *pg;
+	struct session_memory *memory;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
 	struct route_table *routes;
