@@ -190,6 +190,10 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 		return rc;
 	session_memory_use_pool(w->memory, w->pg);
 	pg_on_ready(w->pg, on_pg_ready, w);
+	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "sessions: %s", err_text(rc));
+	session_memory_on_ended(w->memory, session_watches_ended, w->watches);
 	return ERR_OK;
 }
 
@@ -288,6 +292,7 @@ static void finish(struct worker *w)
 	acceptor_free(&w->acceptor);
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
+	session_watches_free(&w->watches);
 	pg_close(&w->pg);
 	session_memory_free(&w->memory);
 	free_event(&w->ev_reap);

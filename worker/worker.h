@@ -21,6 +21,7 @@
 #include "worker/identity.h"
 #include "worker/route.h"
 #include "worker/session_memory.h"
+#include "worker/session_watch.h"
 #include "worker/touch.h"
 
 enum worker_statement {
@@ -34,6 +35,7 @@ struct worker {
 	struct config *config;
 	struct pg *pg;
 	struct session_memory *memory;
+	struct session_watches *watches;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
 	struct route_table *routes;
