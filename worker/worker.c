@@ -208,6 +208,8 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 	rc = secret_read_file(path, w->config->broker.secret_files, &file, e);
 	if (rc == ERR_OK)
 		rc = cookie_keys_parse(secret_view(file), &w->keys, e);
+	if (rc == ERR_OK && (rc = crypt_hasher_new(&w->hasher)) != ERR_OK)
+		rc = errmsg_set(e, rc, "%s", err_text(rc));
 	secret_free(&file);
 	return rc;
 }
@@ -304,6 +306,7 @@ static void finish(struct worker *w)
 	free(w->cookie_names);
 	identity_table_free(&w->identities);
 	route_table_free(&w->routes);
+	crypt_hasher_free(&w->hasher);
 	cookie_keys_free(&w->keys);
 	if (w->base != NULL)
 		event_base_free(w->base);

@@ -38,6 +38,7 @@ struct worker {
 	struct session_watches *watches;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
+	struct crypt_hasher *hasher;
 	struct route_table *routes;
 	struct identity_table *identities;
 	struct touch *touch;
