@@ -47,8 +47,6 @@ __attribute__((format(printf, 4, 5))) enum err config_build_error(const struct c
 struct config_place config_build_place(const struct config_build *b, enum config_option_id id,
 				       size_t i);
 
-bool config_build_is_written(const struct config_build *b, enum config_option_id id, size_t i);
-
 /* Of config_convert.c: one option from its text. `name` is its token, SIZE_MAX where the default
  * is taken; `at` its place in the section's struct. */
 struct config_values {

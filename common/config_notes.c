@@ -58,9 +58,6 @@ enum err config_notes(struct config_build *b)
 {
 	struct notes x = {.b = b};
 
-	if (b->c->web.session_cache && config_build_is_written(b, CONFIG_OPT_web_session_cache, 0))
-		note(&x, CONFIG_OPT_web_session_cache, 0,
-		     "is not built yet: sessions are read from the database each time");
 	note_listens(&x);
 	note_apps(&x);
 	b->c->notes = (struct config_list){x.v, x.n};

@@ -1,53 +1,40 @@
 #include "common/config_build.h"
 
 /* The token of the option, or of its section where it is not written. */
-static size_t token_of(const struct config_build *b, enum config_option_id id, size_t i,
-		       bool *written)
+static size_t token_of(const struct config_build *b, enum config_option_id id, size_t i)
 {
 	const struct config_items *items = &b->items[config_options[id].section];
 	unsigned frame = i < items->n ? items->frame[i] : CONFIG_NO_FRAME;
 	size_t token;
 
-	*written = false;
 	if (frame == CONFIG_NO_FRAME)
 		return SIZE_MAX;
 	token = config_source_option(b->source, frame, sv_str(config_options[id].name));
-	*written = token != SIZE_MAX;
-	return *written ? token : b->source->frames[frame].open;
+	return token != SIZE_MAX ? token : b->source->frames[frame].open;
 }
 
 enum err config_build_error(const struct config_build *b, enum config_option_id id, size_t i,
 			    const char *fmt, ...)
 {
 	char text[ERRMSG_MAX];
-	bool written;
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap); /* cut is fine: it is a sentence */
 	va_end(ap);
-	return config_source_error(b->source, token_of(b, id, i, &written), config_options[id].name,
-				   "%s", text);
+	return config_source_error(b->source, token_of(b, id, i), config_options[id].name, "%s",
+				   text);
 }
 
 struct config_place config_build_place(const struct config_build *b, enum config_option_id id,
 				       size_t i)
 {
-	bool written;
-	size_t token = token_of(b, id, i, &written);
+	size_t token = token_of(b, id, i);
 
 	if (token == SIZE_MAX)
 		return (struct config_place){b->c->path.p, 1};
 	return (struct config_place){b->source->files[b->source->tokens[token].file],
 				     b->source->tokens[token].line};
-}
-
-bool config_build_is_written(const struct config_build *b, enum config_option_id id, size_t i)
-{
-	bool written;
-
-	(void)token_of(b, id, i, &written); /* only asked whether */
-	return written;
 }
 
 enum err config_default_hosts(struct config_build *b)

@@ -54,16 +54,49 @@ void crypt_hasher_free(struct crypt_hasher **h)
 	*h = NULL;
 }
 
-enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
-			     unsigned char out[CRYPT_SHA256_LEN])
+/* Of both, one after the other. */
+static enum err hash_two(struct crypt_hasher *h, struct sv a, struct sv b,
+			 unsigned char out[CRYPT_SHA256_LEN])
 {
 	unsigned len = 0;
 
-	if (EVP_DigestInit_ex(h->ctx, NULL, NULL) != 1 ||
-	    EVP_DigestUpdate(h->ctx, in.p, in.n) != 1 ||
-	    EVP_DigestFinal_ex(h->ctx, out, &len) != 1 || len != CRYPT_SHA256_LEN)
+	if (EVP_DigestInit_ex(h->ctx, NULL, NULL) != 1 || EVP_DigestUpdate(h->ctx, a.p, a.n) != 1 ||
+	    EVP_DigestUpdate(h->ctx, b.p, b.n) != 1 || EVP_DigestFinal_ex(h->ctx, out, &len) != 1 ||
+	    len != CRYPT_SHA256_LEN)
 		return ERR_CRYPTO;
 	return ERR_OK;
+}
+
+enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
+			     unsigned char out[CRYPT_SHA256_LEN])
+{
+	return hash_two(h, in, SV_NONE, out);
+}
+
+/* RFC 2104 by hand: OpenSSL's own contexts allocate whenever one is used again. */
+enum err crypt_hasher_hmac(struct crypt_hasher *h, struct sv key, struct sv in,
+			   unsigned char out[CRYPT_SHA256_LEN])
+{
+	unsigned char inner[CRYPT_SHA256_BLOCK], outer[CRYPT_SHA256_BLOCK];
+	unsigned char mac[CRYPT_SHA256_LEN];
+	enum err e;
+
+	if (key.n > CRYPT_SHA256_BLOCK)
+		return ERR_LIMIT;
+	for (size_t i = 0; i < CRYPT_SHA256_BLOCK; i++) {
+		unsigned char k = i < key.n ? (unsigned char)key.p[i] : 0;
+
+		inner[i] = k ^ 0x36;
+		outer[i] = k ^ 0x5c;
+	}
+	e = hash_two(h, sv_of((const char *)inner, sizeof inner), in, mac);
+	if (e == ERR_OK)
+		e = hash_two(h, sv_of((const char *)outer, sizeof outer),
+			     sv_of((const char *)mac, sizeof mac), out);
+	OPENSSL_cleanse(inner, sizeof inner);
+	OPENSSL_cleanse(outer, sizeof outer);
+	OPENSSL_cleanse(mac, sizeof mac);
+	return e;
 }
 
 enum err crypt_hmac_sha256(struct sv key, struct sv in, unsigned char out[CRYPT_SHA256_LEN])

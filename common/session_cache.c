@@ -290,6 +290,13 @@ static bool read_prefix(struct sv payload, uint64_t *ret)
 	return true;
 }
 
+bool session_cache_names(struct sv payload, const unsigned char hash[CRYPT_SHA256_LEN])
+{
+	uint64_t prefix = 0;
+
+	return !read_prefix(payload, &prefix) || prefix == prefix_of(hash);
+}
+
 void session_cache_notified(struct session_cache *c, struct sv payload)
 {
 	uint64_t prefix = 0;

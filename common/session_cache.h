@@ -83,6 +83,9 @@ void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_S
 /* A notification: the first 16 hex digits of a hash, or `flush`; anything else counts as flush. */
 void session_cache_notified(struct session_cache *c, struct sv payload);
 
+/* Whether a notification may mean this session. Pure. */
+bool session_cache_names(struct sv payload, const unsigned char hash[CRYPT_SHA256_LEN]);
+
 /* A round trip completed. */
 void session_cache_renewed(struct session_cache *c, const struct pg_trip *t);
 

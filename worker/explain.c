@@ -93,7 +93,6 @@ static enum step explain_session(struct request *r)
 	live->ref = SV("explained");
 	live->live = true;
 	r->session_why = REASON_NONE;
-	r->row_asked_ms = clock_boot_ms();
 	if (csrf_token(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret), s->csrf) !=
 	    ERR_OK)
 		return give_up(s, ERR_CRYPTO, "a token of", SV("csrf"));
@@ -108,9 +107,10 @@ static enum step explain_token(struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return STEP_NEXT;
-	buf_add(&r->token, SV("<token-of-service-"));
+	buf_add(&r->token, SV("Bearer <token-of-service-"));
 	buf_add(&r->token, r->route->service->name);
 	buf_add(&r->token, SV(">"));
+	r->waited_for_token = true; /* and there it is */
 	return STEP_NEXT;
 }
 

@@ -76,6 +76,8 @@ static void on_finished(void *arg, enum err e, const struct ipc_message *m)
 
 	r->call = NULL;
 	r->waited = e;
+	if (r->has_hash)
+		session_over(r); /* the old one was replaced, or may have been */
 	if (e == ERR_OK && m->number == IPC_LOGIN_FINISHED) {
 		const struct ipc_login_finished *f = &m->u.login_finished;
 

@@ -122,6 +122,7 @@ static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 
 	r->call = NULL;
 	r->waited = e;
+	session_over(r);
 	if (e == ERR_OK && m->number == IPC_LOGGED_OUT) {
 		keep_target(r, &m->u.logged_out);
 		log_info("logged_out", KS("app", r->app->name),

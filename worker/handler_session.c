@@ -147,8 +147,8 @@ enum step session_reply(struct request *r)
 		return deny(r, REASON_STORE, NULL);
 	if (!r->session.live)
 		return not_logged_in(r);
-	if (r->session.touch_due && !sv_eq(slide.value, SV("false")))
-		touch_add(r->w->touch, r->hash);
+	if (!sv_eq(slide.value, SV("false")))
+		session_in_use(r);
 	buf_init(&body, SESSION_BODY_MAX);
 	e = write_session(r, &body);
 	if (e == ERR_OK) {

@@ -122,9 +122,26 @@ enum step verify_policy(struct request *r)
 	judged = check_csrf(r);
 	if (judged == STEP_NEXT)
 		judged = check_rules(r);
-	if (judged == STEP_NEXT && r->session.touch_due)
-		touch_add(r->w->touch, r->hash);
+	if (judged == STEP_NEXT)
+		session_in_use(r);
 	return judged;
+}
+
+static enum err take_token(struct request *r, const struct ipc_token *m)
+{
+	if (m->access_token.n == 0)
+		return ERR_OK;
+	if (!http_is_value(m->access_token))
+		return ERR_PROTOCOL;
+	buf_add(&r->token, SV("Bearer "));
+	buf_add(&r->token, m->access_token);
+	if (!buf_ok(&r->token)) {
+		buf_clear(&r->token);
+		return ERR_NOMEM;
+	}
+	session_keep_token(r, m->access_token,
+			   m->expires_in_ms > INT32_MAX ? INT32_MAX : (int64_t)m->expires_in_ms);
+	return ERR_OK;
 }
 
 static void on_token(void *arg, enum err e, const struct ipc_message *m)
@@ -134,11 +151,9 @@ static void on_token(void *arg, enum err e, const struct ipc_message *m)
 	r->call = NULL;
 	r->waited = e;
 	if (e == ERR_OK && m->number == IPC_TOKEN)
-		buf_add(&r->token, m->u.token.access_token);
+		r->waited = take_token(r, &m->u.token);
 	else if (e == ERR_OK)
 		request_keep_failure(r, &m->u.failure);
-	if (!buf_ok(&r->token))
-		r->waited = ERR_NOMEM;
 	request_resume(r);
 }
 
@@ -152,8 +167,9 @@ enum step verify_token(struct request *r)
 	struct buf packet;
 	uint32_t id;
 
-	if (!r->session.live || r->route->service == NULL)
+	if (!r->session.live || r->route->service == NULL || session_token(r).n > 0)
 		return STEP_NEXT;
+	r->token_asked_ms = clock_boot_ms();
 	m.service = r->route->service->name;
 	buf_init(&packet, IPC_FRAME_MAX);
 	id = broker_next_id(r->w->broker);
@@ -162,7 +178,8 @@ enum step verify_token(struct request *r)
 		r->waited = broker_send(r->w->broker, id, IPC_TOKEN, buf_sv(&packet),
 					r->w->config->web.token_wait_ms, on_token, r, &r->call);
 	buf_done(&packet);
-	return r->waited == ERR_OK ? STEP_WAIT : STEP_NEXT;
+	r->waited_for_token = r->waited == ERR_OK;
+	return r->waited_for_token ? STEP_WAIT : STEP_NEXT;
 }
 
 /* The client's own Authorization, where the route passes it and no session applies. */
@@ -177,18 +194,18 @@ static enum err own_authorization(const struct request *r, struct sv *ret)
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static bool is_fresh(const struct request *r)
-{
-	return clock_boot_ms() - r->row_asked_ms < PG_LEASE_MS;
-}
-
-/* The session may have ended while we waited for its token, or stood still. */
+/* The session may have ended while we waited for its token. */
 enum step verify_fresh(struct request *r)
 {
-	if (!r->session.live || is_fresh(r))
-		return STEP_NEXT;
-	r->row_again = true;
-	return session_find(r);
+	return r->waited_for_token ? session_find(r) : STEP_NEXT;
+}
+
+/* Empty: there is none to be had, and r->waited and r->failure say why. */
+static struct sv service_token(const struct request *r)
+{
+	if (!r->session.live || r->route->service == NULL)
+		return SV_NONE;
+	return r->waited_for_token ? buf_sv(&r->token) : session_token(r);
 }
 
 enum step verify_reply(struct request *r)
@@ -202,20 +219,18 @@ enum step verify_reply(struct request *r)
 	    .acr = r->session.acr,
 	    .auth_time = r->session.auth_time_s,
 	    .correlation = request_correlation(r),
-	    .bearer = r->session.live ? buf_sv(&r->token) : SV_NONE,
 	};
 	struct identity_note note = {.header = SV_NONE};
 	struct buf cookie;
-	enum step judged = r->row_again ? verify_policy(r) : STEP_NEXT;
+	enum step judged = r->waited_for_token ? verify_policy(r) : STEP_NEXT;
 	enum err e;
 
 	if (judged != STEP_NEXT)
 		return judged;
-	if (r->session.live && !is_fresh(r))
-		return deny(r, REASON_STORE, "the row took too long");
-	if (r->session.live && r->route->service != NULL && r->token.n == 0)
+	v.authorization = service_token(r);
+	if (r->session.live && r->route->service != NULL && v.authorization.n == 0)
 		return deny(r, reason_of_broker(r), r->failure_detail);
-	if (own_authorization(r, &v.authorization) != ERR_OK)
+	if (v.authorization.n == 0 && own_authorization(r, &v.authorization) != ERR_OK)
 		return deny(r, REASON_AUTHORIZATION, "duplicate");
 	buf_init(&cookie, r->w->config->web.max_head);
 	cookie_strip(r->fields, r->w->cookie_names, r->w->ncookie_names, &cookie);

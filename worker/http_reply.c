@@ -50,7 +50,7 @@ void http_reply_begin(struct http_reply *r, struct buf *out, unsigned status, un
 	buf_add(out, status_line(status));
 }
 
-static bool is_value(struct sv s)
+bool http_is_value(struct sv s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
@@ -64,7 +64,7 @@ static bool is_value(struct sv s)
 void http_reply_header(struct http_reply *r, struct sv name, struct sv value)
 {
 	assert(name.n > 0);
-	if (!is_value(name) || !is_value(value)) {
+	if (!http_is_value(name) || !http_is_value(value)) {
 		r->bad = true;
 		return;
 	}

@@ -72,7 +72,6 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	r->arg = arg;
 	r->phases = first;
 	r->session_why = REASON_NO_COOKIE;
-	buf_init(&r->row, REQUEST_ROW_MAX);
 	buf_init(&r->token, IPC_FORM_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
 	buf_init(&r->form, REQUEST_FORM_MAX);
@@ -89,7 +88,7 @@ void request_free(struct request **p)
 	pg_call_cancel(&r->query);
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
-	buf_done(&r->row);
+	session_entry_free(&r->own);
 	buf_done(&r->token);
 	buf_done(&r->target);
 	buf_done(&r->form);
@@ -110,6 +109,9 @@ enum request_state request_run(struct request *r)
 		case STEP_NEXT:
 			continue;
 		case STEP_WAIT:
+			/* Memory may let go of it before we come back. */
+			r->entry = NULL;
+			r->session = (struct request_session){0};
 			r->in_run = false;
 			return REQUEST_WAITING;
 		case STEP_ANSWER:

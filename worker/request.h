@@ -8,7 +8,8 @@
  * ANSWER (the answer is composed). request.c holds the table of phases of every endpoint; read it
  * first. A request lives from request_new() to request_free() by its connection; freeing it while
  *it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
- * move meanwhile; what comes from database or broker is copied into `row` and `token`.
+ * move meanwhile; what comes from the broker is copied. What session_find() left is gone after a
+ * WAIT, and the phase that needs it calls it again.
  *
  * SECURITY: `cookie`, `token` and form views hold secrets; request_free() wipes.
  */
@@ -26,10 +27,10 @@
 #include "worker/forwarded.h"
 #include "worker/http_reply.h"
 #include "worker/http_request.h"
+#include "worker/session_memory.h"
 
 #define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (a form) */
 #define REQUEST_FORM_MAX 32768	     /* bytes of query and body, decoded */
-#define REQUEST_ROW_MAX 131072	     /* bytes of one session row */
 #define REQUEST_CORRELATION_BYTES 16 /* random; base64url in X-Correlation-ID */
 #define REQUEST_CORRELATION_LEN B64URL_LEN(REQUEST_CORRELATION_BYTES)
 #define REQUEST_RETRY_AFTER_S 2 /* Retry-After of a 503 of our own */
@@ -64,7 +65,7 @@ size_t request_body_max(const struct config_listen *listen, const struct http_re
 enum step { STEP_NEXT = 1, STEP_WAIT, STEP_ANSWER };
 typedef enum step (*request_phase)(struct request *r);
 
-/* What the judge of session.c found; views into r->row. */
+/* What the judge of session.c found; views into the entry, until the request waits. */
 struct request_session {
 	bool live;
 	struct sv ref, subject, claims, acr;
@@ -94,16 +95,20 @@ struct request {
 	struct sv rule; /* of the route, that refused: a require's title, "acr", "max_age" */
 	enum cookie_outcome cookie_found;
 	struct cookie_session cookie; /* valid when cookie_found is COOKIE_OK */
-	unsigned char hash[CRYPT_SHA256_LEN];
+	bool has_hash;
+	unsigned char hash[CRYPT_SHA256_LEN]; /* of its secret */
 	struct pg_call *query;
 	struct broker_call *call;
 	enum err waited;      /* how the last wait ended */
 	bool ended;	      /* what session_end said */
 	unsigned session_why; /* enum reason: why there is no live session */
 	struct request_session session;
-	struct buf row;
-	int64_t row_asked_ms; /* before the query for it left */
-	bool row_again;	      /* it was too old to answer by, and read again */
+	struct session_entry *entry; /* that session's; NULL: none */
+	struct session_entry *own;   /* the same, where memory did not take it */
+	struct session_seen seen;    /* of the row that was read last */
+	unsigned reads;		     /* of the row */
+	bool waited_for_token;
+	int64_t token_asked_ms;
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
 	uint32_t failure, retry_after_s;
 	char failure_detail[IPC_NAME_MAX + 1];

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "worker/client_binding.h"
+#include "worker/session_memory.h"
 #include "worker/worker.h"
 
 enum column {
@@ -39,54 +40,92 @@ enum reason session_judge(struct sv state, struct sv app, struct sv want)
 	return REASON_ENDED; /* logout, replaced, max_sessions, ...: a reason word of its own */
 }
 
-/* Into r->row, which does not move: it has room for everything before the first append. */
-static struct sv keep(struct request *r, const struct pg_rows *rows, unsigned col)
+static void use(struct request *r, struct session_entry *e)
 {
-	struct sv v = pg_rows_sv(rows, 0, col);
-	size_t from = r->row.n;
+	struct session_row row = session_entry_row(e, clock_boot_ms());
 
-	buf_add(&r->row, v);
-	return buf_ok(&r->row) ? sv_of(r->row.p + from, v.n) : SV_NONE;
+	r->entry = e;
+	r->session = (struct request_session){.live = true,
+					      .ref = row.ref,
+					      .subject = row.subject,
+					      .claims = row.claims,
+					      .acr = row.acr,
+					      .auth_time_s = row.auth_time_s,
+					      .idle_left_ms = row.idle_left_ms,
+					      .absolute_left_ms = row.absolute_left_ms,
+					      .touch_due = row.touch_due};
 }
 
-static enum err take_row(struct request *r, const struct pg_rows *rows)
+static enum err read_row(struct request *r, const struct pg_rows *rows, struct session_row *ret)
 {
-	struct request_session *s = &r->session;
-	size_t total = 1;
-
 	if (pg_rows_count(rows) != 1)
 		return ERR_PROTOCOL;
-	for (unsigned col = COL_APP; col <= COL_ACR; col++)
-		total += pg_rows_sv(rows, 0, col).n;
 	r->session_why = session_judge(pg_rows_sv(rows, 0, COL_STATE), pg_rows_sv(rows, 0, COL_APP),
 				       r->app->name);
 	if (r->session_why != REASON_NONE)
-		return ERR_OK;
-	buf_done(&r->row);
-	if (buf_reserve(&r->row, total) == NULL)
-		return ERR_LIMIT;
-	s->ref = keep(r, rows, COL_REF);
-	s->subject = keep(r, rows, COL_SUBJECT);
-	s->claims = keep(r, rows, COL_CLAIMS);
-	s->acr = keep(r, rows, COL_ACR);
-	s->auth_time_s = pg_rows_i64(rows, 0, COL_AUTH_TIME);
-	s->idle_left_ms = pg_rows_i64(rows, 0, COL_IDLE_LEFT);
-	s->absolute_left_ms = pg_rows_i64(rows, 0, COL_ABSOLUTE_LEFT);
-	s->touch_due = pg_rows_bool(rows, 0, COL_TOUCH_DUE);
-	s->live = true;
+		return ERR_OK; /* the rest is null */
+	*ret = (struct session_row){.app = pg_rows_sv(rows, 0, COL_APP),
+				    .ref = pg_rows_sv(rows, 0, COL_REF),
+				    .subject = pg_rows_sv(rows, 0, COL_SUBJECT),
+				    .claims = pg_rows_sv(rows, 0, COL_CLAIMS),
+				    .acr = pg_rows_sv(rows, 0, COL_ACR),
+				    .auth_time_s = pg_rows_i64(rows, 0, COL_AUTH_TIME),
+				    .idle_left_ms = pg_rows_i64(rows, 0, COL_IDLE_LEFT),
+				    .absolute_left_ms = pg_rows_i64(rows, 0, COL_ABSOLUTE_LEFT),
+				    .touch_due = pg_rows_bool(rows, 0, COL_TOUCH_DUE)};
 	return ERR_OK;
 }
 
+/* A live session: into memory, or with this request where memory does not take it. */
+static enum err keep(struct request *r, const struct session_row *row)
+{
+	struct session_entry *e = NULL, *kept;
+	enum err rc = session_entry_new(row, r->seen.trip.sent_ms, r->app->idle_timeout_ms, &e);
+
+	if (rc != ERR_OK)
+		return rc;
+	kept = e;
+	if (!session_memory_put(r->w->memory, r->hash, &r->seen, &e))
+		r->own = e;
+	use(r, kept);
+	return ERR_OK;
+}
+
+static enum step read_session(struct request *r);
+
+/* A "no" is final. A "yes" has to be known still, by now. */
 static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct request *r = arg;
+	struct session_row row;
 
 	r->query = NULL;
 	if (e == ERR_OK)
-		e = take_row(r, rows);
+		e = read_row(r, rows, &row);
+	if (e == ERR_OK && r->session_why != REASON_NONE)
+		session_memory_forget(r->w->memory, r->hash);
+	if (e == ERR_OK && r->session_why == REASON_NONE) {
+		r->seen.trip = *pg_rows_trip(rows);
+		if (session_memory_believes(r->w->memory, r->hash, &r->seen))
+			e = keep(r, &row);
+		else if (read_session(r) == STEP_WAIT)
+			return;
+	}
 	if (e != ERR_OK)
 		r->session_why = REASON_STORE;
 	request_resume(r);
+}
+
+static enum step read_session(struct request *r)
+{
+	struct pg_param hash = PG_BYTES(r->hash, sizeof r->hash);
+
+	r->seen.tick = session_memory_tick(r->w->memory);
+	if (r->reads++ < SESSION_READS_MAX &&
+	    pg_query(r->w->pg, WORKER_SQL_SESSION_GET, &hash, on_row, r, &r->query) == ERR_OK)
+		return STEP_WAIT;
+	r->session_why = REASON_STORE;
+	return STEP_NEXT;
 }
 
 void session_cookie(struct request *r)
@@ -113,26 +152,72 @@ void session_cookie(struct request *r)
 		r->session_why = REASON_CLIENT;
 		return;
 	}
-	r->session_why = REASON_NONE;
-	if (crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret), r->hash) !=
-	    ERR_OK)
-		r->session_why = REASON_STORE;
+	r->has_hash =
+	    crypt_hasher_sha256(r->w->hasher,
+				sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+				r->hash) == ERR_OK;
+	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
+}
+
+/* Another app's session is a "no", which memory never says. */
+static bool is_of_app(const struct request *r, const struct session_entry *e)
+{
+	return sv_eq(session_entry_row(e, 0).app, r->app->name);
 }
 
 enum step session_find(struct request *r)
 {
-	struct pg_param hash = PG_BYTES(r->hash, sizeof r->hash);
+	struct session_entry *e;
 
-	r->session = (struct request_session){0};
-	session_cookie(r);
-	if (r->session_why != REASON_NONE)
-		return STEP_NEXT;
-	r->row_asked_ms = clock_boot_ms();
-	if (pg_query(r->w->pg, WORKER_SQL_SESSION_GET, &hash, on_row, r, &r->query) != ERR_OK) {
-		r->session_why = REASON_STORE;
+	if (r->own != NULL && session_memory_still_believes(r->w->memory, r->hash, &r->seen)) {
+		use(r, r->own);
 		return STEP_NEXT;
 	}
-	return STEP_WAIT;
+	session_entry_free(&r->own);
+	r->entry = NULL;
+	r->session = (struct request_session){0};
+	if (!r->has_hash)
+		session_cookie(r);
+	if (!r->has_hash)
+		return STEP_NEXT;
+	e = session_memory_get(r->w->memory, r->hash);
+	if (e == NULL || !is_of_app(r, e))
+		return read_session(r);
+	r->session_why = REASON_NONE;
+	use(r, e);
+	return STEP_NEXT;
+}
+
+void session_in_use(struct request *r)
+{
+	if (!r->session.touch_due)
+		return;
+	touch_add(r->w->touch, r->hash);
+	session_entry_touched(r->entry, clock_boot_ms());
+	r->session.touch_due = false;
+}
+
+struct sv session_token(const struct request *r)
+{
+	return r->entry == NULL ? SV_NONE
+				: session_entry_token(r->entry, r->route->service, clock_boot_ms());
+}
+
+void session_keep_token(struct request *r, struct sv token, int64_t left_ms)
+{
+	struct session_entry *e =
+	    r->own != NULL ? r->own : session_memory_get(r->w->memory, r->hash);
+
+	if (e == NULL || !is_of_app(r, e))
+		return;
+	session_entry_add_token(e, r->route->service, token, r->token_asked_ms, left_ms);
+	if (r->own == NULL)
+		session_memory_grew(r->w->memory, r->hash, e);
+}
+
+void session_over(const struct request *r)
+{
+	session_memory_end(r->w->memory, r->hash);
 }
 
 static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
@@ -142,6 +227,7 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	r->query = NULL;
 	r->waited = e;
 	r->ended = e == ERR_OK && pg_rows_count(rows) == 1 && pg_rows_bool(rows, 0, 0);
+	session_over(r);
 	request_resume(r);
 }
 

@@ -1,19 +1,40 @@
 /*
  * session - whose request is this? The cookie, and the row behind it
  *
- * session_find() is a phase: it looks for the one good cookie of the app, reads the row (each time,
- * over the pipelined pool), judges it, and leaves r->session and r->session_why. It denies nothing:
- * that is the policy's, so that an outage (REASON_STORE) is never mistaken for "not logged in".
+ * session_find() is a phase: it looks for the one good cookie of the app, asks session_memory.h,
+ * reads the row where that says nothing (over the pipelined pool), judges it, and leaves r->session
+ * and r->session_why. It denies nothing: that is the policy's, so that an outage (REASON_STORE) is
+ * never mistaken for "not logged in". A row that may have changed since it was asked for, or that
+ * came too late, is read again, SESSION_READS_MAX times a request in all.
+ *
+ * What it leaves is borrowed from memory until the request waits for anything; the spine takes it
+ * back then, and the phase after the wait is session_find() again.
  */
 #ifndef BFF_SESSION_H
 #define BFF_SESSION_H
 
 #include "worker/denial.h"
 
-/* The cookie alone: no database. r->cookie, r->hash, r->session_why (REASON_NONE: a good one). */
+#define SESSION_READS_MAX 4
+
+/* The cookie alone: no database. r->cookie, r->hash (r->has_hash), r->session_why (REASON_NONE: a
+ * good one). */
 void session_cookie(struct request *r);
 
 enum step session_find(struct request *r);
+
+/* The request counts as activity: noted when it is due. */
+void session_in_use(struct request *r);
+
+/* The Authorization value for the route's service that stands beside the session; empty: none. */
+struct sv session_token(const struct request *r);
+
+/* The broker's answer to a question of r->token_asked_ms; stands beside the session from now on, if
+ * that is still there. */
+void session_keep_token(struct request *r, struct sv token, int64_t left_ms);
+
+/* The session of r->hash ended, or may have, by our own doing: memory says yes no more. */
+void session_over(const struct request *r);
 
 /* Pure: what a row's state and app mean for a request to `want`. REASON_NONE: live. */
 enum reason session_judge(struct sv state, struct sv app, struct sv want);

@@ -152,6 +152,11 @@ static const struct pg_statement statements[] = {
 #undef SQL
 };
 
+static enum session_memory_mode memory_mode(const struct config *c)
+{
+	return c->web.session_cache ? SESSION_MEMORY_LISTEN : SESSION_MEMORY_OFF;
+}
+
 static enum err open_database(struct worker *w, struct errmsg *e)
 {
 	char path[4096];
@@ -166,8 +171,14 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
 	};
-	enum err rc;
+	enum err rc = session_memory_new(w->base, memory_mode(c), &w->memory);
 
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "sessions: %s", err_text(rc));
+	if (memory_mode(c) == SESSION_MEMORY_LISTEN) {
+		o.channel = SESSION_CACHE_CHANNEL;
+		o.listener = session_memory_listener(w->memory);
+	}
 	if (c->database.web_password_file.n > 0) {
 		rc = config_secret_path(c->database.web_password_file, path, sizeof path);
 		if (rc != ERR_OK)
@@ -175,9 +186,15 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 		o.password_file = path;
 	}
 	rc = pg_open(w->base, &o, &w->pg, e);
-	if (rc == ERR_OK)
-		pg_on_ready(w->pg, on_pg_ready, w);
-	return rc;
+	if (rc != ERR_OK)
+		return rc;
+	session_memory_use_pool(w->memory, w->pg);
+	pg_on_ready(w->pg, on_pg_ready, w);
+	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
+	if (rc != ERR_OK)
+		return errmsg_set(e, rc, "sessions: %s", err_text(rc));
+	session_memory_on_ended(w->memory, session_watches_ended, w->watches);
+	return ERR_OK;
 }
 
 static enum err read_keys(struct worker *w, struct errmsg *e)
@@ -191,6 +208,8 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 	rc = secret_read_file(path, w->config->broker.secret_files, &file, e);
 	if (rc == ERR_OK)
 		rc = cookie_keys_parse(secret_view(file), &w->keys, e);
+	if (rc == ERR_OK && (rc = crypt_hasher_new(&w->hasher)) != ERR_OK)
+		rc = errmsg_set(e, rc, "%s", err_text(rc));
 	secret_free(&file);
 	return rc;
 }
@@ -290,7 +309,9 @@ static void finish(struct worker *w)
 	listeners_free(&w->listeners);
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
+	session_watches_free(&w->watches);
 	pg_close(&w->pg);
+	session_memory_free(&w->memory);
 	free_event(&w->ev_reap);
 	free_event(&w->ev_heartbeat);
 	free_event(&w->ev_warm_up);
@@ -298,6 +319,7 @@ static void finish(struct worker *w)
 	free_event(&w->ev_status);
 	free_event(&w->ev_drain_idle);
 	worker_tables_free(w);
+	crypt_hasher_free(&w->hasher);
 	cookie_keys_free(&w->keys);
 	if (w->base != NULL)
 		event_base_free(w->base);

@@ -22,6 +22,8 @@
 #include "worker/listeners.h"
 #include "worker/policy.h"
 #include "worker/route.h"
+#include "worker/session_memory.h"
+#include "worker/session_watch.h"
 #include "worker/touch.h"
 
 enum worker_statement {
@@ -34,8 +36,11 @@ struct worker {
 	struct event_base *base;
 	struct config *config;
 	struct pg *pg;
+	struct session_memory *memory;
+	struct session_watches *watches;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
+	struct crypt_hasher *hasher;
 	struct route_table *routes;
 	struct identity_table *identities;
 	struct policy_table *policy;

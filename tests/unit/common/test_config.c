@@ -213,7 +213,6 @@ static void test_descriptor_is_literal(void **state)
 static void test_notes(void **state)
 {
 	static const char *const wants[] = {
-	    "etc/bff.conf:16: session_cache: is not built yet",
 	    "etc/bff.conf:29: kind: metrics: /metrics is not built yet",
 	    "etc/bff.conf:62: pages: is not built yet",
 	};

@@ -16,9 +16,6 @@ static void by_table(void **state)
 		const char *want; /* of the only note; NULL: there is none */
 	} cases[] = {
 	    {"web { cookie_keys = \"/k\" }\n", NULL},
-	    /* The default is nobody's wish, what is written is. */
-	    {"web { cookie_keys = \"/k\"\nsession_cache = on }\n", "f:3: session_cache: is not"},
-	    {"web { cookie_keys = \"/k\" session_cache = off }\n", NULL},
 	    {PROVIDER "}\n", NULL},
 	    {"listen \"m\" { kind = metrics address = \"127.0.0.1:1\" }\n", "f:2: kind: metrics"},
 	    {"listen \"m\" { kind = public address = \"127.0.0.1:1\" }\n", NULL},

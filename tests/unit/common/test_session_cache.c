@@ -174,6 +174,8 @@ static void what_was_named_goes_and_is_not_filed(void **state)
 	session_cache_renewed(c, &t);
 	/* Of the same first eight bytes: goes too. */
 	assert_true(put(c, hash_of(1, 99), &t, session_cache_tick(c), 60000, 1, 77, 3000));
+	assert_true(session_cache_names(payload_of(hash_of(1, 1)), hash_of(1, 99)));
+	assert_false(session_cache_names(payload_of(hash_of(1, 1)), hash_of(2, 1)));
 	before = session_cache_tick(c);
 	session_cache_notified(c, payload_of(hash_of(1, 1)));
 	assert_null(session_cache_get(c, hash_of(1, 1), 3100));
@@ -186,6 +188,7 @@ static void what_was_named_goes_and_is_not_filed(void **state)
 		int64_t now = 10000 + 1000 * (int64_t)i;
 
 		assert_true(file(c, 2, now, 60000, now));
+		assert_true(session_cache_names(sv_str(FLUSH[i]), hash_of(2, 2)));
 		before = session_cache_tick(c);
 		session_cache_notified(c, sv_str(FLUSH[i]));
 		assert_int_equal(session_cache_stats(c).entries, 0);

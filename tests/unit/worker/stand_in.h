@@ -69,6 +69,7 @@ struct pg_call {
 struct pg_rows {
 	const struct sv *v;
 	size_t n;
+	const struct pg_trip *trip;
 };
 
 /* ---- the stand ------------------------------------------------------------- */
@@ -94,6 +95,8 @@ static struct {
 		pg_fn fn;
 		void *arg;
 		struct pg_call call;
+		struct pg_trip trip; /* of the last query */
+		unsigned leases_used;
 	} pg;
 	struct {
 		bool up;
@@ -116,6 +119,8 @@ enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *par
 			 void *arg, struct pg_call **ret);
 void __wrap_pg_call_cancel(struct pg_call **c);
 size_t __wrap_pg_rows_count(const struct pg_rows *r);
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r);
+void __wrap_pg_lease_used(struct pg *p);
 struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
 int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col);
 bool __wrap_pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col);
@@ -142,6 +147,7 @@ enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *par
 		return stand.pg.refuses;
 	stand.pg.queries++;
 	stand.pg.stmt = stmt;
+	stand.pg.trip = (struct pg_trip){.conn = 1, .serial = 7, .sent_ms = clock_boot_ms()};
 	memcpy(stand.pg.param, params[0].p, params[0].n);
 	stand.pg.param_n = params[0].n;
 	stand.pg.fn = fn;
@@ -154,6 +160,17 @@ void __wrap_pg_call_cancel(struct pg_call **c)
 {
 	stand.pg.cancels += *c != NULL;
 	*c = NULL;
+}
+
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r)
+{
+	return r->trip;
+}
+
+void __wrap_pg_lease_used(struct pg *p)
+{
+	(void)p;
+	stand.pg.leases_used++;
 }
 
 size_t __wrap_pg_rows_count(const struct pg_rows *r)
@@ -226,6 +243,22 @@ void __wrap_touch_add(struct touch *t, const unsigned char hash[CRYPT_SHA256_LEN
 
 /* ---- from here on, what tests call ----------------------------------------- */
 
+/* Of another mode than SESSION_MEMORY_LISTEN. */
+static inline void stand_memory(enum session_memory_mode mode)
+{
+	session_memory_free(&stand.w.memory);
+	assert_int_equal(session_memory_new(stand.w.base, mode, &stand.w.memory), ERR_OK);
+}
+
+/* The connection that reads has a lease, from now on: what is read is kept. */
+static inline void stand_lease(void)
+{
+	struct pg_listener l = session_memory_listener(stand.w.memory);
+	struct pg_trip t = {.conn = 1, .serial = 7, .sent_ms = clock_boot_ms()};
+
+	l.renewed(l.arg, &t);
+}
+
 static inline int stand_open_with(const char *text)
 {
 	struct worker *w = &stand.w;
@@ -246,6 +279,10 @@ static inline int stand_open_with(const char *text)
 	assert_non_null(w->cookie_names);
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);
 	assert_int_equal(cookie_keys_parse(SV(STAND_KEYS), &w->keys, &e), ERR_OK);
+	assert_int_equal(crypt_hasher_new(&w->hasher), ERR_OK);
+	w->base = event_base_new();
+	assert_non_null(w->base);
+	stand_memory(SESSION_MEMORY_LISTEN);
 	memcpy(stand.peer, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16);
 	buf_init(&stand.out, 256 * 1024);
 	stand.pg.ready = stand.broker.up = true;
@@ -275,6 +312,9 @@ static inline int stand_close(void **state)
 	(void)state;
 	stand_next();
 	buf_done(&stand.out);
+	session_memory_free(&stand.w.memory);
+	event_base_free(stand.w.base);
+	crypt_hasher_free(&stand.w.hasher);
 	cookie_keys_free(&stand.w.keys);
 	free(stand.w.cookie_names);
 	policy_table_free(&stand.w.policy);
@@ -399,7 +439,7 @@ static inline const char *stand_csrf(char c)
 
 static inline void stand_rows(enum err e, const struct sv *v, size_t n)
 {
-	struct pg_rows rows = {v, n};
+	struct pg_rows rows = {v, n, &stand.pg.trip};
 	pg_fn fn = stand.pg.fn;
 
 	assert_non_null(fn);
@@ -413,7 +453,7 @@ static inline void stand_live(struct sv app, struct sv claims, bool touch_due)
 	const struct sv row[] = {SV("live"),	   app,
 				 SV("k3f9ref"),	   SV("alice"),
 				 claims,	   SV("gold"),
-				 SV("1699999990"), SV("60000"),
+				 SV("1699999990"), SV("7170000"),
 				 SV("3600000"),	   touch_due ? SV("t") : SV("f")};
 
 	assert_int_equal(stand.state, REQUEST_WAITING);

@@ -59,7 +59,7 @@ static void a_live_session_is_shown_without_any_token(void **state)
 		assert_string_equal(text_of(o, "logout_url"), "/auth/logout");
 		/* The database's clock says how long, ours says when. */
 		assert_string_equal(text_of(o, "expires_at"), "1700003600");
-		assert_string_equal(text_of(o, "idle_expires_at"), "1700000060");
+		assert_string_equal(text_of(o, "idle_expires_at"), "1700007170");
 		/* The app's list alone, each value as it is. */
 		assert_string_equal(
 		    text_of(o, "claims"),

@@ -1,0 +1,269 @@
+"""Sessions that workers remember, and their ends: at once everywhere, and within the bound whatever breaks."""
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from test_worker import Client, World, cookie_value, verify_head
+
+LEASE_S = 2.0  # PG_LEASE_MS
+DEADLINE_S = 30
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    w = World(tmp_path_factory.mktemp("revocation"))
+    w.pg.psql("alter system set track_functions = 'pl'; select pg_reload_conf()")
+    others = [w.start() for _ in range(WORKERS - 1)]
+    w.workers = [w.worker] + others
+    yield w
+    for o in others:
+        assert o.stop() == 0, o.log_text()
+    w.close()
+
+
+def until(condition, what, deadline_s=DEADLINE_S):
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def reads(world):
+    return int(world.pg.value("select coalesce(sum(calls), 0) from pg_stat_user_functions where funcname = 'session_get'"))
+
+
+def backends(world):
+    return [int(pid) for pid, in world.pg.psql("select pid from pg_stat_activity where application_name = 'bff-worker'")]
+
+
+class Hammer:
+    """Asks one worker about one session all the time, and notes when which answer came."""
+
+    def __init__(self, worker, secret, uri="/"):
+        self.head = verify_head(uri, cookie="bff_session=" + cookie_value(secret))
+        self.client = Client(worker.ports["verify"])
+        self.seen, self.over = [], False
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over:
+            asked = time.monotonic()
+            self.seen.append((asked, self.client.send(self.head).reply().status))
+
+    def __enter__(self):
+        self.thread.start()
+        until(lambda: len(self.seen) > 50, "answers")
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+        self.client.close()
+
+    def statuses(self, since=0.0):
+        return {status for asked, status in self.seen if asked >= since}
+
+    def last_yes(self):
+        return max(asked for asked, status in self.seen if status == 200)
+
+
+class Hammers:
+    """One a worker."""
+
+    def __init__(self, world, secret, uri="/"):
+        self.all = [Hammer(w, secret, uri) for w in world.workers]
+
+    def __enter__(self):
+        for h in self.all:
+            h.__enter__()
+        return self.all
+
+    def __exit__(self, *_):
+        for h in self.all:
+            h.__exit__()
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+
+def test_many_requests_are_few_reads(world):
+    secret, _ = world.session()
+    with Hammers(world, secret):
+        before = reads(world)
+    with Hammers(world, secret) as hammers:
+        until(lambda: min(len(h.seen) for h in hammers) > 500, "requests")
+    assert {s for h in hammers for s in h.statuses()} == {200}
+    # A "no" is read each time; once these are counted, so is what came before them.
+    for w in world.workers:
+        Client(w.ports["verify"]).send(verify_head("/", cookie="bff_session=" + cookie_value(os.urandom(32)))).reply()
+    until(lambda: reads(world) >= before + WORKERS, "statistics")
+    assert reads(world) - before <= 4 * WORKERS
+
+
+def test_off_each_request_is_a_read(world):
+    secret, _ = world.session()
+    worker = world.start(("web {", "web { session_cache = off"))
+    try:
+        client = Client(worker.ports["verify"])
+        head = verify_head("/", cookie="bff_session=" + cookie_value(secret))
+        before = reads(world)
+        for _ in range(50):
+            assert client.send(head).reply().status == 200
+        client.close()
+        until(lambda: reads(world) >= before + 50, "a read for each")
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+
+
+def test_a_service_token_is_asked_for_once_and_never_given_after_the_end(world):
+    secret, ref = world.session()
+    asked = []
+
+    def answer(fields):
+        asked.append(fields)
+        return 21, [b"token-%d" % len(asked), 300000]
+
+    world.answers[20] = answer
+    try:
+        head = verify_head("/api/orders/1", cookie="bff_session=" + cookie_value(secret))
+        client = Client(world.worker.ports["verify"])
+        for _ in range(20):
+            got = client.send(head).reply()
+            assert (got.status, got["authorization"]) == (200, "Bearer token-1")
+        world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+        until(lambda: client.send(head).reply().status == 401, "the refusal", LEASE_S)
+        for _ in range(20):
+            assert client.send(head).reply().status == 401
+        assert len(asked) == 1
+        client.close()
+    finally:
+        world.answers.clear()
+
+
+# ---- the end ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("statement", [
+    "select bff.revoke_session('{ref}', 'lost laptop')",
+    "select * from bff.revoke_subject('{sub}', 'left the company')",
+    "delete from bff.sessions where ref = '{ref}'",
+])
+def test_revoked_it_is_refused_by_every_worker_at_once(world, statement):
+    sub = "user%d" % time.monotonic_ns()
+    secret, ref = world.session(sub=sub)
+    with Hammers(world, secret) as hammers:
+        world.pg.psql(statement.format(ref=ref, sub=sub))
+        acknowledged = time.monotonic()
+        for h in hammers:
+            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+    for h in hammers:
+        assert h.last_yes() - acknowledged < LEASE_S / 4  # milliseconds, on a machine that does something else
+        assert h.statuses() == {200, 401}
+
+
+def test_many_at_once_are_a_flush(world):
+    """More than 64 in one statement; what did not end is read again and goes on."""
+    sub = "crowd%d" % time.monotonic_ns()
+    crowd = [world.session(sub=sub)[0] for _ in range(70)]
+    other, _ = world.session()
+    clients = [Client(w.ports["verify"]) for w in world.workers]
+    heads = [verify_head("/", cookie="bff_session=" + cookie_value(s)) for s in crowd]
+    for c in clients:
+        assert {c.send(h).reply().status for h in heads} == {200}
+    with Hammers(world, other) as hammers:
+        world.pg.psql("select count(*) from bff.revoke_subject('%s', 'test')" % sub)
+        until(lambda: all(c.send(heads[0]).reply().status == 401 for c in clients), "the refusal", LEASE_S)
+        for c in clients:
+            assert {c.send(h).reply().status for h in heads} == {401}
+            c.close()
+    assert {s for h in hammers for s in h.statuses()} == {200}
+
+
+def test_with_the_listeners_frozen_it_is_refused_within_the_bound(world):
+    secret, ref = world.session()
+    with Hammers(world, secret) as hammers:
+        frozen = backends(world)
+        assert len(frozen) >= WORKERS
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+            acknowledged = time.monotonic()
+            for h in hammers:
+                until(lambda h=h: h.seen[-1][1] != 200, "the end of the lease")
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        for h in hammers:
+            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+    for h in hammers:
+        assert h.last_yes() - acknowledged < LEASE_S
+        assert h.statuses() <= {200, 401, 503}
+
+
+def test_with_one_listener_frozen_the_other_refuses(world):
+    """Rows live under the lease of the connection that read them, whichever that is."""
+    for number in range(2):
+        secret, ref = world.session()
+        with Hammers(world, secret) as hammers:
+            frozen = sorted(backends(world))[number::2]
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+                acknowledged = time.monotonic()
+                for h in hammers:
+                    until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+            finally:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGCONT)
+        for h in hammers:
+            assert h.last_yes() - acknowledged < LEASE_S
+
+
+def test_with_the_listeners_killed_it_is_refused_at_once_and_nobody_else(world):
+    secret, ref = world.session()
+    other, _ = world.session()
+    with Hammers(world, secret) as hammers, Hammers(world, other) as others:
+        world.pg.psql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'bff-worker'; "
+                      "select bff.revoke_session('%s', 'test')" % ref)
+        acknowledged = time.monotonic()
+        for h in hammers:
+            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+        for h in others:
+            until(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > acknowledged + 0.1, "recovery")
+    for h in hammers:
+        assert h.last_yes() - acknowledged < LEASE_S
+    assert {s for h in others for s in h.statuses()} <= {200, 503}  # an outage ends no session
+
+
+def test_a_server_that_crashes_and_comes_back(world):
+    secret, ref = world.session()
+    other, _ = world.session()
+    with Hammers(world, secret) as hammers, Hammers(world, other) as others:
+        world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+        acknowledged = time.monotonic()
+        world.pg.kill()
+        for h in others:
+            until(lambda h=h: h.seen[-1][1] == 503, "the outage")
+        world.pg.start()
+        back = time.monotonic()
+        for h in others:
+            until(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > back, "recovery")
+        for h in hammers:
+            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+    for h in hammers:
+        assert h.last_yes() - acknowledged < LEASE_S
+    assert {s for h in others for s in h.statuses()} == {200, 503}
+
+
+def test_the_idle_limit_is_met_from_memory(world):
+    secret, _ = world.session(idle_ms=1500)
+    begun = time.monotonic()
+    with Hammers(world, secret) as hammers:
+        for h in hammers:
+            until(lambda h=h: h.seen[-1][1] == 401, "the idle limit")
+    for h in hammers:
+        assert h.last_yes() - begun < 1.6
