@@ -57,6 +57,7 @@ enum contract_exit {
 #define TIMEOUT_IDP_MS 8000	       /* broker: one HTTP request to a provider, all of it */
 #define TIMEOUT_LEASE_MS 15000	       /* broker: a refresh lease in PostgreSQL */
 #define TIMEOUT_BROKER_LOGIN_MS 25000  /* worker: what a login asks of the broker */
+#define TIMEOUT_METRICS_MS 1000	       /* worker: each piece of the broker's metrics */
 #define CONTRACT_HEARTBEAT_MS 2000     /* worker: between two CONTRACT_ALIVE */
 #define CONTRACT_FIRST_STATUS_MS 10000 /* master: fork to CONTRACT_READY */
 #define CONTRACT_WARM_UP_MS                                                                        \

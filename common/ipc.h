@@ -16,6 +16,7 @@
 #define IPC_TOKEN_MAX 16384 /* bytes of an access token */
 #define IPC_URL_MAX 8192
 #define IPC_NAME_MAX 64
+#define IPC_METRICS_MAX 65000 /* bytes of a piece */
 #define IPC_LOGOUT_TOKEN_MAX 8192
 #define IPC_FORM_MAX 24576 /* bytes of the form for the provider's end-session endpoint */
 #define IPC_SECRET_LEN 32  /* raw bytes of a session secret or a binding secret */
@@ -92,6 +93,11 @@
 #define IPC_FIELDS_backchannel_done(F)                                                             \
 	F(u32, accepted, 0) F(u32, sessions, 0) F(str, why, IPC_NAME_MAX)
 
+/* What the broker counts, as text for /metrics, in pieces: cursor is 0 at first, then the `next` of
+ * the piece before, until that is 0. */
+#define IPC_FIELDS_metrics_get(F) F(u32, cursor, 0)
+#define IPC_FIELDS_metrics(F) F(u32, next, 0) F(str, text, IPC_METRICS_MAX)
+
 /* Why a request failed, and what the worker answers for it. */
 #define IPC_ERRORS(E)                                                                              \
 	E(INTERNAL, "internal")		  /* 503; our own failure */                               \
@@ -164,6 +170,9 @@ WARN_UNUSED enum err ipc_decode(struct sv packet, struct ipc_message *ret);
 					       const struct ipc_##name *m);
 #include "common/ipc.def"
 #undef IPC_MESSAGE
+
+/* Of an encoded packet of ours. */
+unsigned ipc_packet_number(struct sv packet);
 
 /* For debug logs: `login_begin id=7 app="company" … binding=<32 bytes>`; secrets by length. */
 void ipc_print(struct buf *b, const struct ipc_message *m);

@@ -64,8 +64,8 @@
 	W("ok")                                                                                    \
 	W("not_sent")                                                                              \
 	W("unknown")                                                                               \
-	W("dead") W("misconfigured") W("interaction") W("client_broken") W("throttled")            \
-	    W("too_often")
+	W("dead")                                                                                  \
+	W("misconfigured") W("interaction") W("client_broken") W("throttled") W("too_often")
 
 /* label, as it is shown */
 #define METRICS_LABELS(WORDS, NAMES)                                                               \

@@ -183,6 +183,10 @@ bool metrics_add_names(struct metrics *m, const struct config *c)
 		ok = put(m, METRICS_route, r->name, SV_NONE) && ok;
 		for (size_t k = 0; k < r->nrequires; k++)
 			ok = put(m, METRICS_rule, r->name, r->requires[k].name) && ok;
+		if (r->acr.n > 0)
+			ok = put(m, METRICS_rule, r->name, SV("acr")) && ok;
+		if (r->max_age_ms > 0)
+			ok = put(m, METRICS_rule, r->name, SV("max_age")) && ok;
 	}
 	return ok;
 }

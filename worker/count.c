@@ -73,7 +73,8 @@ static void clear_gauges(struct count *x)
 	for (size_t i = 0; i < x->config->nlistens; i++)
 		metrics_set(x->metrics, METRIC_CONNECTIONS, METRICS_AT(x->listens[i]), 0);
 	for (unsigned i = 0; i < METRICS_END; i++)
-		if (metrics_row(i)->kind == METRICS_GAUGE && metrics_row(i)->who == METRICS_WORKER &&
+		if (metrics_row(i)->kind == METRICS_GAUGE &&
+		    metrics_row(i)->who == METRICS_WORKER &&
 		    metrics_row(i)->labels[0] == METRICS_NONE)
 			metrics_set(x->metrics, i, METRICS_AT(0), 0);
 }
@@ -123,7 +124,8 @@ void count_closed(struct worker *w, const struct config_listen *l)
 
 void count_refused(struct worker *w, unsigned status)
 {
-	metrics_count(count_metrics(w->count), METRIC_HTTP_REFUSED, METRICS_AT(metrics_code(status)));
+	metrics_count(count_metrics(w->count), METRIC_HTTP_REFUSED,
+		      METRICS_AT(metrics_code(status)));
 }
 
 void count_accept_paused(struct worker *w)
@@ -136,9 +138,9 @@ void count_accept_paused(struct worker *w)
 void count_begun(struct request *r)
 {
 	r->begun_us = clock_boot_us();
-	r->why = REASON_NONE;
+	r->endpoint = ENDPOINT_NONE;
 	r->waited_for = METRICS_WAITED_NOTHING;
-	r->counted_waiting = false;
+	r->is_counted_waiting = false;
 }
 
 void count_untrusted(const struct request *r)
@@ -156,21 +158,26 @@ void count_waits(struct request *r)
 
 	if (r->waited_for < what)
 		r->waited_for = what; /* of both, the one that takes longer */
-	if (!r->counted_waiting)
+	if (!r->is_counted_waiting)
 		metrics_move(count_metrics(r->w->count), METRIC_IN_FLIGHT, METRICS_AT(0), 1);
-	r->counted_waiting = true;
+	r->is_counted_waiting = true;
 }
 
 void count_denied(const struct request *r, enum reason why)
 {
-	metrics_count(count_metrics(r->w->count), METRIC_DENIALS, METRICS_AT(why));
+	struct metrics *m = count_metrics(r->w->count);
+
+	metrics_count(m, METRIC_DENIALS, METRICS_AT(why));
+	if (r->rule.n > 0 && r->route != NULL && m != NULL)
+		metrics_count(m, METRIC_POLICY_DENIALS,
+			      METRICS_AT(metrics_rule(m, r->route->name, r->rule)));
 }
 
 static void verify_answered(const struct request *r, const struct count *x)
 {
 	unsigned route = r->route == NULL ? 0 : x->routes[r->route - x->config->routes];
 	unsigned outcome =
-	    r->why == REASON_NONE ? OUTCOME_ALLOWED : (unsigned)reason_denial(r->why);
+	    r->denied == REASON_NONE ? OUTCOME_ALLOWED : (unsigned)reason_denial(r->denied);
 
 	metrics_count(x->metrics, METRIC_VERIFY_REQUESTS, METRICS_AT(route, outcome));
 	metrics_observe(x->metrics, METRIC_VERIFY_DURATION, METRICS_AT(r->waited_for),
@@ -191,9 +198,9 @@ void count_answered(const struct request *r)
 
 void count_over(struct request *r)
 {
-	if (r->counted_waiting)
+	if (r->is_counted_waiting)
 		metrics_move(count_metrics(r->w->count), METRIC_IN_FLIGHT, METRICS_AT(0), -1);
-	r->counted_waiting = false;
+	r->is_counted_waiting = false;
 }
 
 /* ---- what others keep ---------------------------------------------------------------------- */
@@ -211,6 +218,7 @@ void count_sample(struct worker *w)
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0), pg.connections);
 	metrics_set(x->metrics, METRIC_DB_IN_FLIGHT, METRICS_AT(0), pg.calls);
 	metrics_set(x->metrics, METRIC_IPC_CONNECTIONS, METRICS_AT(0), broker_client_up(w->broker));
-	metrics_add(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0), suppressed - x->log_suppressed);
+	metrics_add(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0),
+		    suppressed - x->log_suppressed);
 	x->log_suppressed = suppressed;
 }

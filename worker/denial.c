@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/csrf.h"
 #include "worker/login_wish.h"
 #include "worker/navigation.h"
@@ -177,6 +178,7 @@ void deny_log(const struct request *r, enum reason why, const char *detail)
 	struct sv app = r->app == NULL ? SV("-") : r->app->name;
 	struct sv route = r->route == NULL ? SV("-") : r->route->name;
 
+	count_denied(r, why);
 	log_peer(level, "denied", K("reason", reasons[why].word),
 		 K("detail", detail == NULL ? "-" : detail), KS("listen", r->from.listen->name),
 		 KS("app", app), KS("route", route), KS("rule", r->rule.n == 0 ? SV("-") : r->rule),

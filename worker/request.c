@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/denial.h"
 #include "worker/endpoint.h"
 #include "worker/handlers.h"
@@ -26,6 +27,7 @@ static const request_phase session[] = {session_find, session_reply, NULL};
 static const request_phase health[] = {health_reply, NULL};
 static const request_phase livez[] = {livez_reply, NULL};
 static const request_phase readyz[] = {readyz_reply, NULL};
+static const request_phase metrics[] = {metrics_ask, metrics_reply, NULL};
 
 static const request_phase *const phases_of[] = {
     [ENDPOINT_NONE] = NULL,
@@ -38,6 +40,7 @@ static const request_phase *const phases_of[] = {
     [ENDPOINT_VERIFY] = verify,
     [ENDPOINT_LIVEZ] = livez,
     [ENDPOINT_READYZ] = readyz,
+    [ENDPOINT_METRICS] = metrics,
 };
 
 size_t request_body_max(const struct config_listen *listen, const struct http_request *head)
@@ -76,6 +79,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	buf_init(&r->token, IPC_FORM_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
 	buf_init(&r->form, REQUEST_FORM_MAX);
+	count_begun(r);
 	*ret = r;
 	return ERR_OK;
 }
@@ -86,6 +90,7 @@ void request_free(struct request **p)
 
 	if (r == NULL)
 		return;
+	count_over(r);
 	pg_call_cancel(&r->query);
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
@@ -110,9 +115,11 @@ enum request_state request_run(struct request *r)
 		case STEP_NEXT:
 			continue;
 		case STEP_WAIT:
+			count_waits(r);
 			r->in_run = false;
 			return REQUEST_WAITING;
 		case STEP_ANSWER:
+			count_answered(r);
 			r->in_run = false;
 			return REQUEST_ANSWERED;
 		}
@@ -221,6 +228,7 @@ static enum step phase_peer(struct request *r)
 			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
 		return STEP_NEXT;
 	}
+	count_untrusted(r);
 	if (l->kind != LISTEN_PUBLIC || is_user)
 		return deny(r, REASON_PEER, r->peer_text);
 	disbelieve_forwarded(r);
@@ -292,6 +300,7 @@ static enum step phase_endpoint(struct request *r)
 		return refuse(r, 404, SV("not_found"), e);
 	if (!endpoint_takes(e, head->method))
 		return refuse(r, 405, SV("method_not_allowed"), e);
+	r->endpoint = e;
 	r->phases = phases_of[e];
 	r->at = 0;
 	return STEP_NEXT;

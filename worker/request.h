@@ -82,6 +82,10 @@ struct request {
 	const request_phase *phases;
 	size_t at;
 	bool in_run;
+	int64_t begun_us;	 /* clock_boot_us() */
+	unsigned endpoint;	 /* enum endpoint */
+	unsigned waited_for;	 /* METRICS_WAITED_* */
+	bool is_counted_waiting; /* of count.c */
 	char correlation[REQUEST_CORRELATION_LEN];
 	char peer_text[48];
 	struct forwarded fw;
