@@ -64,6 +64,10 @@ void grant_job_set_state(struct grant_job *j, enum grant_state to)
 {
 	log_debug("grant_state", K("from", state_word(j->state)), K("to", state_word(to)));
 	assert((legal[to] & FROM(j->state)) != 0);
+	if (to == GRANT_QUEUED || to == GRANT_PAUSED)
+		metrics_count(
+		    j->grant->broker->metrics, METRIC_B_GRANT_WAITS,
+		    METRICS_AT(to == GRANT_QUEUED ? METRICS_WAIT_QUEUED : METRICS_WAIT_LEASED));
 	j->state = to;
 	j->waiters.late =
 	    to == GRANT_STORING || to == GRANT_READING ? IPC_ERROR_STORE : IPC_ERROR_PROVIDER_DOWN;
@@ -166,8 +170,11 @@ void grant_ask(struct grant *g, const struct grant_ask *ask, struct request **r)
 		j = add_job(g, ask);
 	if (j == NULL || (joins && ask->checked != NULL))
 		grant_turn_away(ask, r, j == NULL ? "queue_full" : "checked_already");
-	else if (r != NULL)
+	else if (r != NULL) {
+		if (!joins)
+			j->trace = (*r)->trace;
 		waiters_add(&j->waiters, r);
+	}
 	if (j == NULL && g->jobs == NULL)
 		grant_table_drop(g);
 	else if (j != NULL && !joins)

@@ -98,6 +98,7 @@ struct grant_job {
 	struct waiters waiters;
 	grant_checked_fn checked;
 	void *checked_arg;
+	struct trace trace; /* of who asked first */
 	unsigned rounds;
 	uint64_t tick; /* of the reading under way: token_memory_tick() */
 	bool stored;   /* this job filed what it now reads: answered even if short-lived */

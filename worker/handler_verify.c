@@ -149,12 +149,15 @@ enum step verify_token(struct request *r)
 	    .app = r->app->name,
 	    .correlation = request_correlation(r),
 	};
+	struct trace trace;
 	struct buf packet;
 	uint32_t id;
 
 	if (!r->session.live || r->route->service == NULL)
 		return STEP_NEXT;
+	trace = request_trace(r);
 	m.service = r->route->service->name;
+	m.traceparent = trace_text(&trace);
 	buf_init(&packet, IPC_FRAME_MAX);
 	id = broker_next_id(r->w->broker);
 	r->waited = ipc_encode_token_get(&packet, id, &m);

@@ -137,6 +137,15 @@ struct sv request_correlation(const struct request *r)
 	return sv_of(r->correlation, sizeof r->correlation);
 }
 
+struct trace request_trace(const struct request *r)
+{
+	struct trace t = {.n = 0};
+
+	if (r->is_believed)
+		trace_read(request_field(r, SV("traceparent")), &t);
+	return t;
+}
+
 struct sv request_field(const struct request *r, struct sv name)
 {
 	struct sv v = SV_NONE;
@@ -223,7 +232,8 @@ static enum step phase_peer(struct request *r)
 
 	peer_text(r->from.peer, r->peer_text);
 	is_user = peer_is_user(r->from.peer, &uid);
-	if (listeners_trust(r->w->listeners, l, r->from.peer)) {
+	r->is_believed = listeners_trust(r->w->listeners, l, r->from.peer);
+	if (r->is_believed) {
 		if (is_user)
 			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
 		return STEP_NEXT;

@@ -134,6 +134,7 @@ static void on_pg_ready(void *arg, bool ready)
 
 	log_info("database", K("state", ready ? "up" : "down"));
 	w->pg_seen = true;
+	count_sample(w);
 	if (w->broker_seen)
 		become_ready(w);
 }
@@ -144,6 +145,7 @@ static void on_broker_state(void *arg, bool up)
 
 	(void)up;
 	w->broker_seen = true;
+	count_sample(w);
 	if (w->pg_seen)
 		become_ready(w);
 }
