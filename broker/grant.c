@@ -64,13 +64,16 @@ void grant_job_set_state(struct grant_job *j, enum grant_state to)
 {
 	log_debug("grant_state", K("from", state_word(j->state)), K("to", state_word(to)));
 	assert((legal[to] & FROM(j->state)) != 0);
-	if (to == GRANT_QUEUED || to == GRANT_PAUSED)
-		metrics_count(
-		    j->grant->broker->metrics, METRIC_B_GRANT_WAITS,
-		    METRICS_AT(to == GRANT_QUEUED ? METRICS_WAIT_QUEUED : METRICS_WAIT_LEASED));
 	j->state = to;
 	j->waiters.late =
 	    to == GRANT_STORING || to == GRANT_READING ? IPC_ERROR_STORE : IPC_ERROR_PROVIDER_DOWN;
+}
+
+void grant_job_wait(struct grant_job *j, enum grant_state to)
+{
+	metrics_count(j->grant->broker->metrics, METRIC_B_GRANT_WAITS,
+		      METRICS_AT(to == GRANT_QUEUED ? METRICS_WAIT_QUEUED : METRICS_WAIT_LEASED));
+	grant_job_set_state(j, to);
 }
 
 /* --- jobs --- */
@@ -262,7 +265,7 @@ bool grant_job_hold(struct grant_job *j)
 	struct grant *g = j->grant;
 
 	if (g->holder != NULL && g->holder != j) {
-		grant_job_set_state(j, GRANT_QUEUED);
+		grant_job_wait(j, GRANT_QUEUED);
 		return false;
 	}
 	g->holder = j;

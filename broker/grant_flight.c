@@ -299,7 +299,7 @@ static void on_leased(void *arg, enum err e, const struct pg_rows *rows)
 	case LEASE_LOST:
 	case LEASE_ENDED:
 		grant_job_wipe(j);
-		grant_job_set_state(j, GRANT_PAUSED);
+		grant_job_wait(j, GRANT_PAUSED);
 		grant_job_later(j, row.lease_left_ms > 0 ? LEASE_POLL_MS : 1, grant_read);
 		break;
 	}

@@ -103,20 +103,37 @@ unsigned metrics_name_put(struct metrics *m, enum metrics_label label, struct sv
 	return n;
 }
 
-/* A label's value in quotes: of what could end it, an escape; of what is not ASCII, '?' (the text
- * is UTF-8, and a title may be cut anywhere). */
-static void put_value(struct buf *b, const char *shown, struct sv value)
+/* Made without allocating. */
+struct making {
+	char p[METRICS_NAME_MAX];
+	size_t n;
+	bool is_over;
+};
+
+static void put_char(struct making *t, char c)
 {
-	buf_add(b, sv_str(shown));
-	buf_add(b, SV("=\""));
+	if (t->n == sizeof t->p)
+		t->is_over = true;
+	else
+		t->p[t->n++] = c;
+}
+
+/* A label's value in quotes: of what could end it, an escape; of what is not ASCII, '?' (a title is
+ * of any bytes, the text has to be UTF-8). */
+static void put_value(struct making *t, const char *shown, struct sv value)
+{
+	for (; *shown != '\0'; shown++)
+		put_char(t, *shown);
+	put_char(t, '=');
+	put_char(t, '"');
 	for (size_t i = 0; i < value.n; i++) {
 		char c = value.p[i];
 
 		if (c == '"' || c == '\\')
-			buf_add_char(b, '\\');
-		buf_add_char(b, c < ' ' || c > '~' ? '?' : c);
+			put_char(t, '\\');
+		put_char(t, c < ' ' || c > '~' ? '?' : c);
 	}
-	buf_add_char(b, '"');
+	put_char(t, '"');
 }
 
 static const char *shown_of(enum metrics_label label)
@@ -126,45 +143,42 @@ static const char *shown_of(enum metrics_label label)
 					   : "route";
 }
 
-static struct sv name_text(struct buf *b, enum metrics_label label, struct sv name, struct sv rule)
+/* Empty: too long. */
+static struct sv name_text(struct making *t, enum metrics_label label, struct sv name,
+			   struct sv rule)
 {
-	buf_init(b, METRICS_NAME_MAX);
-	put_value(b, shown_of(label), name);
+	t->n = 0;
+	t->is_over = false;
+	put_value(t, shown_of(label), name);
 	if (label == METRICS_rule) {
-		buf_add_char(b, ',');
-		put_value(b, "rule", rule);
+		put_char(t, ',');
+		put_value(t, "rule", rule);
 	}
-	return buf_ok(b) ? buf_sv(b) : SV_NONE;
-}
-
-static unsigned find(const struct metrics *m, enum metrics_label label, struct sv name,
-		     struct sv rule)
-{
-	struct buf b;
-	unsigned found = metrics_name_find(m, label, name_text(&b, label, name, rule));
-
-	buf_done(&b);
-	return found;
+	return t->is_over ? SV_NONE : sv_of(t->p, t->n);
 }
 
 unsigned metrics_name(const struct metrics *m, enum metrics_label label, struct sv name)
 {
-	return m == NULL ? 0 : find(m, label, name, SV_NONE);
+	struct making t;
+
+	return m == NULL ? 0 : metrics_name_find(m, label, name_text(&t, label, name, SV_NONE));
 }
 
 unsigned metrics_rule(const struct metrics *m, struct sv route, struct sv rule)
 {
-	return m == NULL ? 0 : find(m, METRICS_rule, route, rule);
+	struct making t;
+
+	return m == NULL
+		   ? 0
+		   : metrics_name_find(m, METRICS_rule, name_text(&t, METRICS_rule, route, rule));
 }
 
 static bool put(struct metrics *m, enum metrics_label label, struct sv name, struct sv rule)
 {
-	struct buf b;
-	struct sv text = name_text(&b, label, name, rule);
-	bool ok = text.n > 0 && metrics_name_put(m, label, text) != 0;
+	struct making t;
+	struct sv text = name_text(&t, label, name, rule);
 
-	buf_done(&b);
-	return ok;
+	return text.n > 0 && metrics_name_put(m, label, text) != 0;
 }
 
 bool metrics_add_names(struct metrics *m, const struct config *c)
