@@ -19,6 +19,7 @@ static struct {
 } t;
 
 #define CORRELATION "c-1"
+#define TRACEPARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 void __wrap_log_write_peer(enum log_level level, const char *event, const struct log_field *f,
 			   size_t n);
@@ -85,6 +86,7 @@ void __wrap_count_tell(struct peer *p, uint32_t id, const struct ipc_metrics_get
 	{                                                                                          \
 		assert_ptr_equal(*r, t.request);                                                   \
 		assert_sv_equal(m->correlation, SV(CORRELATION));                                  \
+		assert_sv_equal(trace_text(&(*r)->trace), SV(TRACEPARENT));                        \
 		*r = NULL;                                                                         \
 		called(#name);                                                                     \
 	}
@@ -122,21 +124,27 @@ static void fill(struct ipc_message *m, enum ipc_number number)
 		break;
 	case IPC_LOGIN_BEGIN:
 		m->u.login_begin.correlation = SV(CORRELATION);
+		m->u.login_begin.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGIN_FINISH:
 		m->u.login_finish.correlation = SV(CORRELATION);
+		m->u.login_finish.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGIN_PARK:
 		m->u.login_park.correlation = SV(CORRELATION);
+		m->u.login_park.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_TOKEN_GET:
 		m->u.token_get.correlation = SV(CORRELATION);
+		m->u.token_get.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGOUT:
 		m->u.logout.correlation = SV(CORRELATION);
+		m->u.logout.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_BACKCHANNEL:
 		m->u.backchannel.correlation = SV(CORRELATION);
+		m->u.backchannel.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_WELCOME:
 	case IPC_FAILURE:
