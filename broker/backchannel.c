@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
+#include "broker/http_client.h"
 #include "broker/login_transaction.h"
 #include "broker/logout_token.h"
 #include "broker/revocation.h"
@@ -58,7 +59,8 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	replayed = pg_rows_bool(rows, 0, 1);
 	log_info("backchannel_logout", KS("provider", c->app->provider->name),
 		 KU("sessions", m.sessions), K("replayed", replayed ? "yes" : "no"),
-		 K("correlation", c->request->correlation));
+		 K("correlation", c->request->correlation),
+		 KS_IF("trace_id", trace_id(&c->request->trace)));
 	if (m.sessions > 0)
 		revocation_kick(c->request->broker->revocation);
 	answer(c, &m);
@@ -87,7 +89,8 @@ static void on_token(void *arg, enum err e, const struct logout_token *t, const 
 
 	if (e == ERR_CRYPTO) {
 		log_peer(LOG_INFO, "logout_token_refused", KS("provider", c->app->provider->name),
-			 K("why", detail), K("correlation", c->request->correlation));
+			 K("why", detail), K("correlation", c->request->correlation),
+			 KS_IF("trace_id", trace_id(&c->request->trace)));
 		answer(c, &refused);
 		return;
 	}
@@ -124,8 +127,10 @@ void backchannel(struct request **r, const struct ipc_backchannel *m)
 	*c = (struct backchannel_call){.request = *r, .app = app};
 	*r = NULL;
 	b->nbackchannels++;
+	http_client_trace(b->http, &c->request->trace);
 	rc = provider_logout_token(edition_provider(c->request->edition, app->provider->name),
 				   m->logout_token, on_token, c);
+	http_client_trace(b->http, NULL);
 	if (rc != ERR_OK)
 		fail(c, IPC_ERROR_INTERNAL, err_text(rc));
 }

@@ -223,7 +223,10 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 			       .nstatements = SQL_COUNT,
 			       .connections = c->database.connections,
 			       .query_timeout_ms = c->database.query_timeout_ms,
-			       .channel = SESSION_CACHE_CHANNEL};
+			       .channel = SESSION_CACHE_CHANNEL,
+			       .metrics = {b->metrics, METRIC_B_DB_DURATION, METRIC_B_DB_ERRORS,
+					   METRIC_B_LEASE_HELD, METRIC_B_LEASE_LOST,
+					   METRIC_B_REVOCATION_LAG}};
 	enum err rc;
 
 	if (c->database.broker_password_file.n > 0) {
@@ -264,7 +267,13 @@ static enum err open_parts(struct broker *b, const struct config *c, struct errm
 	enum err rc = http_client_new(b->base, &b->http);
 
 	if (rc == ERR_OK)
+		rc = metrics_new(NULL, &b->metrics);
+	if (rc == ERR_OK) {
+		metrics_set(b->metrics, METRIC_B_START_TIME, METRICS_AT(0),
+			    (uint64_t)clock_wall_s());
+		http_client_count(b->http, b->metrics);
 		rc = rate_limit_new(&b->limits);
+	}
 	if (rc == ERR_OK)
 		rc = rate_limit_new(&b->responses);
 	if (rc == ERR_OK)
@@ -366,6 +375,7 @@ void broker_free(struct broker **bp)
 	rate_limit_free(&b->limits);
 	rate_limit_free(&b->responses);
 	keyring_free(&b->ring);
+	metrics_free(&b->metrics);
 	free_event(&b->drain_timer);
 	free_event(&b->on_term);
 	free_event(&b->on_int);

@@ -16,6 +16,7 @@
 #include "broker/edition.h"
 #include "broker/keyring.h"
 #include "broker/rate_limit.h"
+#include "common/session_cache.h"
 
 #define BROKER_PEERS_MAX 256
 #define BROKER_LISTENERS_MAX 4
@@ -64,6 +65,10 @@ struct broker {
 	size_t nbackchannels;  /* logout tokens under judgement */
 	uint64_t peer_serials; /* names connections in the log */
 	struct broker_counts counts;
+	struct metrics *metrics;
+	struct broker_counts counted; /* of these so much is in metrics */
+	struct session_cache_stats cache_counted;
+	uint64_t log_counted;
 	struct event *listeners[BROKER_LISTENERS_MAX];
 	size_t nlisteners;
 	struct event *on_term, *on_int, *drain_timer;

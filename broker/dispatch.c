@@ -1,5 +1,6 @@
 #include "broker/dispatch.h"
 
+#include "broker/count.h"
 #include "broker/token_memory.h"
 #include "common/log.h"
 
@@ -15,8 +16,10 @@ static enum err on_hello(struct peer *p, const struct ipc_message *m)
 	{                                                                                          \
 		struct request *r = NULL;                                                          \
                                                                                                    \
-		if (peer_request(p, m, m->u.name.correlation, &r) == ERR_OK)                       \
+		if (peer_request(p, m, m->u.name.correlation, &r) == ERR_OK) {                     \
+			trace_read(m->u.name.traceparent, &r->trace);                              \
 			name(&r, &m->u.name);                                                      \
+		}                                                                                  \
 		return ERR_OK;                                                                     \
 	}
 REQUEST_HANDLER(login_begin)
@@ -31,8 +34,16 @@ static enum err on_token_get(struct peer *p, const struct ipc_message *m)
 	struct request *r = NULL;
 
 	if (!token_memory_answer(p, m->id, &m->u.token_get) &&
-	    peer_request(p, m, m->u.token_get.correlation, &r) == ERR_OK)
+	    peer_request(p, m, m->u.token_get.correlation, &r) == ERR_OK) {
+		trace_read(m->u.token_get.traceparent, &r->trace);
 		token_get(&r, &m->u.token_get);
+	}
+	return ERR_OK;
+}
+
+static enum err on_metrics_get(struct peer *p, const struct ipc_message *m)
+{
+	count_tell(p, m->id, &m->u.metrics_get);
 	return ERR_OK;
 }
 
@@ -48,6 +59,7 @@ static const struct row {
     {IPC_TOKEN_GET, IPC_PHASE_OPEN, on_token_get},
     {IPC_LOGOUT, IPC_PHASE_OPEN, on_logout},
     {IPC_BACKCHANNEL, IPC_PHASE_OPEN, on_backchannel},
+    {IPC_METRICS_GET, IPC_PHASE_OPEN, on_metrics_get},
 };
 
 enum err dispatch_packet(struct peer *p, struct sv packet)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/client_credential.h"
+#include "broker/http_client.h"
 #include "common/clock.h"
 #include "common/config_digest.h"
 #include "common/log.h"
@@ -155,6 +156,9 @@ enum err editions_add(struct editions *e, struct config **config, struct errmsg 
 		return errmsg_set(msg, ERR_NOMEM, "out of memory");
 	}
 	ed->config = *config;
+	if (!metrics_add_names(http_client_metrics(e->http), ed->config))
+		log_warn("metrics_names_full",
+			 K("then", "what is beyond the limit is counted as \"-\""));
 	rc = config_digest(ed->config, ed->digest);
 	if (rc != ERR_OK)
 		(void)errmsg_set(msg, rc, "configuration digest: %s", err_text(rc));

@@ -69,6 +69,13 @@ void grant_job_set_state(struct grant_job *j, enum grant_state to)
 	    to == GRANT_STORING || to == GRANT_READING ? IPC_ERROR_STORE : IPC_ERROR_PROVIDER_DOWN;
 }
 
+void grant_job_wait(struct grant_job *j, enum grant_state to)
+{
+	metrics_count(j->grant->broker->metrics, METRIC_B_GRANT_WAITS,
+		      METRICS_AT(to == GRANT_QUEUED ? METRICS_WAIT_QUEUED : METRICS_WAIT_LEASED));
+	grant_job_set_state(j, to);
+}
+
 /* --- jobs --- */
 
 const struct config_service *grant_job_wants(const struct grant_job *j)
@@ -166,8 +173,11 @@ void grant_ask(struct grant *g, const struct grant_ask *ask, struct request **r)
 		j = add_job(g, ask);
 	if (j == NULL || (joins && ask->checked != NULL))
 		grant_turn_away(ask, r, j == NULL ? "queue_full" : "checked_already");
-	else if (r != NULL)
+	else if (r != NULL) {
+		if (!joins)
+			j->trace = (*r)->trace;
 		waiters_add(&j->waiters, r);
+	}
 	if (j == NULL && g->jobs == NULL)
 		grant_table_drop(g);
 	else if (j != NULL && !joins)
@@ -255,7 +265,7 @@ bool grant_job_hold(struct grant_job *j)
 	struct grant *g = j->grant;
 
 	if (g->holder != NULL && g->holder != j) {
-		grant_job_set_state(j, GRANT_QUEUED);
+		grant_job_wait(j, GRANT_QUEUED);
 		return false;
 	}
 	g->holder = j;

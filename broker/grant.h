@@ -98,6 +98,7 @@ struct grant_job {
 	struct waiters waiters;
 	grant_checked_fn checked;
 	void *checked_arg;
+	struct trace trace; /* of who asked first */
 	unsigned rounds;
 	uint64_t tick; /* of the reading under way: token_memory_tick() */
 	bool stored;   /* this job filed what it now reads: answered even if short-lived */
@@ -159,6 +160,8 @@ struct grant_job *grant_find(const struct grant *g, const struct grant_ask *ask)
  */
 
 void grant_job_set_state(struct grant_job *j, enum grant_state to);
+/* The same for QUEUED and PAUSED, counted. */
+void grant_job_wait(struct grant_job *j, enum grant_state to);
 
 /* Ends the job with what its waiters get; the job is gone, and its grant may be. */
 void grant_job_answer(struct grant_job *j, struct sv token, int64_t left_ms);

@@ -1,6 +1,7 @@
 #include "broker/grant_exchange.h"
 
 #include "broker/grant.h"
+#include "broker/http_client.h"
 #include "broker/token_reply.h"
 #include "common/log.h"
 
@@ -88,7 +89,9 @@ void grant_exchange_begin(struct grant_job *j, const struct token_row *row, stru
 		return;
 	}
 	grant_job_set_state(j, GRANT_EXCHANGING);
+	http_client_trace(j->grant->broker->http, &j->trace);
 	rc = provider_exchange(grant_job_provider(j), subject_token, j->service, on_reply, j);
+	http_client_trace(j->grant->broker->http, NULL);
 	if (rc != ERR_OK)
 		on_reply(j, rc == ERR_CANCELED ? ERR_UNAVAILABLE : rc, NULL);
 }

@@ -1,5 +1,7 @@
 /* grant_flight - one refresh: lease, send, give back; see grant.h for the order. */
+#include "broker/count.h"
 #include "broker/grant.h"
+#include "broker/http_client.h"
 #include "broker/token_reply.h"
 #include "common/clock.h"
 #include "common/fault.h"
@@ -237,8 +239,10 @@ static void send_refresh(struct grant_job *j)
 		return;
 	}
 	grant_job_set_state(j, GRANT_SENDING);
+	http_client_trace(j->grant->broker->http, &j->trace);
 	rc = provider_refresh(grant_job_provider(j), secret_view(j->refresh_token), own ? NULL : s,
 			      j->leased ? before_send : NULL, on_reply, j);
+	http_client_trace(j->grant->broker->http, NULL);
 	if (rc != ERR_OK)
 		on_reply(j, rc == ERR_CANCELED ? ERR_UNAVAILABLE : rc, NULL);
 }
@@ -247,6 +251,8 @@ static void send_refresh(struct grant_job *j)
 
 static void exhausted(struct grant_job *j)
 {
+	metrics_count(j->grant->broker->metrics, METRIC_B_REFRESH_GIVEN_UP,
+		      count_provider(j->grant->broker, j->service->provider));
 	log_warn("refresh_given_up", KS("service", grant_job_wants(j)->name),
 		 KI("attempts", j->lease.attempts),
 		 K("then",
@@ -282,6 +288,9 @@ static void on_leased(void *arg, enum err e, const struct pg_rows *rows)
 	row.since_first_ms = pg_rows_i64(rows, 0, 5);
 	switch (lease_judge_start(&j->lease, &row, provider_traits(grant_job_provider(j)))) {
 	case LEASE_SEND:
+		if (j->lease.attempts > 1)
+			metrics_count(j->grant->broker->metrics, METRIC_B_REFRESH_REPEATED,
+				      count_provider(j->grant->broker, j->service->provider));
 		send_refresh(j);
 		break;
 	case LEASE_EXHAUSTED:
@@ -290,7 +299,7 @@ static void on_leased(void *arg, enum err e, const struct pg_rows *rows)
 	case LEASE_LOST:
 	case LEASE_ENDED:
 		grant_job_wipe(j);
-		grant_job_set_state(j, GRANT_PAUSED);
+		grant_job_wait(j, GRANT_PAUSED);
 		grant_job_later(j, row.lease_left_ms > 0 ? LEASE_POLL_MS : 1, grant_read);
 		break;
 	}

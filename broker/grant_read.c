@@ -32,7 +32,7 @@ static void refresh(struct grant_job *j, const struct token_row *row)
 	if (!unleased && !grant_job_hold(j))
 		return;
 	if (!unleased && row->lease_left_ms > 0 && now - j->begun_ms < WAITER_PATIENCE_MS) {
-		grant_job_set_state(j, GRANT_PAUSED);
+		grant_job_wait(j, GRANT_PAUSED);
 		grant_job_later(j, LEASE_POLL_MS, grant_read);
 	} else if (!unleased && row->lease_left_ms > 0) {
 		grant_job_fail(j, IPC_ERROR_PROVIDER_DOWN, "leased_elsewhere", 1);

@@ -1,5 +1,6 @@
 /* grant_store - what a reply brought: sealed, checked, filed, and only then answered. */
 #include "broker/grant.h"
+#include "broker/http_client.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -188,7 +189,9 @@ void grant_store_reply(struct grant_job *j, const struct token_reply *reply)
 	if (j->has_nonce)
 		expect.nonce_hash = sv_of((const char *)j->nonce_hash, sizeof j->nonce_hash);
 	grant_job_set_state(j, GRANT_CHECKING);
+	http_client_trace(j->grant->broker->http, &j->trace);
 	rc = provider_id_token(grant_job_provider(j), reply->id_token, &expect, on_id_token, j);
+	http_client_trace(j->grant->broker->http, NULL);
 	if (rc != ERR_OK)
 		on_id_token(j, rc, NULL, "not_checked");
 }

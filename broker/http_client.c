@@ -5,12 +5,15 @@
 
 #include "broker/http_easy.h"
 #include "common/clock.h"
+#include "common/crypt.h"
 
 struct http_client {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
 	LIST_HEAD(, http_flight) flights;
+	struct metrics *metrics;
+	struct trace trace;	  /* of what is sent now */
 	size_t nflights, nlogins; /* in all; of HTTP_SHARE_LOGIN */
 	bool in_callback;
 };
@@ -35,6 +38,20 @@ void http_flight_cancel(struct http_flight **f)
 	*f = NULL;
 }
 
+static void count(const struct http_flight *f, const struct http_response *r)
+{
+	struct metrics *m = f->client->metrics;
+	/* METRICS_WORDS_http; a status is 200 to 599. */
+	unsigned outcome = r->outcome == HTTP_ANSWERED	 ? (unsigned)r->status / 100 - 2
+			   : r->outcome == HTTP_NOT_SENT ? 4
+							 : 5;
+
+	if (m == NULL)
+		return;
+	metrics_count(m, METRIC_B_IDP_REQUESTS, METRICS_AT(f->provider.a, f->what, outcome));
+	metrics_observe(m, METRIC_B_IDP_DURATION, f->provider, clock_boot_us() - f->begun_us);
+}
+
 static void flight_done(struct http_flight *f, CURLcode code)
 {
 	struct http_response r = {.outcome = HTTP_UNKNOWN, .detail = ""};
@@ -54,6 +71,7 @@ static void flight_done(struct http_flight *f, CURLcode code)
 		r.outcome = f->sent ? HTTP_UNKNOWN : HTTP_NOT_SENT;
 		r.detail = code == CURLE_OK ? "status" : http_easy_failure(f, code);
 	}
+	count(f, &r);
 	c->in_callback = true;
 	f->fn(f->arg, &r);
 	c->in_callback = false;
@@ -150,6 +168,7 @@ static enum err check(const struct http_client *c, const struct http_request *r)
 enum err http_client_send(struct http_client *c, const struct http_request *r,
 			  struct http_flight **ret_flight)
 {
+	unsigned char span[TRACE_SPAN_LEN];
 	struct http_flight *f = NULL;
 	enum err e = check(c, r);
 
@@ -170,6 +189,11 @@ enum err http_client_send(struct http_client *c, const struct http_request *r,
 		buf_init(r->form, f->form.max);
 	}
 	LIST_INSERT_HEAD(&c->flights, f, link);
+	f->provider = METRICS_AT(metrics_name(c->metrics, METRICS_provider, r->provider));
+	f->what = r->what;
+	f->begun_us = clock_boot_us();
+	if (c->trace.n > 0 && crypt_random(span, sizeof span) == ERR_OK)
+		f->trace = trace_child(&c->trace, span);
 	f->share = r->share;
 	c->nflights++;
 	c->nlogins += f->share == HTTP_SHARE_LOGIN;
@@ -180,6 +204,22 @@ enum err http_client_send(struct http_client *c, const struct http_request *r,
 	}
 	*ret_flight = f;
 	return ERR_OK;
+}
+
+void http_client_count(struct http_client *c, struct metrics *m)
+{
+	c->metrics = m;
+}
+
+struct metrics *http_client_metrics(const struct http_client *c)
+{
+	return c == NULL ? NULL : c->metrics;
+}
+
+void http_client_trace(struct http_client *c, const struct trace *t)
+{
+	if (c != NULL)
+		c->trace = t == NULL ? (struct trace){.n = 0} : *t;
 }
 
 enum err http_client_new(struct event_base *base, struct http_client **ret)

@@ -20,6 +20,8 @@
 
 #include "broker/http_url.h"
 #include "common/buf.h"
+#include "common/metrics.h"
+#include "common/trace.h"
 
 #define HTTP_FLIGHTS_MAX 256
 #define HTTP_LOGIN_FLIGHTS_MAX 128 /* of them, those that strangers cause */
@@ -63,6 +65,8 @@ struct http_request {
 	    void *before_arg); /* may be NULL; asked at most once, right before the first
 				* byte; false: HTTP_NOT_SENT. It must not call into here. */
 	void *before_arg;
+	struct sv provider; /* its name, for metrics */
+	enum metrics_request what;
 	unsigned deadline_ms; /* of all of it; 0: TIMEOUT_IDP_MS, and never more */
 	enum http_share share;
 	http_fn fn;
@@ -70,6 +74,15 @@ struct http_request {
 };
 
 WARN_UNUSED enum err http_client_new(struct event_base *base, struct http_client **ret);
+
+/* Requests are counted from here on. */
+void http_client_count(struct http_client *c, struct metrics *m);
+/* For those who know what an answer means. NULL: nothing is counted. Accepts NULL. */
+struct metrics *http_client_metrics(const struct http_client *c);
+
+/* What is sent from here on is because of this (a child of it goes as `traceparent`), until the
+ * next call, with NULL: around a call of provider.h. Copied. Accepts a client of NULL. */
+void http_client_trace(struct http_client *c, const struct trace *t);
 
 /* Drops flights without calling back. Not from within a callback. */
 void http_client_free(struct http_client **c);

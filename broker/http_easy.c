@@ -167,6 +167,8 @@ static enum err set_request(struct http_flight *f, const struct http_request *r)
 	if (add_header(f, SV("Accept: application/json"), SV_NONE) != ERR_OK ||
 	    (r->authorization.n > 0 &&
 	     add_header(f, SV("Authorization: "), r->authorization) != ERR_OK) ||
+	    (f->trace.n > 0 &&
+	     add_header(f, SV("traceparent: "), trace_text(&f->trace)) != ERR_OK) ||
 	    add_header(f, SV("Expect:"), SV_NONE) != ERR_OK)
 		return ERR_NOMEM;
 	SET(HTTPHEADER, f->headers);

@@ -24,6 +24,10 @@ struct http_flight {
 	bool https;
 	bool sent; /* the first byte may have left */
 	enum http_share share;
+	struct trace trace;	    /* goes along */
+	struct metrics_at provider; /* for metrics, as what */
+	enum metrics_request what;
+	int64_t begun_us;
 	const char *detail; /* why we broke it off ourselves */
 	bool (*before_send)(void *arg);
 	void *before_arg;

@@ -119,6 +119,8 @@ enum err key_source_fetch(struct key_source *ks, struct key_waiter *w)
 	struct http_request r = {.url = buf_sv(&ks->uri),
 				 .policy = ks->policy,
 				 .trust = ks->trust,
+				 .provider = ks->name,
+				 .what = METRICS_REQUEST_JWKS,
 				 .fn = on_answer,
 				 .arg = ks};
 	enum err e = ERR_OK;

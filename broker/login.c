@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
+#include "broker/http_client.h"
 #include "broker/login_past.h"
 #include "broker/login_transaction.h"
 #include "broker/login_url.h"
@@ -29,7 +30,8 @@ void login_note(struct broker *b, const struct login_note *n)
 	enum err rc = pg_query(b->pg, SQL_LOGIN_NOTE, params, on_noted, NULL, NULL);
 
 	log_info("login", K("outcome", n->outcome), K("detail", n->detail), KS("app", n->app),
-		 KS("client", n->client), K("correlation", n->correlation));
+		 KS("client", n->client), K("correlation", n->correlation),
+		 KS_IF("trace_id", n->trace_id));
 	if (rc != ERR_OK)
 		on_noted(NULL, rc, NULL);
 }
@@ -85,6 +87,7 @@ static void fail_noted(struct request **r, const struct login_note *about, enum 
 	note.outcome = ipc_error_word(code);
 	note.detail = detail;
 	note.correlation = (*r)->correlation;
+	note.trace_id = trace_id(&(*r)->trace);
 	login_note((*r)->broker, &note);
 	request_fail(r, code, begin_failure(code, detail));
 }
@@ -195,12 +198,15 @@ static bool pushes(const struct begin *g)
 
 static void send_request(struct begin *g)
 {
-	enum err rc = ERR_OK;
+	enum err rc;
 
-	if (pushes(g))
-		rc = provider_push(g->provider, &g->parameters, on_pushed, g);
-	else
+	if (!pushes(g)) {
 		send_off(g, &g->parameters);
+		return;
+	}
+	http_client_trace(g->request->broker->http, &g->request->trace);
+	rc = provider_push(g->provider, &g->parameters, on_pushed, g);
+	http_client_trace(g->request->broker->http, NULL);
 	if (rc == ERR_UNAVAILABLE)
 		begin_fail(g, IPC_ERROR_PROVIDER_DOWN, "push_unavailable");
 	else if (rc != ERR_OK)

@@ -22,6 +22,7 @@ struct login_note {
 	const char *outcome; /* "ok" or ipc_error_word() */
 	const char *detail;  /* constant word, or NULL */
 	const char *correlation;
+	struct sv trace_id; /* for the log alone */
 };
 /* Best effort: without a database there is no row, but there is the log line. */
 void login_note(struct broker *b, const struct login_note *n);

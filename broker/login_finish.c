@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/dispatch.h"
+#include "broker/http_client.h"
 #include "broker/login_park.h"
 #include "broker/login_url.h"
 #include "common/log.h"
@@ -36,7 +37,8 @@ void finish_note(const struct finish *f, const char *outcome, const char *detail
 				     .client = f->client,
 				     .outcome = outcome,
 				     .detail = detail,
-				     .correlation = f->request->correlation};
+				     .correlation = f->request->correlation,
+				     .trace_id = trace_id(&f->request->trace)};
 
 	login_note(f->request->broker, &n);
 }
@@ -53,9 +55,12 @@ static void on_revoked(void *arg, enum err e, uint32_t retry_after_s)
 /* A refresh token that no grant will hold is given back. */
 static void revoke_unused(struct finish *f)
 {
-	if (f->refresh_token != NULL &&
-	    provider_revoke(f->provider, secret_view(f->refresh_token), on_revoked, NULL) != ERR_OK)
+	if (f->refresh_token == NULL)
+		return;
+	http_client_trace(f->request->broker->http, &f->request->trace);
+	if (provider_revoke(f->provider, secret_view(f->refresh_token), on_revoked, NULL) != ERR_OK)
 		on_revoked(NULL, ERR_UNAVAILABLE, 0);
+	http_client_trace(f->request->broker->http, NULL);
 }
 
 void finish_fail(struct finish *f, enum ipc_error code, const char *detail)

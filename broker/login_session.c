@@ -1,6 +1,7 @@
 /* login_session - from the code to the session; see login_finish.h. */
 #include <stdlib.h>
 
+#include "broker/http_client.h"
 #include "broker/login_finish.h"
 #include "broker/prefetch.h"
 #include "broker/token_row.h"
@@ -216,9 +217,11 @@ static void ask_userinfo(struct finish *f)
 {
 	enum err rc = ERR_UNSUPPORTED;
 
+	http_client_trace(f->request->broker->http, &f->request->trace);
 	if (f->access_token != NULL && provider_metadata(f->provider)->userinfo_endpoint.n > 0)
 		rc = provider_userinfo(f->provider, secret_view(f->access_token), f->claims.sub,
 				       on_userinfo, f);
+	http_client_trace(f->request->broker->http, NULL);
 	if (rc == ERR_UNSUPPORTED)
 		finish_fail(f, IPC_ERROR_PROVIDER, "userinfo_endpoint_missing");
 	else if (rc == ERR_UNAVAILABLE)
@@ -327,16 +330,22 @@ static void on_code(void *arg, enum err e, const struct token_reply *reply)
 	}
 	expect.nonce = sv_of(f->transaction.nonce, sizeof f->transaction.nonce);
 	expect.access_token = reply->access_token;
+	http_client_trace(f->request->broker->http, &f->request->trace);
 	rc = provider_id_token(f->provider, secret_view(f->id_token), &expect, on_id_token, f);
+	http_client_trace(f->request->broker->http, NULL);
 	if (rc != ERR_OK)
 		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
 }
 
 void finish_exchange(struct finish *f)
 {
-	enum err rc = provider_code(f->provider, secret_view(f->code), buf_sv(&f->redirect_uri),
-				    sv_of(f->transaction.verifier, sizeof f->transaction.verifier),
-				    on_code, f);
+	enum err rc;
+
+	http_client_trace(f->request->broker->http, &f->request->trace);
+	rc = provider_code(f->provider, secret_view(f->code), buf_sv(&f->redirect_uri),
+			   sv_of(f->transaction.verifier, sizeof f->transaction.verifier), on_code,
+			   f);
+	http_client_trace(f->request->broker->http, NULL);
 	if (rc != ERR_OK)
 		finish_fail(f, rc == ERR_UNAVAILABLE ? IPC_ERROR_PROVIDER_DOWN : IPC_ERROR_INTERNAL,
 			    err_text(rc));

@@ -104,7 +104,8 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	if (m.sessions > 0)
 		send_on(c, rows, &url, &form, &m);
 	log_info("logout", KS("app", c->app->name), KU("sessions", m.sessions),
-		 K("correlation", c->request->correlation));
+		 K("correlation", c->request->correlation),
+		 KS_IF("trace_id", trace_id(&c->request->trace)));
 	if (m.sessions > 0)
 		revocation_kick(c->request->broker->revocation);
 	token_memory_end(c->request->broker->tokens, c->hash); /* the others: by notification */

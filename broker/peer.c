@@ -149,6 +149,7 @@ enum err peer_request(struct peer *p, const struct ipc_message *m, struct sv cor
 	r->peer = p;
 	r->id = m->id;
 	r->name = m->name;
+	r->message = metrics_message(m->number);
 	assert(correlation.n <= IPC_NAME_MAX); /* ipc_decode() saw to it */
 	if (correlation.n > 0)
 		memcpy(r->correlation, correlation.p, correlation.n);

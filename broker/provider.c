@@ -110,8 +110,12 @@ static void on_discovery(void *arg, const struct http_response *r)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct provider *p = arg;
-	struct http_request r = {
-	    .policy = p->policy, .trust = p->credential->trust, .fn = on_discovery, .arg = p};
+	struct http_request r = {.policy = p->policy,
+				 .trust = p->credential->trust,
+				 .provider = p->config->name,
+				 .what = METRICS_REQUEST_DISCOVERY,
+				 .fn = on_discovery,
+				 .arg = p};
 	struct buf url;
 	enum err e;
 

@@ -1,4 +1,5 @@
 /* The requests of provider.h to the endpoints that want the client's authentication. */
+#include <assert.h> /* static_assert */
 #include <stdlib.h>
 
 #include "broker/client_auth.h"
@@ -14,6 +15,7 @@
 struct request {
 	struct provider_call call; /* first */
 	struct http_flight *flight;
+	enum metrics_request what;
 	struct event *soon;		      /* a revocation with nothing to ask */
 	const struct config_service *service; /* refresh: outlives the call, as `config` does */
 	enum http_share share;
@@ -76,6 +78,18 @@ static enum err request_new(struct provider *p, void (*canceled)(struct request 
 	return ERR_OK;
 }
 
+static_assert(TOKEN_OK == 1 && TOKEN_TOO_OFTEN == 9, "METRICS_WORDS_token in this order");
+
+static void count(const struct provider *p, enum metrics_request what, enum token_outcome outcome)
+{
+	struct metrics *m = http_client_metrics(p->http);
+
+	if (m != NULL)
+		metrics_count(m, METRIC_B_TOKEN_REPLIES,
+			      METRICS_AT(metrics_name(m, METRICS_provider, p->config->name), what,
+					 (unsigned)outcome - 1));
+}
+
 static void on_token(void *arg, const struct http_response *r)
 {
 	struct request *rq = arg;
@@ -85,6 +99,7 @@ static void on_token(void *arg, const struct http_response *r)
 	rq->flight = NULL; /* http_client ends it */
 	request_end(rq);
 	token_reply_read(r, p->config->preset, rq->service, clock_wall_s(), &answer);
+	count(p, rq->what, answer.reply.outcome);
 	rq->fn.token(rq->arg, ERR_OK, &answer.reply);
 	token_answer_done(&answer);
 	free(rq);
@@ -134,6 +149,8 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 				 .trust = p->credential->trust,
 				 .form = form,
 				 .share = rq->share,
+				 .provider = p->config->name,
+				 .what = rq->what,
 				 .before_send = before_send,
 				 .before_arg = rq->arg,
 				 .fn = fn,
@@ -163,7 +180,7 @@ static enum err post(struct request *rq, struct sv url, struct buf *form,
 }
 
 /* Posts to the token endpoint; on failure nothing is left behind. */
-static enum err post_token(struct provider *p, struct buf *form, enum http_share share,
+static enum err post_token(struct provider *p, struct buf *form, enum metrics_request what,
 			   const struct config_service *service, bool (*before_send)(void *arg),
 			   provider_token_fn fn, void *arg)
 {
@@ -174,7 +191,8 @@ static enum err post_token(struct provider *p, struct buf *form, enum http_share
 		buf_done(form);
 		return e;
 	}
-	rq->share = share;
+	rq->what = what;
+	rq->share = what == METRICS_REQUEST_CODE ? HTTP_SHARE_LOGIN : HTTP_SHARE_ALL;
 	rq->service = service;
 	rq->fn.token = fn;
 	e = post(rq, p->discovery->metadata.token_endpoint, form, before_send, on_token);
@@ -194,16 +212,16 @@ enum err provider_code(struct provider *p, struct sv code, struct sv redirect_ur
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
 	token_request_code(&form, code, redirect_uri, code_verifier);
-	return post_token(p, &form, HTTP_SHARE_LOGIN, NULL, NULL, fn, arg);
+	return post_token(p, &form, METRICS_REQUEST_CODE, NULL, NULL, fn, arg);
 }
 
 /* The composer's error, or the form is posted and consumed. */
 static enum err post_composed(struct provider *p, enum err e, struct buf *form,
-			      const struct config_service *service, bool (*before_send)(void *arg),
-			      provider_token_fn fn, void *arg)
+			      enum metrics_request what, const struct config_service *service,
+			      bool (*before_send)(void *arg), provider_token_fn fn, void *arg)
 {
 	if (e == ERR_OK)
-		return post_token(p, form, HTTP_SHARE_ALL, service, before_send, fn, arg);
+		return post_token(p, form, what, service, before_send, fn, arg);
 	buf_done(form);
 	return e;
 }
@@ -219,7 +237,7 @@ enum err provider_refresh(struct provider *p, struct sv refresh_token,
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
 	e = token_request_refresh(&form, refresh_token, p->config, service);
-	return post_composed(p, e, &form, service, before_send, fn, arg);
+	return post_composed(p, e, &form, METRICS_REQUEST_REFRESH, service, before_send, fn, arg);
 }
 
 enum err provider_exchange(struct provider *p, struct sv subject_token,
@@ -232,7 +250,7 @@ enum err provider_exchange(struct provider *p, struct sv subject_token,
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
 	e = token_request_exchange(&form, subject_token, p->config, service);
-	return post_composed(p, e, &form, service, NULL, fn, arg);
+	return post_composed(p, e, &form, METRICS_REQUEST_EXCHANGE, service, NULL, fn, arg);
 }
 
 enum err provider_client_credentials(struct provider *p, const struct config_service *service,
@@ -245,7 +263,8 @@ enum err provider_client_credentials(struct provider *p, const struct config_ser
 		return ERR_UNAVAILABLE;
 	buf_init(&form, TOKEN_REQUEST_MAX);
 	e = token_request_client_credentials(&form, p->config, service);
-	return post_composed(p, e, &form, service, NULL, fn, arg);
+	return post_composed(p, e, &form, METRICS_REQUEST_CLIENT_CREDENTIALS, service, NULL, fn,
+			     arg);
 }
 
 enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn, void *arg)
@@ -262,6 +281,7 @@ enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn
 		buf_done(form);
 		return e;
 	}
+	rq->what = METRICS_REQUEST_PUSH;
 	rq->share = HTTP_SHARE_LOGIN;
 	rq->fn.push = fn;
 	e = post(rq, url, form, NULL, on_pushed);
@@ -295,6 +315,7 @@ enum err provider_revoke(struct provider *p, struct sv refresh_token, provider_r
 	e = request_new(p, revoke_canceled, arg, &rq);
 	if (e != ERR_OK)
 		return e;
+	rq->what = METRICS_REQUEST_REVOKE;
 	rq->fn.revoke = fn;
 	if (p->discovery->metadata.revocation_endpoint.n == 0) {
 		rq->soon = event_new(p->base, -1, 0, on_nothing_to_revoke, rq);

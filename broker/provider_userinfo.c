@@ -93,6 +93,8 @@ static enum err ask(struct question *q, struct sv access_token)
 	struct http_request r = {.url = p->discovery->metadata.userinfo_endpoint,
 				 .policy = p->policy,
 				 .trust = p->credential->trust,
+				 .provider = p->config->name,
+				 .what = METRICS_REQUEST_USERINFO,
 				 .fn = on_answer,
 				 .arg = q};
 	struct buf bearer;

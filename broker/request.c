@@ -34,6 +34,8 @@ void request_answer(struct request **r, enum err encoded, struct buf *packet)
 		request_fail(r, IPC_ERROR_INTERNAL, request_detail("answer_not_encoded"));
 		return;
 	}
+	metrics_count((*r)->broker->metrics, METRIC_B_REQUESTS,
+		      METRICS_AT((*r)->message, metrics_answer(ERR_OK, IPC_ERROR_NONE)));
 	if ((*r)->peer != NULL)
 		peer_send((*r)->peer, buf_sv(packet));
 	buf_done(packet);
@@ -50,7 +52,9 @@ void request_fail(struct request **r, enum ipc_error code, struct request_failur
 
 	log_peer(LOG_INFO, "request_failed", K("message", (*r)->name),
 		 K("code", ipc_error_word(code)), K("detail", why.detail),
-		 K("correlation", (*r)->correlation));
+		 K("correlation", (*r)->correlation), KS_IF("trace_id", trace_id(&(*r)->trace)));
+	metrics_count((*r)->broker->metrics, METRIC_B_REQUESTS,
+		      METRICS_AT((*r)->message, metrics_answer(ERR_OK, code)));
 	buf_init(&packet, IPC_FRAME_MAX);
 	if (ipc_encode_failure(&packet, (*r)->id, &m) == ERR_OK && (*r)->peer != NULL)
 		peer_send((*r)->peer, buf_sv(&packet));

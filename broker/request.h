@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "common/ipc.h"
+#include "common/trace.h"
 
 struct request {
 	struct request *next, **prev; /* of the peer's requests under way */
@@ -18,7 +19,9 @@ struct request {
 	struct edition *edition;
 	uint32_t id;
 	const char *name; /* of the message */
+	unsigned message; /* metrics_message() */
 	char correlation[IPC_NAME_MAX + 1];
+	struct trace trace;
 	/* Of one that waits for a service's own token: for token_again(). */
 	unsigned char hash[CRYPT_SHA256_LEN];
 	const struct edition_use *use; /* of the edition */

@@ -27,6 +27,7 @@ static void on_put(void *arg, enum err e, const struct pg_rows *rows)
 	r->pending--;
 	r->resealed += e == ERR_OK;
 	r->failed += e != ERR_OK;
+	metrics_count(r->broker->metrics, METRIC_B_RESEALED, METRICS_AT(e != ERR_OK));
 	if (r->pending == 0 && !r->broker->stopping)
 		batch_done(r);
 }

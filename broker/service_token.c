@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/http_client.h"
 #include "broker/lease.h"
 #include "broker/token_reply.h"
 #include "broker/token_row.h"
@@ -208,7 +209,8 @@ static void on_reply(void *arg, enum err e, const struct token_reply *reply)
 		   : reply->retry_after_s);
 }
 
-static void fetch(struct service_token *s, struct edition *ed, const struct config_service *service)
+static void fetch(struct service_token *s, struct edition *ed, const struct config_service *service,
+		  const struct trace *trace)
 {
 	struct provider *p = edition_provider(ed, service->provider->name);
 	const struct config_provider *of = service->provider;
@@ -233,8 +235,10 @@ static void fetch(struct service_token *s, struct edition *ed, const struct conf
 	s->edition = ed;
 	edition_ref(s->edition);
 	s->service = service;
+	http_client_trace(s->table->broker->http, trace);
 	if (p != NULL)
 		rc = provider_client_credentials(p, service, on_reply, s);
+	http_client_trace(s->table->broker->http, NULL);
 	if (rc != ERR_OK)
 		on_reply(s, rc == ERR_CANCELED ? ERR_UNAVAILABLE : rc, NULL);
 }
@@ -244,6 +248,7 @@ void service_token_ask(struct service_tokens *t, struct edition *ed,
 		       struct request **r)
 {
 	struct service_token *s = find_or_make(t, digest);
+	const struct trace trace = r == NULL ? (struct trace){.n = 0} : (*r)->trace;
 	enum service_token_next next;
 
 	if (s == NULL) {
@@ -258,7 +263,7 @@ void service_token_ask(struct service_tokens *t, struct edition *ed,
 		waiters_add(&s->waiters, r);
 	if (next == SERVICE_TOKEN_FETCH ||
 	    (next == SERVICE_TOKEN_ANSWER_AND_RENEW && !t->broker->draining))
-		fetch(s, ed, service); /* first this: the answer gives up the edition's reference */
+		fetch(s, ed, service, &trace); /* first this: the answer gives up the edition */
 	if (next != SERVICE_TOKEN_FETCH && r != NULL)
 		waiters_answer_one(r, secret_view(s->token), left_ms(s));
 }

@@ -206,6 +206,16 @@ bool token_memory_allows(struct token_memory *m, const unsigned char hash[CRYPT_
 	return true;
 }
 
+struct session_cache_stats token_memory_stats(const struct token_memory *m)
+{
+	return session_cache_stats(token_cache_sessions(m->cache));
+}
+
+size_t token_memory_renewals(const struct token_memory *m)
+{
+	return renewals_count(m->renewals);
+}
+
 uint64_t token_memory_tick(const struct token_memory *m)
 {
 	return session_cache_tick(token_cache_sessions(m->cache));

@@ -34,6 +34,9 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 bool token_memory_allows(struct token_memory *m, const unsigned char hash[CRYPT_SHA256_LEN],
 			 const struct edition_use *use);
 
+struct session_cache_stats token_memory_stats(const struct token_memory *m);
+size_t token_memory_renewals(const struct token_memory *m);
+
 /* Right before TOKEN_READ is sent (session_cache_tick()). */
 uint64_t token_memory_tick(const struct token_memory *m);
 

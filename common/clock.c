@@ -28,6 +28,16 @@ int64_t clock_boot_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int64_t clock_boot_us(void)
+{
+	struct timespec ts;
+
+	if (frozen.set)
+		return frozen.boot_ms * 1000;
+	ts = now(CLOCK_BOOTTIME);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 int64_t clock_wall_s(void)
 {
 	return frozen.set ? frozen.wall_s : (int64_t)now(CLOCK_REALTIME).tv_sec;

@@ -14,6 +14,7 @@
 #define CLOCK_SKEW_S 60 /* so far may a provider's clock be from ours */
 
 int64_t clock_boot_ms(void);
+int64_t clock_boot_us(void); /* the same clock, for durations */
 int64_t clock_wall_s(void);
 
 /* So many milliseconds, for a timer of libevent. */

@@ -11,6 +11,8 @@
  *	CONTRACT_FD_STATUS	SOCK_SEQPACKET pair: one byte a message, enum contract_status
  *				from the worker, nothing from the master; when the master's
  *				end closes, the worker drains
+ *	CONTRACT_FD_METRICS	memfd: the memory of common/metrics.h, of which the worker writes
+ *slab CONTRACT_ENV_SLAB; without that, /dev/null, and the worker's counts are its own alone
  *	CONTRACT_FD_LISTEN + i	the listening socket of the i-th `listen` section of that
  *				configuration, non-blocking; CONTRACT_ENV_LISTEN says how many
  * and an environment of PATH, LANG, TZ, CREDENTIALS_DIRECTORY (as far as they were set) and
@@ -26,12 +28,14 @@
 
 #define CONTRACT_FD_CONFIG 3
 #define CONTRACT_FD_STATUS 4
-#define CONTRACT_FD_LISTEN 5
+#define CONTRACT_FD_METRICS 5
+#define CONTRACT_FD_LISTEN 6
 #define CONTRACT_LISTEN_MAX 16
 
 #define CONTRACT_ENV_LISTEN "BFF_LISTEN_FDS"
 #define CONTRACT_ENV_GENERATION "BFF_GENERATION" /* decimal, from 1 */
 #define CONTRACT_ENV_SLOT "BFF_SLOT"		 /* decimal, from 0 */
+#define CONTRACT_ENV_SLAB "BFF_SLAB"		 /* decimal, from 1; absent: none */
 #define CONTRACT_ENV_BUILD "BFF_BUILD"		 /* must equal BFF_VERSION, else EXIT_BUILD */
 
 enum contract_status {
@@ -53,6 +57,7 @@ enum contract_exit {
 #define TIMEOUT_IDP_MS 8000	       /* broker: one HTTP request to a provider, all of it */
 #define TIMEOUT_LEASE_MS 15000	       /* broker: a refresh lease in PostgreSQL */
 #define TIMEOUT_BROKER_LOGIN_MS 25000  /* worker: what a login asks of the broker */
+#define TIMEOUT_METRICS_MS 1000	       /* worker: each piece of the broker's metrics */
 #define CONTRACT_HEARTBEAT_MS 2000     /* worker: between two CONTRACT_ALIVE */
 #define CONTRACT_FIRST_STATUS_MS 10000 /* master: fork to CONTRACT_READY */
 #define CONTRACT_WARM_UP_MS                                                                        \

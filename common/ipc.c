@@ -292,3 +292,10 @@ uint64_t ipc_fingerprint(void)
 #undef MIX_ERROR
 	return h;
 }
+
+unsigned ipc_packet_number(struct sv packet)
+{
+	return packet.n < 2
+		   ? 0
+		   : (unsigned char)packet.p[0] | (unsigned)(unsigned char)packet.p[1] << 8;
+}

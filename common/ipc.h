@@ -16,11 +16,14 @@
 #define IPC_TOKEN_MAX 16384 /* bytes of an access token */
 #define IPC_URL_MAX 8192
 #define IPC_NAME_MAX 64
+#define IPC_TRACE_MAX 55      /* TRACE_LEN */
+#define IPC_METRICS_MAX 65000 /* bytes of a piece */
 #define IPC_LOGOUT_TOKEN_MAX 8192
 #define IPC_FORM_MAX 24576 /* bytes of the form for the provider's end-session endpoint */
 #define IPC_SECRET_LEN 32  /* raw bytes of a session secret or a binding secret */
 
-/* digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them.
+/* correlation: of the worker's answer; traceparent: of the request, or empty (trace.h).
+ * digest: SHA-256 over the provider, app, service and route sections as config_dump() prints them.
  */
 #define IPC_FIELDS_hello(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX) F(str, digest, 32)
 #define IPC_FIELDS_welcome(F) F(u64, fingerprint, 0) F(str, build, IPC_NAME_MAX)
@@ -39,9 +42,10 @@
 	F(str, origin, 300)                                                                        \
 	F(str, return_to, IPC_URL_MAX)                                                             \
 	F(secret, binding, IPC_SECRET_LEN)                                                         \
-	F(str, client, 64) F(str, correlation, IPC_NAME_MAX) F(str, prompt, 16)                    \
-	    F(str, login_hint, 256) F(str, acr_values, 256) F(u32, has_max_age, 0)                 \
-		F(u32, max_age_s, 0) F(secret, session, IPC_SECRET_LEN)
+	F(str, client, 64)                                                                         \
+	F(str, correlation, IPC_NAME_MAX) F(str, prompt, 16) F(str, login_hint, 256)               \
+	    F(str, acr_values, 256) F(u32, has_max_age, 0) F(u32, max_age_s, 0)                    \
+		F(secret, session, IPC_SECRET_LEN) F(str, traceparent, IPC_TRACE_MAX)
 #define IPC_FIELDS_login_begun(F) F(str, location, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)
 /* Of the authorization response (RFC 6749 4.1.2, RFC 9207): each at most once, else empty; without
  * code and error it is the one that login_park() put away. old_session: 32 bytes of the session
@@ -51,15 +55,18 @@
 	F(str, origin, 300)                                                                        \
 	F(secret, binding, IPC_SECRET_LEN)                                                         \
 	F(secret, state, 256)                                                                      \
-	F(secret, code, 4096) F(str, iss, 2048) F(str, error, 256)                                 \
-	    F(secret, old_session, IPC_SECRET_LEN) F(str, correlation, IPC_NAME_MAX)               \
-		F(str, client, 64) F(str, user_agent, 512)
+	F(secret, code, 4096)                                                                      \
+	F(str, iss, 2048) F(str, error, 256) F(secret, old_session, IPC_SECRET_LEN)                \
+	    F(str, correlation, IPC_NAME_MAX) F(str, client, 64) F(str, user_agent, 512)           \
+		F(str, traceparent, IPC_TRACE_MAX)
 /* A response that came by POST, and so without cookies (OAuth 2.0 Form Post Response Mode). */
 #define IPC_FIELDS_login_park(F)                                                                   \
 	F(str, app, IPC_NAME_MAX)                                                                  \
 	F(secret, state, 256)                                                                      \
 	F(secret, code, 4096)                                                                      \
-	F(str, iss, 2048) F(str, error, 256) F(str, client, 64) F(str, correlation, IPC_NAME_MAX)
+	F(str, iss, 2048)                                                                          \
+	F(str, error, 256) F(str, client, 64) F(str, correlation, IPC_NAME_MAX)                    \
+	    F(str, traceparent, IPC_TRACE_MAX)
 /* known: 1 = this app has such a state, be it used up or with a response already. */
 #define IPC_FIELDS_login_parked(F) F(u32, known, 0)
 /* session: the new secret; day: days since 1970-01-01 UTC for the cookie (creation). */
@@ -68,13 +75,16 @@
 	F(u32, day, 0) F(str, return_to, IPC_URL_MAX) F(str, session_ref, IPC_NAME_MAX)
 #define IPC_FIELDS_token_get(F)                                                                    \
 	F(secret, session, IPC_SECRET_LEN)                                                         \
-	F(str, app, IPC_NAME_MAX) F(str, service, IPC_NAME_MAX) F(str, correlation, IPC_NAME_MAX)
+	F(str, app, IPC_NAME_MAX)                                                                  \
+	F(str, service, IPC_NAME_MAX) F(str, correlation, IPC_NAME_MAX)                            \
+	    F(str, traceparent, IPC_TRACE_MAX)
 #define IPC_FIELDS_token(F) F(secret, access_token, IPC_TOKEN_MAX) F(u64, expires_in_ms, 0)
 /* origin: the configured one it runs on; everywhere: 1 = all of the user's sessions. */
 #define IPC_FIELDS_logout(F)                                                                       \
 	F(secret, session, IPC_SECRET_LEN)                                                         \
 	F(str, app, IPC_NAME_MAX)                                                                  \
-	F(str, origin, 300) F(u32, everywhere, 0) F(str, correlation, IPC_NAME_MAX)
+	F(str, origin, 300)                                                                        \
+	F(u32, everywhere, 0) F(str, correlation, IPC_NAME_MAX) F(str, traceparent, IPC_TRACE_MAX)
 /* redirect_url: the provider's end_session with its parameters; empty: the browser stays here.
  * state: the 32 bytes that the browser must bring back from there. With logout_method = post, form
  * is the same as a form to post to action, and alone has the ID token where that is wanted; else
@@ -86,11 +96,17 @@
 /* app: whose host the token was posted to. */
 #define IPC_FIELDS_backchannel(F)                                                                  \
 	F(str, app, IPC_NAME_MAX)                                                                  \
-	F(secret, logout_token, IPC_LOGOUT_TOKEN_MAX) F(str, correlation, IPC_NAME_MAX)
+	F(secret, logout_token, IPC_LOGOUT_TOKEN_MAX)                                              \
+	F(str, correlation, IPC_NAME_MAX) F(str, traceparent, IPC_TRACE_MAX)
 /* accepted: 1 = it had its effect (now or before) and that is committed; 0 = refused, and why is a
  * constant word for the log. */
 #define IPC_FIELDS_backchannel_done(F)                                                             \
 	F(u32, accepted, 0) F(u32, sessions, 0) F(str, why, IPC_NAME_MAX)
+
+/* What the broker counts, as text for /metrics, in pieces: cursor is 0 at first, then the `next` of
+ * the piece before, until that is 0. */
+#define IPC_FIELDS_metrics_get(F) F(u32, cursor, 0)
+#define IPC_FIELDS_metrics(F) F(u32, next, 0) F(str, text, IPC_METRICS_MAX)
 
 /* Why a request failed, and what the worker answers for it. */
 #define IPC_ERRORS(E)                                                                              \
@@ -164,6 +180,9 @@ WARN_UNUSED enum err ipc_decode(struct sv packet, struct ipc_message *ret);
 					       const struct ipc_##name *m);
 #include "common/ipc.def"
 #undef IPC_MESSAGE
+
+/* Of an encoded packet of ours. */
+unsigned ipc_packet_number(struct sv packet);
 
 /* For debug logs: `login_begin id=7 app="company" … binding=<32 bytes>`; secrets by length. */
 void ipc_print(struct buf *b, const struct ipc_message *m);

@@ -11,6 +11,7 @@ static struct {
 	enum log_level least;
 	int64_t peer_second;
 	unsigned peer_lines, peer_dropped;
+	uint64_t suppressed;
 } logger = {.role = "bff", .least = LOG_INFO};
 
 struct line {
@@ -105,6 +106,8 @@ static void put_value(struct line *l, struct sv s)
 
 static void put_field(struct line *l, const struct log_field *f)
 {
+	if (f->kind == LOG_FIELD_IF && f->s.n == 0)
+		return;
 	put_str(l, " ");
 	put_str(l, f->key);
 	put_str(l, "=");
@@ -151,8 +154,14 @@ void log_write_peer(enum log_level level, const char *event, const struct log_fi
 	}
 	if (logger.peer_lines >= LOG_PEER_PER_SECOND) {
 		logger.peer_dropped++;
+		logger.suppressed++;
 		return;
 	}
 	logger.peer_lines++;
 	log_write(level, event, f, n);
+}
+
+uint64_t log_suppressed(void)
+{
+	return logger.suppressed;
 }

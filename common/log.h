@@ -24,13 +24,15 @@ enum log_level { LOG_DEBUG = 1, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_field {
 	const char *key;
-	enum { LOG_FIELD_SV, LOG_FIELD_I64 } kind;
+	enum { LOG_FIELD_SV, LOG_FIELD_IF, LOG_FIELD_I64 } kind;
 	struct sv s;
 	int64_t i;
 };
 
 #define KS(k, sv_) ((struct log_field){.key = (k), .kind = LOG_FIELD_SV, .s = (sv_)})
 #define K(k, cstr) KS(k, sv_str(cstr))
+/* The same, but no field where it is empty. */
+#define KS_IF(k, sv_) ((struct log_field){.key = (k), .kind = LOG_FIELD_IF, .s = (sv_)})
 #define KI(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_I64, .i = (int64_t)(v)})
 #define KU(k, v) KI(k, v)
 
@@ -40,6 +42,9 @@ void log_set_level(enum log_level least);
 
 void log_write(enum log_level level, const char *event, const struct log_field *f, size_t n);
 void log_write_peer(enum log_level level, const char *event, const struct log_field *f, size_t n);
+
+/* Lines of log_write_peer() left out so far. */
+uint64_t log_suppressed(void);
 
 #define LOG_FIELDS(...)                                                                            \
 	(const struct log_field[])                                                                 \

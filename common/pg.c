@@ -63,6 +63,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	p->statements = o->statements;
 	p->nstatements = o->nstatements;
 	p->query_timeout_ms = o->query_timeout_ms;
+	p->metrics = o->metrics;
 	p->password_file_mode =
 	    o->password_file_mode == 0 ? SECRET_FILE_STRICT : o->password_file_mode;
 	buf_init(&p->text, PG_TEXT_MAX);
@@ -117,6 +118,15 @@ void pg_close(struct pg **p)
 bool pg_ready(const struct pg *p)
 {
 	return p->nup > 0;
+}
+
+struct pg_state pg_state(const struct pg *p)
+{
+	struct pg_state s = {.connections = (unsigned)p->nconns, .up = (unsigned)p->nup};
+
+	for (size_t i = 0; i < p->nconns; i++)
+		s.calls += p->conns[i].ncalls;
+	return s;
 }
 
 void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg)

@@ -32,6 +32,7 @@
 
 #include <event2/event.h>
 
+#include "common/metrics.h"
 #include "common/secret.h"
 #include "common/sv.h"
 
@@ -69,6 +70,13 @@ struct pg_listener {
 	void *arg;
 };
 
+/* Which metrics a pool counts in; the revocation's is the lag of its notification, at most: since
+ * the sending of the last completed round trip, which had not told it. */
+struct pg_metrics {
+	struct metrics *metrics; /* NULL: none */
+	enum metric duration, errors, lease_held, lease_lost, revocation_lag;
+};
+
 struct pg_options {
 	const char *conninfo;
 	const char *user;	   /* the role; overrides conninfo */
@@ -81,6 +89,7 @@ struct pg_options {
 	int64_t query_timeout_ms;
 	const char *channel; /* an SQL identifier to LISTEN on; NULL: none */
 	struct pg_listener listener;
+	struct pg_metrics metrics;
 };
 
 struct pg_param {
@@ -110,6 +119,13 @@ void pg_close(struct pg **p);
 
 /* True while at least one connection can take a query. */
 bool pg_ready(const struct pg *p);
+
+/* What the pool is at now. */
+struct pg_state {
+	unsigned connections, up;
+	size_t calls; /* under way */
+};
+struct pg_state pg_state(const struct pg *p);
 
 /* Called on every change of pg_ready(). */
 void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg);

@@ -39,6 +39,7 @@ struct pg_call {
 	int64_t deadline_ms; /* clock_boot_ms() */
 	PGresult *result;    /* came, but its transaction's end has not */
 	struct pg_trip trip;
+	int64_t sent_us;
 	unsigned stmt; /* PG_STMT_NONE: a bare sync, for the lease */
 };
 TAILQ_HEAD(pg_calls, pg_call);
@@ -57,7 +58,8 @@ struct pg_conn {
 	size_t tried;	/* hosts that failed since the last success or wait */
 	unsigned failures;
 	size_t nprepared;
-	struct pg_trip trip; /* the last one sent */
+	struct pg_trip trip;   /* the last one sent */
+	int64_t lease_from_us; /* sending of the last one that completed undisturbed; 0: none */
 	size_t ncalls;
 	struct pg_calls calls; /* in the order their answers come */
 };
@@ -74,6 +76,7 @@ struct pg {
 	int64_t query_timeout_ms;
 	char *listen; /* the statement; NULL: no channel */
 	struct pg_listener listener;
+	struct pg_metrics metrics;
 	uint64_t serials;
 	struct event *renew; /* of leases */
 	bool renew_set, lease_used;
@@ -123,9 +126,9 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 /* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
 bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 		      const int *lengths, const int *formats);
-/* For one that is sent by hand. now_ms: from before anything was sent. */
+/* For one that is sent by hand. now_us: from before anything was sent. */
 bool pg_pipeline_sync(struct pg_conn *c);
-void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms);
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
 void pg_pipeline_flush(struct pg_conn *c);

@@ -15,7 +15,7 @@ static void renew_after(struct pg *p, int64_t ms)
 
 static void renew(struct pg_conn *c)
 {
-	int64_t now = clock_boot_ms();
+	int64_t now = clock_boot_us();
 	struct pg_call *call;
 
 	if (c->broken || c->ncalls >= PG_CALLS_MAX)
@@ -76,8 +76,37 @@ void pg_lease_disturb(struct pg_conn *c)
 	struct pg *p = c->pg;
 
 	c->trip.serial = ++p->serials;
+	if (c->lease_from_us != 0)
+		metrics_count(p->metrics.metrics, p->metrics.lease_lost, METRICS_AT(0));
+	c->lease_from_us = 0;
 	if (p->listen != NULL && !p->closed)
 		p->listener.disturbed(p->listener.arg, c->trip.conn);
+}
+
+/* Whoever relied on an older trip had no lease: then nothing was late for anybody. */
+static void count_lag(const struct pg_conn *c)
+{
+	const struct pg_metrics *m = &c->pg->metrics;
+	int64_t lag_us;
+
+	if (m->metrics == NULL || c->pg->listen == NULL || c->lease_from_us == 0)
+		return;
+	lag_us = clock_boot_us() - c->lease_from_us;
+	if (lag_us < PG_LEASE_MS * 1000)
+		metrics_observe(m->metrics, m->revocation_lag, METRICS_AT(0), lag_us);
+}
+
+/* This trip was sent while the lease of the last one may have lasted. */
+static void count_held(struct pg_conn *c, int64_t sent_us)
+{
+	const struct pg_metrics *m = &c->pg->metrics;
+	int64_t held_us = c->lease_from_us == 0 ? 0 : sent_us - c->lease_from_us;
+
+	if (held_us > PG_LEASE_MS * 1000)
+		held_us = PG_LEASE_MS * 1000;
+	if (held_us > 0)
+		metrics_add(m->metrics, m->lease_held, METRICS_AT(0), (uint64_t)held_us);
+	c->lease_from_us = sent_us;
 }
 
 void pg_lease_notify(struct pg_conn *c)
@@ -86,6 +115,7 @@ void pg_lease_notify(struct pg_conn *c)
 	PGnotify *n;
 
 	while (!p->closed && c->state == PG_UP && (n = PQnotifies(c->pq)) != NULL) {
+		count_lag(c);
 		if (p->listen != NULL)
 			p->listener.notified(p->listener.arg, sv_str(n->extra));
 		PQfreemem(n);
@@ -97,6 +127,8 @@ void pg_lease_tell(struct pg_conn *c, const struct pg_call *call)
 {
 	const struct pg *p = c->pg;
 
-	if (p->listen != NULL && !c->broken && call->trip.serial == c->trip.serial)
-		p->listener.renewed(p->listener.arg, &call->trip);
+	if (p->listen == NULL || c->broken || call->trip.serial != c->trip.serial)
+		return;
+	count_held(c, call->sent_us);
+	p->listener.renewed(p->listener.arg, &call->trip);
 }

@@ -24,10 +24,13 @@ bool pg_pipeline_sync(struct pg_conn *c)
 #endif
 }
 
-void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_ms)
+void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us)
 {
+	int64_t now_ms = now_us / 1000;
+
 	c->trip.sent_ms = now_ms;
 	call->trip = c->trip;
+	call->sent_us = now_us;
 	call->deadline_ms = now_ms + c->pg->query_timeout_ms;
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	c->ncalls++;
@@ -41,7 +44,7 @@ bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const
 		      const int *lengths, const int *formats)
 {
 	const struct pg_statement *s = &c->pg->statements[call->stmt];
-	int64_t now = clock_boot_ms();
+	int64_t now = clock_boot_us();
 
 	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
 		1 ||
@@ -88,6 +91,15 @@ void pg_pipeline_on_timer(struct pg_conn *c)
 	pg_conn_timer_set(c, left);
 }
 
+static void count(const struct pg_metrics *m, const struct pg_call *call, enum err e)
+{
+	if (m->metrics == NULL || call->stmt == PG_STMT_NONE)
+		return;
+	metrics_observe(m->metrics, m->duration, METRICS_AT(0), clock_boot_us() - call->sent_us);
+	if (e != ERR_OK)
+		metrics_count(m->metrics, m->errors, METRICS_AT(metrics_failure(e)));
+}
+
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
 {
 	struct pg_rows rows = {.result = call->result, .trip = &call->trip};
@@ -95,6 +107,7 @@ void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
 	if (c != NULL) {
 		TAILQ_REMOVE(&c->calls, call, link);
 		c->ncalls--;
+		count(&c->pg->metrics, call, e);
 	}
 	if (call->fn != NULL)
 		call->fn(call->arg, e, e == ERR_OK ? &rows : NULL);

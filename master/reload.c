@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <sys/wait.h>
 
+#include "common/clock.h"
 #include "common/contract.h"
 #include "common/log.h"
 #include "master/upgrade.h"
@@ -13,8 +14,22 @@ void reload_log_notes(const struct config *c)
 		log_warn("config_note", KS("note", c->notes.v[i]));
 }
 
+void reload_count(struct supervisor *s, unsigned result)
+{
+	struct metrics *m = s->tally.metrics;
+
+	if (s->generation > 1)
+		metrics_count(m, METRIC_CONFIG_RELOADS, METRICS_AT(result));
+	metrics_set(m, METRIC_CONFIG_RELOAD_OK, METRICS_AT(0), result == METRICS_RELOAD_OK);
+	if (result != METRICS_RELOAD_OK)
+		return;
+	metrics_set(m, METRIC_CONFIG_GENERATION, METRICS_AT(0), s->current->generation);
+	metrics_set(m, METRIC_CONFIG_RELOAD_TIME, METRICS_AT(0), (uint64_t)clock_wall_s());
+}
+
 static void failed(struct supervisor *s, const char *reason)
 {
+	reload_count(s, METRICS_RELOAD_FAILED);
 	log_error("reload_failed", K("reason", reason),
 		  KU("serving_generation", s->current->generation));
 	/* READY=1 also ends what RELOADING=1 began, but nobody may hear it before it is true. A
@@ -37,7 +52,11 @@ static enum err begin(struct supervisor *s, struct errmsg *e)
 		return r;
 	}
 	reload_log_notes(config);
-	return service_new(&config, &plan, s->worker, s->generation + 1, s->base, &s->trial, e);
+	tally_names(&s->tally, config);
+	r = service_new(&config, &plan, s->worker, s->generation + 1, s->base, &s->trial, e);
+	if (r == ERR_OK)
+		s->trial->tally = &s->tally;
+	return r;
 }
 
 void reload_begin(struct supervisor *s)
@@ -78,6 +97,7 @@ static void commit(struct supervisor *s)
 	drain(s, old);
 	listen_keep(&s->listeners, &s->current->listen);
 	s->is_announced = true;
+	reload_count(s, METRICS_RELOAD_OK);
 	upgrade_release(s);
 	log_info("reload_done", KU("generation", s->current->generation),
 		 KU("workers", s->current->n));

@@ -11,6 +11,10 @@
 
 #include "master/supervisor.h"
 
+/* The configuration in force was taken, or another was not (METRICS_RELOAD_OK, _FAILED). The
+ * first one of all was no reload. */
+void reload_count(struct supervisor *s, unsigned result);
+
 /* Logs config.notes. */
 void reload_log_notes(const struct config *c);
 

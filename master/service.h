@@ -15,6 +15,7 @@
 struct service {
 	struct service *next; /* in the list of those that drain */
 	const char *worker;   /* path; the supervisor's */
+	struct tally *tally;  /* the supervisor's, set by it */
 	unsigned generation;
 	struct config *config;
 	struct listen_plan listen;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "master/service.h"
 #include "master/spawn.h"
+#include "master/tally.h"
 
 #define BIT(s) (1u << (s))
 
@@ -202,11 +203,14 @@ void slot_done(struct slot *s)
 enum err slot_start(struct slot *s, struct errmsg *e)
 {
 	const struct service *v = s->service;
+	const unsigned slab = tally_find(v->tally);
 	const struct spawn how = {.worker = v->worker,
 				  .config = v->config,
 				  .listen = &v->listen,
 				  .generation = v->generation,
-				  .slot = s->index};
+				  .slot = s->index,
+				  .metrics_fd = v->tally == NULL ? -1 : v->tally->fd,
+				  .slab = slab};
 	enum err r = spawn_worker(&how, &s->pid, &s->status_fd, e);
 
 	s->was_ready = false;
@@ -214,6 +218,7 @@ enum err slot_start(struct slot *s, struct errmsg *e)
 		set_state(s, SLOT_WAITING, backoff_next_ms(&s->backoff, BACKOFF_BEFORE_READY));
 		return r;
 	}
+	tally_own(v->tally, slab, s->pid);
 	set_state(s, SLOT_STARTING, CONTRACT_FIRST_STATUS_MS);
 	if (event_assign(s->status, event_get_base(s->timer), s->status_fd, EV_READ | EV_PERSIST,
 			 on_status, s) == -1 ||

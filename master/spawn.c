@@ -17,7 +17,7 @@
 #define BFF_LIBEXECDIR "/usr/lib/bff"
 #endif
 
-#define SPAWN_ENV_MAX 9	     /* four that pass, four of ours, NULL */
+#define SPAWN_ENV_MAX 10     /* four that pass, five of ours, NULL */
 #define SPAWN_ENV_BYTES 8192 /* all of them together */
 #define SPAWN_FD_SCRATCH 64  /* above every number of the plan */
 
@@ -127,6 +127,8 @@ static enum err env_build(struct environment *env, const struct spawn *s)
 	if (env_add_number(env, CONTRACT_ENV_LISTEN, s->listen->n) != ERR_OK ||
 	    env_add_number(env, CONTRACT_ENV_GENERATION, s->generation) != ERR_OK ||
 	    env_add_number(env, CONTRACT_ENV_SLOT, s->slot) != ERR_OK ||
+	    (s->slab != METRICS_SLAB_NONE &&
+	     env_add_number(env, CONTRACT_ENV_SLAB, s->slab) != ERR_OK) ||
 	    env_add(env, CONTRACT_ENV_BUILD, BFF_VERSION) != ERR_OK)
 		return ERR_LIMIT;
 	return ERR_OK;
@@ -225,6 +227,7 @@ enum err spawn_worker(const struct spawn *s, pid_t *ret_pid, int *ret_status, st
 	from[2] = STDERR_FILENO;
 	from[CONTRACT_FD_CONFIG] = memfd;
 	from[CONTRACT_FD_STATUS] = pair[1];
+	from[CONTRACT_FD_METRICS] = s->slab == METRICS_SLAB_NONE ? null : s->metrics_fd;
 	for (size_t i = 0; i < s->listen->n; i++)
 		from[CONTRACT_FD_LISTEN + i] = s->listen->fd[i];
 	image.n = CONTRACT_FD_LISTEN + s->listen->n;

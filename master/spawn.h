@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "common/config.h"
+#include "common/metrics.h"
 #include "master/listen.h"
 
 /* The path of this program. Asked once, at start, because an upgrade takes the name from the
@@ -27,6 +28,8 @@ struct spawn {
 	const struct listen_plan *listen;
 	unsigned generation; /* from 1 */
 	unsigned slot;	     /* from 0 */
+	int metrics_fd;	     /* of the tally */
+	unsigned slab;	     /* METRICS_SLAB_NONE: metrics_fd is not passed on */
 };
 
 /* *ret_status is the master's end of the status pair, non-blocking. A worker that cannot be

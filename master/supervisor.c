@@ -94,6 +94,8 @@ enum err supervisor_init(struct supervisor *s, const char *config_path, struct c
 		r = spawn_find_worker(s->program, s->worker, e);
 	if (r == ERR_OK)
 		r = upgrade_take(s, e);
+	if (r == ERR_OK && s->tally.metrics == NULL)
+		r = tally_open(&s->tally, e);
 	if (r == ERR_OK)
 		r = take_sockets(s, *config, &plan, e);
 	if (r == ERR_OK)
@@ -109,9 +111,12 @@ enum err supervisor_init(struct supervisor *s, const char *config_path, struct c
 	reload_log_notes(*config);
 	s->reap_wanted = true; /* children of the image before us */
 	s->generation++;
+	tally_names(&s->tally, *config);
 	r = service_new(config, &plan, s->worker, s->generation, s->base, &s->current, e);
-	if (r == ERR_OK)
-		service_start(s->current);
+	if (r != ERR_OK)
+		return r;
+	s->current->tally = &s->tally;
+	service_start(s->current);
 	return r;
 }
 
@@ -126,6 +131,7 @@ void supervisor_done(struct supervisor *s)
 		service_free(&v);
 	}
 	upgrade_release(s);
+	tally_close(&s->tally);
 	listen_keep(&s->listeners, NULL);
 	notify_close(&s->notify);
 	for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
@@ -179,6 +185,7 @@ static void reap(struct supervisor *s)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		tally_reaped(&s->tally, pid, status);
 		slot = find_slot(s, pid);
 		if (slot != NULL)
 			bury(s, slot, status);
@@ -220,6 +227,7 @@ static void stop(struct supervisor *s)
 static void announce(struct supervisor *s)
 {
 	s->is_announced = true;
+	reload_count(s, METRICS_RELOAD_OK);
 	upgrade_release(s);
 	log_info("serving", KU("generation", s->current->generation), KU("workers", s->current->n));
 	(void)notify_send(&s->notify, "READY=1\nSTATUS=generation %u, %zu workers",

@@ -16,6 +16,7 @@
 
 #include "common/notify.h"
 #include "master/service.h"
+#include "master/tally.h"
 
 /* Former generations at a time; a SIGHUP beyond that waits until one is gone. */
 #define SUPERVISOR_DRAINING_MAX 16
@@ -29,6 +30,7 @@ struct supervisor {
 	char program[PATH_MAX], worker[PATH_MAX];
 	struct notify notify;
 	struct listen_table listeners;
+	struct tally tally;
 	struct service *current, *trial, *draining;
 	unsigned ndraining;
 	int former[SUPERVISOR_FORMER_MAX]; /* status channels of workers of the image before us */

@@ -17,6 +17,7 @@ enum upgrade_kind {
 	UPGRADE_BOUND = 'b',	 /* a listener of ours */
 	UPGRADE_INHERITED = 'i', /* the service manager's */
 	UPGRADE_STATUS = 's',	 /* a former worker's channel */
+	UPGRADE_METRICS = 'm',	 /* the memory of counters */
 	UPGRADE_GENERATION = 'g' /* not a descriptor: the number of the last generation */
 };
 
@@ -63,6 +64,8 @@ static void keep_all(struct supervisor *s, struct buf *list, int back_to)
 	for (size_t i = 0; i < s->listeners.n; i++)
 		keep(list, s->listeners.v[i].inherited ? UPGRADE_INHERITED : UPGRADE_BOUND,
 		     s->listeners.v[i].fd, back_to);
+	if (s->tally.metrics != NULL)
+		keep(list, UPGRADE_METRICS, s->tally.fd, back_to);
 	for (size_t i = 0; i < s->current->n; i++)
 		if (s->current->slots[i].state == SLOT_READY)
 			keep(list, UPGRADE_STATUS, s->current->slots[i].status_fd, back_to);
@@ -99,6 +102,17 @@ enum err upgrade_exec(struct supervisor *s, struct errmsg *e)
 	return ERR_IO;
 }
 
+/* Another version's cannot be gone on with: counters begin anew. */
+static void take_metrics(struct supervisor *s, int fd)
+{
+	struct errmsg e;
+
+	if (s->tally.metrics == NULL && tally_adopt(&s->tally, fd, &e) == ERR_OK)
+		return;
+	(void)close(fd); /* the old workers have theirs */
+	log_info("metrics_begin_anew", K("reason", e.text));
+}
+
 static enum err take_one(struct supervisor *s, char kind, int number, struct errmsg *e)
 {
 	if (kind == UPGRADE_GENERATION) {
@@ -108,6 +122,10 @@ static enum err take_one(struct supervisor *s, char kind, int number, struct err
 	if (number <= STDERR_FILENO || fcntl(number, F_SETFD, FD_CLOEXEC) == -1)
 		return errmsg_set(e, ERR_SYNTAX, "%s: descriptor %d is not open", UPGRADE_ENV,
 				  number);
+	if (kind == UPGRADE_METRICS) {
+		take_metrics(s, number);
+		return ERR_OK;
+	}
 	if (kind == UPGRADE_BOUND)
 		return listen_adopt(&s->listeners, number, "", LISTEN_OURS, e);
 	if (kind == UPGRADE_INHERITED)

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/contract.h"
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/worker.h"
 
 struct acceptor {
@@ -75,6 +76,7 @@ static void pause_for(struct acceptor *a, const char *why)
 {
 	log_peer(LOG_WARN, "accept_paused", K("reason", why), KU("connections", a->w->conns.n),
 		 KI("retry_ms", ACCEPTOR_RETRY_MS));
+	count_accept_paused(a->w);
 	disarm(a);
 	retry_in(a, ACCEPTOR_RETRY_MS);
 }

@@ -16,6 +16,8 @@ struct broker_call {
 	struct broker_client *b;
 	uint32_t id;
 	enum ipc_number answer;
+	unsigned message; /* metrics_message() of the request */
+	int64_t sent_us;
 	broker_fn fn;
 	void *arg;
 	struct event *timer;
@@ -33,6 +35,7 @@ struct broker_client {
 	int64_t retry_ms;
 	uint32_t last_id;
 	size_t pending;
+	struct metrics *metrics;		       /* NULL: none */
 	struct broker_call *calls[BROKER_PENDING_MAX]; /* at id % BROKER_PENDING_MAX */
 	void (*on_state)(void *arg, bool up);
 	void *on_state_arg;
@@ -49,11 +52,24 @@ static void call_free(struct broker_call *c)
 	free(c);
 }
 
+static void count(const struct broker_call *c, enum err e, const struct ipc_message *m)
+{
+	uint32_t failure = e == ERR_OK && m->number == IPC_FAILURE ? m->u.failure.code : 0;
+
+	metrics_count(c->b->metrics, METRIC_IPC_CALLS,
+		      METRICS_AT(c->message, metrics_answer(e, failure)));
+	if (e == ERR_OK && c->b->metrics != NULL)
+		metrics_observe(c->b->metrics, METRIC_IPC_DURATION, METRICS_AT(0),
+				clock_boot_us() - c->sent_us);
+}
+
 /* The call's owner hears of it, once. */
 static void call_end(struct broker_call *c, enum err e, const struct ipc_message *m)
 {
 	broker_fn fn = c->fn;
 
+	if (fn != NULL)
+		count(c, e, m);
 	c->fn = NULL;
 	if (fn != NULL)
 		fn(c->arg, e, m);
@@ -241,6 +257,11 @@ void broker_client_on_state(struct broker_client *b, void (*fn)(void *arg, bool 
 	b->on_state_arg = arg;
 }
 
+void broker_client_count(struct broker_client *b, struct metrics *m)
+{
+	b->metrics = m;
+}
+
 bool broker_client_up(const struct broker_client *b)
 {
 	return b->state == BROKER_OPEN;
@@ -280,6 +301,8 @@ enum err broker_send(struct broker_client *b, uint32_t id, enum ipc_number answe
 	if (c == NULL)
 		return ERR_NOMEM;
 	*c = (struct broker_call){.b = b, .id = id, .answer = answer, .fn = fn, .arg = arg};
+	c->message = metrics_message(ipc_packet_number(packet));
+	c->sent_us = b->metrics == NULL ? 0 : clock_boot_us();
 	c->timer = evtimer_new(b->base, on_deadline, c);
 	if (c->timer == NULL || evtimer_add(c->timer, &tv) == -1)
 		e = ERR_NOMEM;

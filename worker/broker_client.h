@@ -17,6 +17,7 @@
 
 #include "common/crypt.h"
 #include "common/ipc.h"
+#include "common/metrics.h"
 
 #define BROKER_PENDING_MAX 4096 /* requests without an answer yet; a power of two */
 #define BROKER_RETRY_MIN_MS 100
@@ -36,6 +37,9 @@ WARN_UNUSED enum err broker_client_new(struct event_base *base, const char *path
 				       struct broker_client **ret);
 /* No callback is called any more. */
 void broker_client_free(struct broker_client **b);
+
+/* Calls are counted from here on. */
+void broker_client_count(struct broker_client *b, struct metrics *m);
 
 /* Called with every first outcome and change: up or not. */
 void broker_client_on_state(struct broker_client *b, void (*fn)(void *arg, bool up), void *arg);

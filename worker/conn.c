@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "worker/count.h"
 #include "worker/worker.h"
 
 void conns_init(struct conns *cs)
@@ -72,6 +73,7 @@ void conn_close(struct conn *c)
 	TAILQ_REMOVE(&cs->live, c, link);
 	TAILQ_INSERT_TAIL(&cs->dead, c, link);
 	cs->n--;
+	count_closed(c->w, c->listen);
 	worker_conn_closed(c->w);
 }
 
@@ -294,6 +296,7 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 	c->reading = true;
 	TAILQ_INSERT_TAIL(&w->conns.live, c, link);
 	w->conns.n++;
+	count_opened(w, listen);
 	c->state = CONN_IDLE;
 	set_deadline(c, w->config->web.head_timeout_ms); /* the first byte comes soon */
 	return ERR_OK;

@@ -5,6 +5,7 @@
 
 #include "common/contract.h"
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/http_reply.h"
 #include "worker/worker.h"
 
@@ -26,6 +27,7 @@ void conn_refuse(struct conn *c, unsigned status, const char *word)
 
 	log_peer(LOG_INFO, "http_refused", KS("listen", c->listen->name), KU("status", status),
 		 K("reason", word));
+	count_refused(c->w, status);
 	c->last = true;
 	c->unread = true;
 	buf_clear(&c->out);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/csrf.h"
 #include "worker/login_wish.h"
 #include "worker/navigation.h"
@@ -173,15 +174,18 @@ static void add_clearing(struct request *r)
 
 void deny_log(const struct request *r, enum reason why, const char *detail)
 {
+	const struct trace trace = request_trace(r);
 	enum log_level level = reasons[why].denial == DENIAL_UNAVAILABLE ? LOG_WARN : LOG_INFO;
 	struct sv app = r->app == NULL ? SV("-") : r->app->name;
 	struct sv route = r->route == NULL ? SV("-") : r->route->name;
 
+	count_denied(r, why);
 	log_peer(level, "denied", K("reason", reasons[why].word),
 		 K("detail", detail == NULL ? "-" : detail), KS("listen", r->from.listen->name),
 		 KS("app", app), KS("route", route), KS("rule", r->rule.n == 0 ? SV("-") : r->rule),
 		 KS("session", r->session.ref), KS("method", r->fw.method),
-		 KS("client", r->fw.client), KS("id", request_correlation(r)));
+		 KS("client", r->fw.client), KS("id", request_correlation(r)),
+		 KS_IF("trace_id", trace_id(&trace)));
 }
 
 /* The URL of a login, for one who can do something about the denial. */

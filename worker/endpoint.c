@@ -37,6 +37,8 @@ enum endpoint endpoint_metrics(struct sv path)
 {
 	if (sv_eq(path, SV("/livez")))
 		return ENDPOINT_LIVEZ;
+	if (sv_eq(path, SV("/metrics")))
+		return ENDPOINT_METRICS;
 	return sv_eq(path, SV("/readyz")) ? ENDPOINT_READYZ : ENDPOINT_NONE;
 }
 
@@ -53,6 +55,7 @@ struct sv endpoint_allow(enum endpoint e)
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:
 	case ENDPOINT_READYZ:
+	case ENDPOINT_METRICS:
 		return SV("GET, HEAD");
 	case ENDPOINT_NONE:
 	case ENDPOINT_VERIFY:
@@ -76,6 +79,7 @@ bool endpoint_takes(enum endpoint e, struct sv method)
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:
 	case ENDPOINT_READYZ:
+	case ENDPOINT_METRICS:
 		return get || sv_eq(method, SV("HEAD"));
 	case ENDPOINT_VERIFY:
 		return true;

@@ -13,15 +13,9 @@
 
 enum endpoint {
 	ENDPOINT_NONE = 0,
-	ENDPOINT_LOGIN,
-	ENDPOINT_CALLBACK,
-	ENDPOINT_LOGOUT,
-	ENDPOINT_BACKCHANNEL,
-	ENDPOINT_SESSION,
-	ENDPOINT_HEALTH,
-	ENDPOINT_VERIFY,
-	ENDPOINT_LIVEZ,
-	ENDPOINT_READYZ,
+#define ENDPOINT(name, word) ENDPOINT_##name,
+#include "worker/endpoint.def"
+#undef ENDPOINT
 };
 
 /* path: before the '?'. */

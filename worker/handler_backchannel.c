@@ -11,6 +11,7 @@
 static void on_done(void *arg, enum err e, const struct ipc_message *m)
 {
 	struct request *r = arg;
+	const struct trace trace = request_trace(r);
 
 	r->call = NULL;
 	r->waited = e;
@@ -19,7 +20,8 @@ static void on_done(void *arg, enum err e, const struct ipc_message *m)
 		if (r->accepted)
 			log_info("backchannel_logout", KS("app", r->app->name),
 				 KU("sessions", m->u.backchannel_done.sessions),
-				 KS("id", request_correlation(r)));
+				 KS("id", request_correlation(r)),
+				 KS_IF("trace_id", trace_id(&trace)));
 		else
 			deny_log(r, REASON_LOGOUT_TOKEN, "refused by the broker");
 	} else if (e == ERR_OK) {
@@ -30,9 +32,11 @@ static void on_done(void *arg, enum err e, const struct ipc_message *m)
 
 static enum err ask(struct request *r, struct sv logout_token)
 {
+	const struct trace trace = request_trace(r);
 	struct ipc_backchannel m = {.app = r->app->name,
 				    .logout_token = logout_token,
-				    .correlation = request_correlation(r)};
+				    .correlation = request_correlation(r),
+				    .traceparent = trace_text(&trace)};
 	uint32_t id = broker_next_id(r->w->broker);
 	struct buf packet;
 	enum err e;

@@ -73,6 +73,7 @@ static enum step land(struct request *r, struct sv add, struct sv session, struc
 static void on_finished(void *arg, enum err e, const struct ipc_message *m)
 {
 	struct request *r = arg;
+	const struct trace trace = request_trace(r);
 
 	r->call = NULL;
 	r->waited = e;
@@ -88,7 +89,8 @@ static void on_finished(void *arg, enum err e, const struct ipc_message *m)
 			r->waited = ERR_PROTOCOL;
 		else
 			log_info("login_finished", KS("app", r->app->name),
-				 KS("session", f->session_ref), KS("id", request_correlation(r)));
+				 KS("session", f->session_ref), KS("id", request_correlation(r)),
+				 KS_IF("trace_id", trace_id(&trace)));
 	} else if (e == ERR_OK) {
 		request_keep_failure(r, &m->u.failure);
 	}
@@ -99,6 +101,7 @@ static void on_finished(void *arg, enum err e, const struct ipc_message *m)
 
 static enum err ask(struct request *r, struct sv binding, const struct form_field *params)
 {
+	const struct trace trace = request_trace(r);
 	char prefix[CLIENT_PREFIX_MAX];
 	struct ipc_login_finish m = {
 	    .app = r->app->name,
@@ -109,6 +112,7 @@ static enum err ask(struct request *r, struct sv binding, const struct form_fiel
 	    .iss = params[ISS].value,
 	    .error = params[ERROR].value,
 	    .correlation = request_correlation(r),
+	    .traceparent = trace_text(&trace),
 	    .client = client_prefix(r->fw.client, prefix),
 	    .user_agent = sv_cut(request_field(r, SV("User-Agent")), 0, USER_AGENT_MAX),
 	};
@@ -161,6 +165,7 @@ static void name_state(struct request *r, struct sv state)
 
 static enum err ask_park(struct request *r, const struct form_field *params)
 {
+	const struct trace trace = request_trace(r);
 	char prefix[CLIENT_PREFIX_MAX];
 	struct ipc_login_park m = {
 	    .app = r->app->name,
@@ -170,6 +175,7 @@ static enum err ask_park(struct request *r, const struct form_field *params)
 	    .error = params[ERROR].value,
 	    .client = client_prefix(r->fw.client, prefix),
 	    .correlation = request_correlation(r),
+	    .traceparent = trace_text(&trace),
 	};
 	uint32_t id = broker_next_id(r->w->broker);
 	struct buf packet;
@@ -251,6 +257,7 @@ enum step callback_ask(struct request *r)
 
 static enum step welcome(struct request *r)
 {
+	const struct trace trace = request_trace(r);
 	struct cookie_session s = {.day = r->day};
 	char csrf[CSRF_TOKEN_LEN];
 	struct buf value, session, readable;
@@ -275,7 +282,8 @@ static enum step welcome(struct request *r)
 	if (e == ERR_OK && buf_ok(&session) && buf_ok(&readable)) {
 		step = land(r, SV_NONE, buf_sv(&session), buf_sv(&readable));
 	} else {
-		log_error("login_lost", K("error", err_text(e)), KS("id", request_correlation(r)));
+		log_error("login_lost", K("error", err_text(e)), KS("id", request_correlation(r)),
+			  KS_IF("trace_id", trace_id(&trace)));
 		step = page_reply(r, PAGE_UNAVAILABLE, SV_NONE);
 	}
 	buf_done(&value);

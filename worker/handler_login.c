@@ -61,6 +61,7 @@ static void on_begun(void *arg, enum err e, const struct ipc_message *m)
 
 static enum err ask(struct request *r, struct sv return_to, const struct login_wish *wish)
 {
+	const struct trace trace = request_trace(r);
 	unsigned char binding[COOKIE_SECRET_LEN];
 	bool bound = cookie_login_find(r->fields, r->origin, binding) == COOKIE_OK;
 	char prefix[CLIENT_PREFIX_MAX];
@@ -71,6 +72,7 @@ static enum err ask(struct request *r, struct sv return_to, const struct login_w
 	    .binding = bound ? sv_of((const char *)binding, sizeof binding) : SV_NONE,
 	    .client = client_prefix(r->fw.client, prefix),
 	    .correlation = request_correlation(r),
+	    .traceparent = trace_text(&trace),
 	    .prompt = wish->prompt,
 	    .login_hint = wish->login_hint,
 	    .acr_values = wish->acr_values,
@@ -152,9 +154,10 @@ static bool loops(const struct request *r)
 
 static enum step break_loop(struct request *r)
 {
+	const struct trace trace = request_trace(r);
 	log_peer(LOG_WARN, "login_loop", K("reason", reason_word(r->session_why)),
 		 KS("app", r->app->name), KS("client", r->fw.client),
-		 KS("id", request_correlation(r)));
+		 KS("id", request_correlation(r)), KS_IF("trace_id", trace_id(&trace)));
 	return page_reply(r, PAGE_LOGIN_LOOP, SV_NONE);
 }
 
@@ -183,6 +186,7 @@ enum step login_begin(struct request *r)
 /* The broker's "no" to a login, as a page. */
 enum step login_failed(struct request *r)
 {
+	const struct trace trace = request_trace(r);
 	enum page page = PAGE_UNAVAILABLE;
 
 	if (r->waited == ERR_OK) {
@@ -213,7 +217,8 @@ enum step login_failed(struct request *r)
 	}
 	log_peer(LOG_WARN, "login_failed", K("reason", login_failure_word(r)),
 		 K("detail", r->failure_detail), KS("app", r->app->name),
-		 KS("client", r->fw.client), KS("id", request_correlation(r)));
+		 KS("client", r->fw.client), KS("id", request_correlation(r)),
+		 KS_IF("trace_id", trace_id(&trace)));
 	return page_reply(r, page, SV_NONE);
 }
 

@@ -119,6 +119,7 @@ static void keep_target(struct request *r, const struct ipc_logged_out *m)
 static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 {
 	struct request *r = arg;
+	const struct trace trace = request_trace(r);
 
 	r->call = NULL;
 	r->waited = e;
@@ -126,8 +127,8 @@ static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 	if (e == ERR_OK && m->number == IPC_LOGGED_OUT) {
 		keep_target(r, &m->u.logged_out);
 		log_info("logged_out", KS("app", r->app->name),
-			 KU("sessions", m->u.logged_out.sessions),
-			 KS("id", request_correlation(r)));
+			 KU("sessions", m->u.logged_out.sessions), KS("id", request_correlation(r)),
+			 KS_IF("trace_id", trace_id(&trace)));
 	} else if (e == ERR_OK) {
 		request_keep_failure(r, &m->u.failure);
 	}
@@ -136,12 +137,14 @@ static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 
 static enum err ask(struct request *r)
 {
+	const struct trace trace = request_trace(r);
 	struct ipc_logout m = {
 	    .session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
 	    .app = r->app->name,
 	    .origin = r->origin->text,
 	    .everywhere = r->everywhere ? 1 : 0,
 	    .correlation = request_correlation(r),
+	    .traceparent = trace_text(&trace),
 	};
 	uint32_t id = broker_next_id(r->w->broker);
 	struct buf packet;
@@ -274,13 +277,14 @@ enum step logout_check(struct request *r)
  * is back. "Everywhere" needs the broker. */
 enum step logout_answered(struct request *r)
 {
+	const struct trace trace = request_trace(r);
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NONE)
 		return goodbye(r);
 	if (r->waited == ERR_OK && r->failure == IPC_ERROR_NO_SESSION)
 		return goodbye(r);
 	log_peer(LOG_WARN, "logout_without_broker", K("reason", login_failure_word(r)),
 		 K("then", r->everywhere ? "503" : "session ended here"),
-		 KS("id", request_correlation(r)));
+		 KS("id", request_correlation(r)), KS_IF("trace_id", trace_id(&trace)));
 	if (r->everywhere)
 		return refuse(r, REASON_BROKER);
 	return session_end_here(r);

@@ -164,13 +164,16 @@ enum step verify_token(struct request *r)
 	    .app = r->app->name,
 	    .correlation = request_correlation(r),
 	};
+	struct trace trace;
 	struct buf packet;
 	uint32_t id;
 
 	if (!r->session.live || r->route->service == NULL || session_token(r).n > 0)
 		return STEP_NEXT;
 	r->token_asked_ms = clock_boot_ms();
+	trace = request_trace(r);
 	m.service = r->route->service->name;
+	m.traceparent = trace_text(&trace);
 	buf_init(&packet, IPC_FRAME_MAX);
 	id = broker_next_id(r->w->broker);
 	r->waited = ipc_encode_token_get(&packet, id, &m);

@@ -49,4 +49,8 @@ enum step health_reply(struct request *r);
 enum step livez_reply(struct request *r);
 enum step readyz_reply(struct request *r);
 
+/* handler_metrics.c */
+enum step metrics_ask(struct request *r);
+enum step metrics_reply(struct request *r);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "common/contract.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/sandbox.h"
 #include "worker/explain.h"
 #include "worker/worker.h"
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 	struct errmsg e = {.text = ""};
 	struct config *config = NULL;
 	const char *build = getenv(CONTRACT_ENV_BUILD);
-	unsigned nlisten = 0, generation = 0;
+	unsigned nlisten = 0, generation = 0, slab = METRICS_SLAB_NONE;
 
 	if (sandbox_harden(&e) != ERR_OK) {
 		(void)fprintf(stderr, "bff-worker: %s\n", e.text);
@@ -80,7 +81,9 @@ int main(int argc, char **argv)
 	if (argc != 1)
 		return by_hand(argc, argv);
 	if (!read_number(CONTRACT_ENV_LISTEN, CONTRACT_LISTEN_MAX, &nlisten) ||
-	    !read_number(CONTRACT_ENV_GENERATION, UINT32_MAX, &generation))
+	    !read_number(CONTRACT_ENV_GENERATION, UINT32_MAX, &generation) ||
+	    (getenv(CONTRACT_ENV_SLAB) != NULL &&
+	     !read_number(CONTRACT_ENV_SLAB, METRICS_SLABS_MAX - 1, &slab)))
 		return usage();
 	log_init("worker", generation);
 	if (build == NULL || strcmp(build, BFF_VERSION) != 0) {
@@ -101,5 +104,5 @@ int main(int argc, char **argv)
 		log_error("config_refused", K("error", e.text));
 		return CONTRACT_EXIT_CONFIG;
 	}
-	return worker_run(&config, nlisten, generation);
+	return worker_run(&config, nlisten, generation, slab);
 }

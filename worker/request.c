@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "worker/count.h"
 #include "worker/denial.h"
 #include "worker/endpoint.h"
 #include "worker/handlers.h"
@@ -26,6 +27,7 @@ static const request_phase session[] = {session_find, session_reply, NULL};
 static const request_phase health[] = {health_reply, NULL};
 static const request_phase livez[] = {livez_reply, NULL};
 static const request_phase readyz[] = {readyz_reply, NULL};
+static const request_phase metrics[] = {metrics_ask, metrics_reply, NULL};
 
 static const request_phase *const phases_of[] = {
     [ENDPOINT_NONE] = NULL,
@@ -38,6 +40,7 @@ static const request_phase *const phases_of[] = {
     [ENDPOINT_VERIFY] = verify,
     [ENDPOINT_LIVEZ] = livez,
     [ENDPOINT_READYZ] = readyz,
+    [ENDPOINT_METRICS] = metrics,
 };
 
 size_t request_body_max(const struct config_listen *listen, const struct http_request *head)
@@ -75,6 +78,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	buf_init(&r->token, IPC_FORM_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
 	buf_init(&r->form, REQUEST_FORM_MAX);
+	count_begun(r);
 	*ret = r;
 	return ERR_OK;
 }
@@ -85,6 +89,7 @@ void request_free(struct request **p)
 
 	if (r == NULL)
 		return;
+	count_over(r);
 	pg_call_cancel(&r->query);
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
@@ -112,9 +117,11 @@ enum request_state request_run(struct request *r)
 			/* Memory may let go of it before we come back. */
 			r->entry = NULL;
 			r->session = (struct request_session){0};
+			count_waits(r);
 			r->in_run = false;
 			return REQUEST_WAITING;
 		case STEP_ANSWER:
+			count_answered(r);
 			r->in_run = false;
 			return REQUEST_ANSWERED;
 		}
@@ -130,6 +137,15 @@ void request_resume(struct request *r)
 struct sv request_correlation(const struct request *r)
 {
 	return sv_of(r->correlation, sizeof r->correlation);
+}
+
+struct trace request_trace(const struct request *r)
+{
+	struct trace t = {.n = 0};
+
+	if (r->is_believed)
+		trace_read(request_field(r, SV("traceparent")), &t);
+	return t;
 }
 
 struct sv request_field(const struct request *r, struct sv name)
@@ -218,11 +234,13 @@ static enum step phase_peer(struct request *r)
 
 	peer_text(r->from.peer, r->peer_text);
 	is_user = peer_is_user(r->from.peer, &uid);
-	if (listeners_trust(r->w->listeners, l, r->from.peer)) {
+	r->is_believed = listeners_trust(r->w->listeners, l, r->from.peer);
+	if (r->is_believed) {
 		if (is_user)
 			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
 		return STEP_NEXT;
 	}
+	count_untrusted(r);
 	if (l->kind != LISTEN_PUBLIC || is_user)
 		return deny(r, REASON_PEER, r->peer_text);
 	disbelieve_forwarded(r);
@@ -294,6 +312,7 @@ static enum step phase_endpoint(struct request *r)
 		return refuse(r, 404, SV("not_found"), e);
 	if (!endpoint_takes(e, head->method))
 		return refuse(r, 405, SV("method_not_allowed"), e);
+	r->endpoint = e;
 	r->phases = phases_of[e];
 	r->at = 0;
 	return STEP_NEXT;

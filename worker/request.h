@@ -21,6 +21,7 @@
 #include "common/config.h"
 #include "common/crypt.h"
 #include "common/pg.h"
+#include "common/trace.h"
 #include "worker/broker_client.h"
 #include "worker/cookie.h"
 #include "worker/form.h"
@@ -83,6 +84,11 @@ struct request {
 	const request_phase *phases;
 	size_t at;
 	bool in_run;
+	bool is_believed;	 /* the peer is trusted */
+	int64_t begun_us;	 /* clock_boot_us() */
+	unsigned endpoint;	 /* enum endpoint */
+	unsigned waited_for;	 /* METRICS_WAITED_* */
+	bool is_counted_waiting; /* of count.c */
 	char correlation[REQUEST_CORRELATION_LEN];
 	char peer_text[48];
 	struct forwarded fw;
@@ -133,6 +139,9 @@ void request_reply(struct request *r, unsigned status);
 enum step request_end(struct request *r, struct sv type, struct sv body);
 
 struct sv request_correlation(const struct request *r);
+/* The traceparent that a trusted peer gave; looked for when asked, which the hot path never does.
+ */
+struct trace request_trace(const struct request *r);
 /* A FAILURE's content, for reason_of_broker(). */
 void request_keep_failure(struct request *r, const struct ipc_failure *m);
 /* form_parse() into memory of the request's; may be called for query and body. */

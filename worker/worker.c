@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/config_digest.h"
 #include "common/log.h"
+#include "worker/count.h"
 
 static void tell_master(const struct worker *w, enum contract_status what)
 {
@@ -122,6 +123,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	count_sample(w);
 	if (w->ready)
 		tell_master(w, CONTRACT_ALIVE);
 }
@@ -132,6 +134,7 @@ static void on_pg_ready(void *arg, bool ready)
 
 	log_info("database", K("state", ready ? "up" : "down"));
 	w->pg_seen = true;
+	count_sample(w);
 	if (w->broker_seen)
 		become_ready(w);
 }
@@ -142,6 +145,7 @@ static void on_broker_state(void *arg, bool up)
 
 	(void)up;
 	w->broker_seen = true;
+	count_sample(w);
 	if (w->pg_seen)
 		become_ready(w);
 }
@@ -170,6 +174,8 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	    .nstatements = ARRAY_LEN(statements),
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
+	    .metrics = {count_metrics(w->count), METRIC_DB_DURATION, METRIC_DB_ERRORS,
+			METRIC_LEASE_HELD, METRIC_LEASE_LOST, METRIC_REVOCATION_LAG},
 	};
 	enum err rc = session_memory_new(w->base, memory_mode(c), &w->memory);
 
@@ -271,7 +277,9 @@ static enum err start(struct worker *w, struct errmsg *e)
 	w->base = event_base_new();
 	if (w->base == NULL)
 		return errmsg_set(e, ERR_NOMEM, "event_base_new: out of memory");
-	rc = acceptor_new(w, w->nlisten, &w->acceptor, e);
+	rc = count_new(w->config, w->slab, &w->count, e);
+	if (rc == ERR_OK)
+		rc = acceptor_new(w, w->nlisten, &w->acceptor, e);
 	if (rc == ERR_OK)
 		rc = listeners_new(w->config, &w->listeners, e);
 	if (rc == ERR_OK)
@@ -292,6 +300,7 @@ static enum err start(struct worker *w, struct errmsg *e)
 	if (rc != ERR_OK)
 		return errmsg_set(e, rc, "start: %s", err_text(rc));
 	broker_client_on_state(w->broker, on_broker_state, w);
+	broker_client_count(w->broker, count_metrics(w->count));
 	return ERR_OK;
 }
 
@@ -321,14 +330,15 @@ static void finish(struct worker *w)
 	worker_tables_free(w);
 	crypt_hasher_free(&w->hasher);
 	cookie_keys_free(&w->keys);
+	count_free(&w->count);
 	if (w->base != NULL)
 		event_base_free(w->base);
 	config_free(&w->config);
 }
 
-int worker_run(struct config **config, unsigned nlisten, unsigned generation)
+int worker_run(struct config **config, unsigned nlisten, unsigned generation, unsigned slab)
 {
-	struct worker w = {.nlisten = nlisten, .generation = generation};
+	struct worker w = {.nlisten = nlisten, .generation = generation, .slab = slab};
 	struct errmsg e = {.text = ""};
 	enum err rc;
 

@@ -45,12 +45,13 @@ struct worker {
 	struct identity_table *identities;
 	struct policy_table *policy;
 	struct touch *touch;
+	struct count *count;	   /* NULL: nothing is counted */
 	const struct sv *injected; /* identity_names() */
 	size_t ninjected;
 	struct sv *cookie_names; /* of ours, which never go on to a service */
 	size_t ncookie_names;
 	struct conns conns;
-	unsigned nlisten;
+	unsigned nlisten, slab;
 	struct listeners *listeners;
 	struct acceptor *acceptor;
 	bool draining, ready, pg_seen, broker_seen;
@@ -59,7 +60,7 @@ struct worker {
 };
 
 /* Runs until drained. Returns an enum contract_exit. Takes *config. */
-int worker_run(struct config **config, unsigned nlisten, unsigned generation);
+int worker_run(struct config **config, unsigned nlisten, unsigned generation, unsigned slab);
 
 /* What is compiled of w->config alone: routes, identities, policy and the names. ERR_CONFIG,
  * ERR_NOMEM, with a sentence; what was made so far is worker_tables_free()'s in any case. */

@@ -17,7 +17,7 @@ import ipc
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
-FD_CONFIG, FD_STATUS, FD_LISTEN = 3, 4, 5
+FD_CONFIG, FD_STATUS, FD_METRICS, FD_LISTEN = 3, 4, 5, 6
 READY_TIMEOUT_S = 30
 
 
@@ -49,7 +49,7 @@ class LoneWorker:
         os.write(memory, text.encode())
         os.lseek(memory, 0, os.SEEK_SET)
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        fds = [memory, theirs.fileno()] + [s.fileno() for s in self.listeners.values()]
+        fds = [memory, theirs.fileno(), os.open(os.devnull, os.O_RDWR)] + [s.fileno() for s in self.listeners.values()]
         environment = {"PATH": "/usr/bin:/bin", "BFF_LISTEN_FDS": str(len(listeners)),
                        "BFF_GENERATION": "1", "BFF_SLOT": "0", "BFF_BUILD": version()}
         environment.update(env or {})
@@ -58,6 +58,7 @@ class LoneWorker:
             self._become_worker(fds, log, environment, nofile)
         theirs.close()
         os.close(memory)
+        os.close(fds[2])  # it counts for itself alone
         os.close(log)
 
     @staticmethod

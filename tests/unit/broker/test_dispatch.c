@@ -1,5 +1,6 @@
 #include "broker/dispatch.h"
 
+#include "broker/count.h"
 #include "broker/token_memory.h"
 #include "common/log.h"
 #include "tests/unit/unit.h"
@@ -18,6 +19,7 @@ static struct {
 } t;
 
 #define CORRELATION "c-1"
+#define TRACEPARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 void __wrap_log_write_peer(enum log_level level, const char *event, const struct log_field *f,
 			   size_t n);
@@ -69,12 +71,22 @@ bool __wrap_token_memory_answer(struct peer *p, uint32_t id, const struct ipc_to
 	return t.remembers;
 }
 
+void __wrap_count_tell(struct peer *p, uint32_t id, const struct ipc_metrics_get *m);
+void __wrap_count_tell(struct peer *p, uint32_t id, const struct ipc_metrics_get *m)
+{
+	assert_ptr_equal(p, &t.peer);
+	assert_int_equal(m->cursor, 0);
+	t.id = id;
+	called("metrics_get");
+}
+
 #define HANDLER(name)                                                                              \
 	void __wrap_##name(struct request **r, const struct ipc_##name *m);                        \
 	void __wrap_##name(struct request **r, const struct ipc_##name *m)                         \
 	{                                                                                          \
 		assert_ptr_equal(*r, t.request);                                                   \
 		assert_sv_equal(m->correlation, SV(CORRELATION));                                  \
+		assert_sv_equal(trace_text(&(*r)->trace), SV(TRACEPARENT));                        \
 		*r = NULL;                                                                         \
 		called(#name);                                                                     \
 	}
@@ -112,21 +124,27 @@ static void fill(struct ipc_message *m, enum ipc_number number)
 		break;
 	case IPC_LOGIN_BEGIN:
 		m->u.login_begin.correlation = SV(CORRELATION);
+		m->u.login_begin.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGIN_FINISH:
 		m->u.login_finish.correlation = SV(CORRELATION);
+		m->u.login_finish.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGIN_PARK:
 		m->u.login_park.correlation = SV(CORRELATION);
+		m->u.login_park.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_TOKEN_GET:
 		m->u.token_get.correlation = SV(CORRELATION);
+		m->u.token_get.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_LOGOUT:
 		m->u.logout.correlation = SV(CORRELATION);
+		m->u.logout.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_BACKCHANNEL:
 		m->u.backchannel.correlation = SV(CORRELATION);
+		m->u.backchannel.traceparent = SV(TRACEPARENT);
 		break;
 	case IPC_WELCOME:
 	case IPC_FAILURE:
@@ -136,6 +154,8 @@ static void fill(struct ipc_message *m, enum ipc_number number)
 	case IPC_TOKEN:
 	case IPC_LOGGED_OUT:
 	case IPC_BACKCHANNEL_DONE:
+	case IPC_METRICS_GET:
+	case IPC_METRICS:
 		break;
 	}
 }
@@ -212,8 +232,8 @@ static void each_message_has_its_side_its_phase_and_its_handler(void **state)
 			assert_string_equal(t.called, samples[i].name);
 			assert_int_equal(t.dropped, 0);
 			assert_int_equal(t.id, 7);
-			if (phases[k] == IPC_PHASE_HELLO)
-				continue;
+			if (phases[k] == IPC_PHASE_HELLO || samples[i].number == IPC_METRICS_GET)
+				continue; /* no request of a configuration */
 			assert_int_equal(t.requests, 1);
 			assert_string_equal(t.correlation, CORRELATION);
 		}
@@ -267,7 +287,8 @@ static void a_request_that_is_not_taken_reaches_no_handler_and_drops_nobody(void
 	for (size_t i = 0; i < SAMPLES; i++)
 		for (size_t k = 0; k < ARRAY_LEN(codes); k++) {
 			if (samples[i].direction != IPC_TO_BROKER ||
-			    samples[i].phase != IPC_PHASE_OPEN)
+			    samples[i].phase != IPC_PHASE_OPEN ||
+			    samples[i].number == IPC_METRICS_GET)
 				continue;
 			t.takes = codes[k];
 			assert_int_equal(dispatch(IPC_PHASE_OPEN, buf_sv(&samples[i].packet)),

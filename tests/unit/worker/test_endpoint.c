@@ -29,7 +29,7 @@ static void paths_by_table(void **state)
 	    {"", 0, 0, 0},
 	    {"/livez", 0, 0, ENDPOINT_LIVEZ},
 	    {"/readyz", 0, 0, ENDPOINT_READYZ},
-	    {"/metrics", 0, 0, 0},
+	    {"/metrics", 0, 0, ENDPOINT_METRICS},
 	};
 
 	(void)state;

@@ -76,7 +76,9 @@ static void endpoints_by_listener(void **state)
 	    {LISTEN_VERIFY, "GET /auth/verify", A, "400", "bad_request"}, /* no X-Forwarded-* */
 	    {LISTEN_VERIFY, "PROPFIND /auth/verify?x", A, "400", "bad_request"},
 	    {LISTEN_METRICS, "GET /auth/verify", A, "404", "not_found"},
-	    {LISTEN_METRICS, "GET /metrics", A, "404", "not_found"},
+	    {LISTEN_METRICS, "POST /metrics", A, "405", "\r\nAllow: GET, HEAD\r\n"},
+	    {LISTEN_PUBLIC, "GET /metrics", A, "404", "not_found"},
+	    {LISTEN_VERIFY, "GET /metrics", A, "404", "not_found"},
 	    {LISTEN_METRICS, "GET /livez", A, "200", "ok"},
 	    {LISTEN_METRICS, "POST /livez", A, "405", "\r\nAllow: GET, HEAD\r\n"},
 	};

@@ -250,7 +250,7 @@ static int run(void (*script)(struct worker *w))
 	int got;
 
 	f.script = script;
-	got = worker_run(&c, 1, 7);
+	got = worker_run(&c, 1, 7, METRICS_SLAB_NONE);
 	assert_null(c); /* taken */
 	return got;
 }
@@ -543,7 +543,8 @@ static void test_what_retrying_does_not_help_is_a_configuration_error(void **sta
 	struct config *c = load("");
 
 	(void)state;
-	assert_int_equal(worker_run(&c, 2, 1), CONTRACT_EXIT_CONFIG); /* two came, one is known */
+	assert_int_equal(worker_run(&c, 2, 1, METRICS_SLAB_NONE),
+			 CONTRACT_EXIT_CONFIG); /* two came, one is known */
 	assert_null(c);
 	write_key("short");
 	assert_int_equal(run(NULL), CONTRACT_EXIT_CONFIG);
@@ -580,7 +581,7 @@ static enum err attempt(void *arg)
 	c = load("");
 	f.script = drain;
 	torture_state.at = at;
-	got = worker_run(&c, 1, 1);
+	got = worker_run(&c, 1, 1, METRICS_SLAB_NONE);
 	assert_int_equal(f.pg_opened + f.broker_opened, 0);
 	assert_true(got == CONTRACT_EXIT_OK || got == CONTRACT_EXIT_ERROR);
 	return got == CONTRACT_EXIT_OK ? ERR_OK : ERR_NOMEM;
