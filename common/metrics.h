@@ -45,7 +45,8 @@
 #define METRICS_WORDS_exit(W) W("drained") W("error") W("signal")
 #define METRICS_WORDS_outcome(W)                                                                   \
 	W("allowed")                                                                               \
-	W("login") W("bad") W("forbidden") W("csrf") W("origin") W("upstream") W("unavailable")
+	W("login")                                                                                 \
+	W("step_up") W("bad") W("forbidden") W("csrf") W("origin") W("upstream") W("unavailable")
 #define METRICS_WORDS_waited(W) W("nothing") W("database") W("broker")
 #define METRICS_WORDS_code(W) W("1xx") W("2xx") W("3xx") W("4xx") W("5xx")
 #define METRICS_WORDS_failure(W)                                                                   \

@@ -10,8 +10,9 @@
 #include "worker/worker.h"
 
 /* The words of METRICS_WORDS_outcome. */
-static_assert(DENIAL_LOGIN == 1 && DENIAL_BAD == 2 && DENIAL_FORBIDDEN == 3 && DENIAL_CSRF == 4 &&
-		  DENIAL_ORIGIN == 5 && DENIAL_UPSTREAM == 6 && DENIAL_UNAVAILABLE == 7,
+static_assert(DENIAL_LOGIN == 1 && DENIAL_STEP_UP == 2 && DENIAL_BAD == 3 &&
+		  DENIAL_FORBIDDEN == 4 && DENIAL_CSRF == 5 && DENIAL_ORIGIN == 6 &&
+		  DENIAL_UPSTREAM == 7 && DENIAL_UNAVAILABLE == 8,
 	      "outcomes in the order of denials");
 #define OUTCOME_ALLOWED 0
 

@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 	unsigned nlisten = 0, generation = 0, slab = METRICS_SLAB_NONE;
 
 	if (sandbox_harden(&e) != ERR_OK) {
-		(void)fprintf(stderr, "%s%s\n", rc == ERR_CONFIG ? "" : "bff-worker: ", e.text);
+		(void)fprintf(stderr, "bff-worker: %s\n", e.text);
 		return CONTRACT_EXIT_ERROR;
 	}
 	if (argc != 1)

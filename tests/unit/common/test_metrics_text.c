@@ -67,7 +67,7 @@ static void one_label_is_always_there_and_two_once_they_counted(void **state)
 	assert_false(has("bff_connections{listen=\"-\"}"));
 	assert_false(has("bff_verify_requests_total"));
 	metrics_count(t.m, METRIC_VERIFY_REQUESTS, METRICS_AT(route, 0));
-	metrics_count(t.m, METRIC_VERIFY_REQUESTS, METRICS_AT(0, 3));
+	metrics_count(t.m, METRIC_VERIFY_REQUESTS, METRICS_AT(0, 4));
 	print(WEB);
 	assert_true(has("# TYPE bff_verify_requests_total counter\n"
 			"bff_verify_requests_total{route=\"-\",outcome=\"forbidden\"} 1\n"

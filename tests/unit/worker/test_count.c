@@ -50,8 +50,8 @@ static unsigned name(enum metrics_label label, struct sv text)
 
 #define ALLOWED 0
 #define LOGIN 1
-#define FORBIDDEN 3
-#define UNAVAILABLE 7
+#define FORBIDDEN 4
+#define UNAVAILABLE 8
 
 static int64_t verified(struct sv route, unsigned outcome)
 {
@@ -188,7 +188,7 @@ static void a_rule_that_refused(void **state)
 	for (size_t i = 0; i < stand.config->nroutes; i++)
 		if (sv_eq(stand.config->routes[i].name, SV("rule")))
 			r.route = &stand.config->routes[i];
-	count_denied(&r, REASON_NOT_BUILT);
+	count_denied(&r, REASON_ROUTE);
 	assert_int_equal(
 	    value(METRIC_POLICY_DENIALS,
 		  METRICS_AT(metrics_rule(count_metrics(stand.w.count), SV("rule"), SV("x")))),
