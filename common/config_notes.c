@@ -34,15 +34,6 @@ static void note(struct notes *x, enum config_option_id id, size_t i, const char
 	x->n += x->err == ERR_OK;
 }
 
-static void note_listens(struct notes *x)
-{
-	for (size_t i = 0; i < x->b->c->nlistens; i++)
-		if (x->b->c->listens[i].kind == LISTEN_METRICS)
-			note(x, CONFIG_OPT_listen_kind, i,
-			     "metrics: /metrics is not built yet and answers 404; /livez and "
-			     "/readyz are");
-}
-
 static void note_apps(struct notes *x)
 {
 	const struct config *c = x->b->c;
@@ -58,7 +49,6 @@ enum err config_notes(struct config_build *b)
 {
 	struct notes x = {.b = b};
 
-	note_listens(&x);
 	note_apps(&x);
 	b->c->notes = (struct config_list){x.v, x.n};
 	return x.err;

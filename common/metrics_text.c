@@ -124,6 +124,9 @@ static void put_piece(const struct metrics *m, const struct metrics_row *row, un
 	struct buf labels;
 
 	buf_init(&labels, sizeof row->labels * METRICS_NAME_MAX);
+	if (!*head)
+		put_head(out, row);
+	*head = true;
 	for (unsigned b = 0; b < row->n[1]; b++)
 		for (unsigned c = 0; c < row->n[2]; c++) {
 			const unsigned number[3] = {a, b, c};
@@ -132,9 +135,6 @@ static void put_piece(const struct metrics *m, const struct metrics_row *row, un
 
 			if (!is_shown(m, row, a, cell))
 				continue;
-			if (!*head)
-				put_head(out, row);
-			*head = true;
 			join(m, row, number, &labels);
 			put_series(m, row, cell, buf_sv(&labels), out);
 		}

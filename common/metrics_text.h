@@ -1,9 +1,10 @@
 /*
  * metrics_text - metrics as Prometheus' text exposition format, version 0.0.4
  *
- * A metric without labels or with one is always there; a series of more labels once it counted
- * something. Names are printed as they came into the memory, escaped. A text may be had in pieces:
- * a piece ends between two values of a metric's first label.
+ * A metric without labels or with one is always there with all of its series; one of more labels by
+ * its head alone, until a series of it counted something. Names are printed as they came into the
+ * memory, escaped. A text may be had in pieces: a piece ends between two values of a metric's first
+ * label.
  */
 #ifndef BFF_METRICS_TEXT_H
 #define BFF_METRICS_TEXT_H

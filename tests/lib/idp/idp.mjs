@@ -48,6 +48,7 @@ const stats = {
   errors: [], // what the wire does not say
   refresh_tokens: [], // every one issued: canaries that no log may hold
   codes: [],
+  traces: [], // "PATH TRACEPARENT" of each request that had one
 };
 const knobs = {
   access_token_ttl: config.access_token_ttl ?? 300,
@@ -331,6 +332,7 @@ async function revocationFaults(ctx, next) {
 
 async function count(ctx, next) {
   await next();
+  if (ctx.get('traceparent')) stats.traces.push(`${ctx.path} ${ctx.get('traceparent')}`);
   const params = ctx.oidc?.params ?? {};
   if (ctx.path === '/request' && ctx.status === 201) stats.pushed[ctx.body.request_uri] = { ...params };
   if (ctx.status !== 200) return;

@@ -67,6 +67,64 @@ static void a_request_that_may_have_arrived_is_unknown_and_sent_once(void **stat
 	}
 }
 
+/* Of the trace that is set while it is asked, each with a span of its own; none before and after. */
+static void a_request_goes_on_with_the_trace_it_is_because_of(void **state)
+{
+	static const char trace_start[] = "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-";
+	struct got g;
+	struct trace trace;
+	char spans[2][TRACE_SPAN_LEN * 2 + 1];
+
+	(void)state;
+	server_on(&t.server, "GET /a", 200, "{}");
+	trace_read(SV("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), &trace);
+	run("/a", NULL, &g);
+	assert_null(strcasestr(t.server.last, "traceparent"));
+	http_client_trace(t.http, &trace);
+	for (int i = 0; i < 2; i++) {
+		const char *at;
+
+		run("/a", NULL, &g);
+		at = strstr(t.server.last, trace_start);
+		assert_non_null(at);
+		at += sizeof trace_start - 1;
+		(void)snprintf(spans[i], sizeof spans[i], "%.16s", at);
+		assert_memory_equal(at + 16, "-01\r\n", 5);
+		assert_string_not_equal(spans[i], "b7ad6b7169203331");
+	}
+	assert_string_not_equal(spans[0], spans[1]);
+	http_client_trace(t.http, NULL);
+	run("/a", NULL, &g);
+	assert_null(strcasestr(t.server.last, "traceparent"));
+	http_client_trace(NULL, &trace);
+}
+
+/* By class of status, or that none came; the duration in any case. */
+static void requests_are_counted_by_what_came_of_them(void **state)
+{
+	struct metrics *m = NULL;
+	struct got g;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	http_client_count(t.http, m);
+	assert_ptr_equal(http_client_metrics(t.http), m);
+	assert_null(http_client_metrics(NULL));
+	server_on(&t.server, "GET /ok", 200, "{}");
+	server_on(&t.server, "GET /bad", 503, "{}");
+	server_on(&t.server, "GET /cut", 200, "{}")->action = SERVER_CLOSE;
+	run("/ok", NULL, &g);
+	run("/bad", NULL, &g);
+	run("/bad", NULL, &g);
+	run("/cut", NULL, &g);
+	assert_int_equal(metrics_sum(m, METRIC_B_IDP_REQUESTS, METRICS_AT(0, 0, 0)), 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_IDP_REQUESTS, METRICS_AT(0, 0, 3)), 2);
+	assert_int_equal(metrics_sum(m, METRIC_B_IDP_REQUESTS, METRICS_AT(0, 0, 5)), 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_IDP_DURATION, METRICS_AT(0)), 4);
+	http_client_count(t.http, NULL);
+	metrics_free(&m);
+}
+
 static void what_cannot_connect_is_not_sent(void **state)
 {
 	struct got g = {.allow = true};
@@ -137,6 +195,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    WITH(an_answer_comes_whole),
+	    WITH(a_request_goes_on_with_the_trace_it_is_because_of),
+	    WITH(requests_are_counted_by_what_came_of_them),
 	    WITH(each_request_has_a_connection_of_its_own),
 	    WITH(a_request_that_may_have_arrived_is_unknown_and_sent_once),
 	    WITH(what_cannot_connect_is_not_sent),

@@ -93,7 +93,6 @@ static void the_next_process_goes_on_from_the_counts(void **state)
 		(void)raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	metrics_set_owner(t.owner, 1,
 	assert_int_equal(paused(), 5);
 	assert_int_equal(metrics_sum(t.owner, METRIC_IPC_CONNECTIONS, METRICS_AT(0)), 3);
 	metrics_set_owner(t.owner, 1, 0);
