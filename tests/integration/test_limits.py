@@ -4,6 +4,7 @@ import pytest
 
 import browser
 from stack import App, Stack
+from wait import eventually
 
 AGENT = "Mozilla/5.0 (test)"
 
@@ -78,5 +79,8 @@ def test_logging_out_and_in_again_is_no_loop(limited):
     b = browser.Browser()
     for _ in range(5):
         limited.login("bob", host="few.localhost", b=b)
+        before = limited.log("broker").count("event=grant_revoked")
         answer = b.fetch(limited.url("/auth/logout", "few.localhost"), "POST", csrf=True)
         assert answer.status == 200 and "bff_session" not in b.cookies(limited.url("/", "few.localhost"))
+        # This provider revokes the next login's code with it, if that is there already.
+        eventually(lambda: limited.log("broker").count("event=grant_revoked") > before, what="the revocation")
