@@ -114,6 +114,7 @@ struct grant_job {
 	/* Of the request under way. */
 	struct lease lease;
 	bool leased;
+	bool unheard;		   /* whether the lease was had: it may be yet */
 	bool too_late;		   /* the last look said no */
 	bool previous;		   /* the token of before is sent, in its grace period ... */
 	int64_t previous_asked_ms; /* ... which is judged from here */
