@@ -31,7 +31,7 @@
 
 #include "broker/lease.h"
 #include "broker/login_claims.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "broker/waiters.h"
 
 #define GRANT_JOBS_MAX 64  /* services that are had from one grant at once */

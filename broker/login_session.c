@@ -3,7 +3,7 @@
 
 #include "broker/login_finish.h"
 #include "broker/prefetch.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/clock.h"
 #include "common/log.h"
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/clock.h"
 #include "common/log.h"
 
