@@ -244,7 +244,8 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 	return rc;
 }
 
-/* What bff.hosts calls us: the same after a restart, and another for a second broker here. */
+/* What bff.hosts calls us: the same after a restart, and another for a second broker here, or for
+ * one on another machine of this name. */
 static enum err open_key_watch(struct broker *b, const struct config *c)
 {
 	char name[KEY_WATCH_NAME_MAX] = "?";
@@ -254,6 +255,8 @@ static enum err open_key_watch(struct broker *b, const struct config *c)
 	(void)gethostname(name, sizeof name - 1); /* a longer name is cut, or stays unknown */
 	buf_init(&text, sizeof name + PATH_MAX);
 	buf_add(&text, sv_str(name));
+	buf_add_char(&text, ' ');
+	key_watch_machine("/etc/machine-id", &text);
 	buf_add_char(&text, ' ');
 	buf_add(&text, c->broker.socket);
 	if (buf_ok(&text))

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 
 /* FNV-1a over both names. Keys are those of our own configuration, so nobody can crowd a slot. */
 static size_t spread(struct sv app, struct sv service)

@@ -31,7 +31,7 @@
 
 #include "broker/lease.h"
 #include "broker/login_claims.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "broker/waiters.h"
 
 #define GRANT_JOBS_MAX 64  /* services that are had from one grant at once */
@@ -115,6 +115,7 @@ struct grant_job {
 	/* Of the request under way. */
 	struct lease lease;
 	bool leased;
+	bool unheard;		   /* whether the lease was had: it may be yet */
 	bool too_late;		   /* the last look said no */
 	bool previous;		   /* the token of before is sent, in its grace period ... */
 	int64_t previous_asked_ms; /* ... which is judged from here */

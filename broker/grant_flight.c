@@ -29,7 +29,11 @@ static void on_released(void *arg, enum err e, const struct pg_rows *rows)
 	struct grant_job *j = arg;
 	bool done = e == ERR_OK && pg_rows_count(rows) == 1 && pg_rows_bool(rows, 0, 0);
 
-	if (e != ERR_OK)
+	if (e == ERR_OK && !done && j->unheard) {
+		j->unheard = false;
+		waiters_fail(&j->waiters, j->verdict.answer, j->detail, j->retry_after_s);
+		grant_job_later(j, LEASE_LATE_MS, release);
+	} else if (e != ERR_OK)
 		release_failed(j, e);
 	else if (j->verdict.answer == IPC_ERROR_NONE ||
 		 (j->verdict.next == LEASE_END_GRANT && !done))
@@ -272,7 +276,8 @@ static void on_leased(void *arg, enum err e, const struct pg_rows *rows)
 	struct lease_row row = {0};
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
-		/* Perhaps counted, certainly not sent. */
+		/* Perhaps counted, now or in a moment, certainly not sent. */
+		j->unheard = e != ERR_OK;
 		j->retry_after_s = 1;
 		grant_give_back(
 		    j, (struct lease_verdict){LEASE_UNUSED, IPC_ERROR_STORE, LEASE_HOLDOFF_NONE},
@@ -346,7 +351,7 @@ void grant_flight_begin(struct grant_job *j, const struct token_row *row)
 		memcpy(j->nonce_hash, row->nonce_hash.p, sizeof j->nonce_hash);
 	j->auth_time_s = row->auth_time_s;
 	j->retry_after_s = 0;
-	j->too_late = j->previous = false;
+	j->unheard = j->too_late = j->previous = false;
 	j->lease = (struct lease){.generation = row->generation, .asked_at_ms = clock_boot_ms()};
 	broker_random(j->lease.attempt, sizeof j->lease.attempt);
 	if (j->leased)

@@ -89,6 +89,14 @@ void holdoff_clear(struct holdoffs *h, const void *what)
 		*o = (struct holdoff){.what = NULL};
 }
 
+void holdoff_answered(struct holdoffs *h, const void *what)
+{
+	struct holdoff *o = find(h, what);
+
+	if (o != NULL && o->probing)
+		*o = (struct holdoff){.what = NULL};
+}
+
 void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms)
 {
 	struct holdoff *o = find(h, what);

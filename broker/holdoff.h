@@ -55,7 +55,11 @@ void holdoff_for(struct holdoffs *h, const void *what, enum ipc_error answer, in
 
 void holdoff_clear(struct holdoffs *h, const void *what);
 
-/* The same, because it answered just now. */
+/* It answered, which proves no more than that it is there: what waits for a probe is over, and what
+ * opened meanwhile is not. */
+void holdoff_answered(struct holdoffs *h, const void *what);
+
+/* The same as clear, because it answered just now. */
 void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms);
 
 /* IPC_ERROR_NONE: it may be asked; else what to answer, and *ret_left_s (at least 1). */

@@ -1,5 +1,6 @@
 #include "broker/key_watch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/reseal.h"
@@ -209,4 +210,21 @@ void key_watch_free(struct key_watch **w)
 	event_free((*w)->timer);
 	free(*w);
 	*w = NULL;
+}
+
+void key_watch_machine(const char *path, struct buf *out)
+{
+	unsigned char hash[CRYPT_SHA256_LEN];
+	char id[64];
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (f == NULL)
+		return;
+	n = fread(id, 1, sizeof id, f);
+	(void)fclose(f); /* read only: nothing to lose */
+	if (n == 0 || crypt_hmac_sha256(sv_of(id, n), SV("bff.hosts"), hash) != ERR_OK)
+		return;
+	for (size_t i = 0; i < KEY_WATCH_MACHINE_BYTES; i++)
+		buf_addf(out, "%02x", hash[i]);
 }

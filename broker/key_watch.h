@@ -14,6 +14,7 @@
 
 #define KEY_WATCH_EVERY_MS 5000
 #define KEY_WATCH_PASS_MS 3600000
+#define KEY_WATCH_MACHINE_BYTES 4
 
 struct key_watch;
 
@@ -25,5 +26,9 @@ void key_watch_free(struct key_watch **w);
 
 /* The database is back: reports now. */
 void key_watch_kick(struct key_watch *w);
+
+/* Appends what tells this machine from another of its name: a digest of the file's content, which
+ * is nobody else's to see (machine-id(5)), or nothing where there is none. */
+void key_watch_machine(const char *path, struct buf *out);
 
 #endif

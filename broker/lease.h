@@ -26,6 +26,7 @@
 #define LEASE_ATTEMPT_LEN 16	   /* bytes of an attempt's id */
 #define LEASE_POLL_MS 100	   /* between two looks while another host holds the lease */
 #define LEASE_COMMIT_RETRY_MS 250
+#define LEASE_LATE_MS 1000 /* to give back a lease that committed after nobody waited for it */
 
 struct lease {
 	int64_t generation;

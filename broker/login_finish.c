@@ -7,6 +7,7 @@
 #include "broker/http_client.h"
 #include "broker/login_park.h"
 #include "broker/login_url.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 void finish_free(struct finish *f)
@@ -68,7 +69,7 @@ void finish_fail(struct finish *f, enum ipc_error code, const char *detail)
 	struct request_failure why = {.return_to = buf_sv(&f->return_to), .detail = detail};
 
 	if (code == IPC_ERROR_PROVIDER_DOWN || code == IPC_ERROR_STORE)
-		why.retry_after_s = 1;
+		why.retry_after_s = f->retry_after_s > 0 ? f->retry_after_s : 1;
 	finish_note(f, ipc_error_word(code), detail);
 	revoke_unused(f);
 	request_fail(&f->request, code, why);
@@ -171,6 +172,21 @@ static void on_taken(void *arg, enum err e, const struct pg_rows *rows)
 	exchange(f);
 }
 
+struct holdoffs *finish_holdoffs(const struct finish *f, const struct config_provider **ret)
+{
+	*ret = f->app->provider;
+	return edition_holdoffs(f->request->edition, ret);
+}
+
+/* Before the row is used up: when the provider is back, the same callback will do. */
+static bool held_off(struct finish *f)
+{
+	const struct config_provider *p;
+	struct holdoffs *h = finish_holdoffs(f, &p);
+
+	return holdoff_judge(h, p, clock_boot_ms(), &f->retry_after_s) != IPC_ERROR_NONE;
+}
+
 static struct sv copy(struct buf *b, struct sv s)
 {
 	size_t at = b->n;
@@ -246,6 +262,10 @@ void login_finish(struct request **r, const struct ipc_login_finish *m)
 	rc = copy_message(f, m);
 	if (rc == ERR_OK && f->parked && (f->code != NULL || f->error.n > 0)) {
 		finish_fail(f, IPC_ERROR_BINDING, "response_mode");
+		return;
+	}
+	if (rc == ERR_OK && f->error.n == 0 && held_off(f)) {
+		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "held_off");
 		return;
 	}
 	if (rc == ERR_OK)

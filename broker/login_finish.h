@@ -29,6 +29,7 @@ struct finish {
 	bool replaces;
 	bool parked; /* the response was put away by login_park() */
 	int64_t begun_ms, ttl_ms;
+	uint32_t retry_after_s; /* of a provider that is not asked; 0: none */
 	unsigned char session[IPC_SECRET_LEN], id_hash[CRYPT_SHA256_LEN], grant_id[GRANT_ID_LEN];
 	struct buf refresh_sealed, id_token_sealed, access_sealed;
 	struct login_claims claims;
@@ -41,5 +42,8 @@ void finish_note(const struct finish *f, const char *outcome, const char *detail
 
 /* The next step, once the response is judged. */
 void finish_exchange(struct finish *f);
+
+/* The same provider's breaker, for everybody who asks its token endpoint. */
+struct holdoffs *finish_holdoffs(const struct finish *f, const struct config_provider **ret);
 
 #endif

@@ -1,6 +1,6 @@
 #include "broker/login_past.h"
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/log.h"
 
 enum column { COL_CHALLENGE, COL_HINT, COL_GRANT, COL_ID_TOKEN, COL_ID_TOKEN_GENERATION };

@@ -4,7 +4,7 @@
 #include "broker/http_client.h"
 #include "broker/login_finish.h"
 #include "broker/prefetch.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -281,19 +281,37 @@ static enum ipc_error code_refusal(enum token_outcome outcome)
 	return IPC_ERROR_PROVIDER;
 }
 
-/* A login is tried whatever is held off: somebody waits for it, and its code for nobody. What came
- * of it is worth knowing to those who do wait. */
-static void note_provider(const struct finish *f, enum token_outcome outcome)
+/* What came of it is worth knowing to all who ask the provider. SECURITY: anybody can bring a code
+ * that is none, so a refusal proves neither that the provider is well nor that it is not. */
+static void note_provider(const struct finish *f, const struct token_reply *reply)
 {
-	const struct config_provider *p = f->app->provider;
-	struct holdoffs *h = edition_holdoffs(f->request->edition, &p);
+	const struct config_provider *p;
+	struct holdoffs *h = finish_holdoffs(f, &p);
+	int64_t now = clock_boot_ms(), wait_s = reply->retry_after_s;
 	unsigned char random;
 
 	broker_random(&random, sizeof random);
-	if (outcome == TOKEN_OK)
-		holdoff_well(h, p, clock_boot_ms());
-	else if (outcome == TOKEN_NOT_SENT || outcome == TOKEN_UNKNOWN)
-		holdoff_failed(h, p, IPC_ERROR_PROVIDER_DOWN, clock_boot_ms(), random);
+	switch (reply->outcome) {
+	case TOKEN_OK:
+		holdoff_well(h, p, now);
+		break;
+	case TOKEN_NOT_SENT:
+	case TOKEN_UNKNOWN:
+		holdoff_failed(h, p, IPC_ERROR_PROVIDER_DOWN, now, random);
+		break;
+	case TOKEN_THROTTLED:
+		if (wait_s > HOLDOFF_THROTTLE_MAX_S)
+			wait_s = HOLDOFF_THROTTLE_MAX_S;
+		holdoff_for(h, p, IPC_ERROR_PROVIDER_DOWN, now, 1000 * wait_s, random);
+		break;
+	case TOKEN_DEAD:
+	case TOKEN_MISCONFIGURED:
+	case TOKEN_INTERACTION:
+	case TOKEN_CLIENT_BROKEN:
+	case TOKEN_TOO_OFTEN:
+		holdoff_answered(h, p);
+		break;
+	}
 }
 
 static void on_code(void *arg, enum err e, const struct token_reply *reply)
@@ -308,7 +326,7 @@ static void on_code(void *arg, enum err e, const struct token_reply *reply)
 		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "no_metadata");
 		return;
 	}
-	note_provider(f, reply->outcome);
+	note_provider(f, reply);
 	refusal = code_refusal(reply->outcome);
 	if (refusal != IPC_ERROR_NONE) {
 		finish_fail(f, refusal, reply->detail);
@@ -337,10 +355,18 @@ static void on_code(void *arg, enum err e, const struct token_reply *reply)
 		finish_fail(f, IPC_ERROR_INTERNAL, err_text(rc));
 }
 
+/* It may have been held off since the row was asked for, or another be the probe. */
 void finish_exchange(struct finish *f)
 {
+	const struct config_provider *p;
+	struct holdoffs *h = finish_holdoffs(f, &p);
 	enum err rc;
 
+	if (holdoff_admit(h, p, HOLDOFF_ANY, clock_boot_ms(), &f->retry_after_s) !=
+	    IPC_ERROR_NONE) {
+		finish_fail(f, IPC_ERROR_PROVIDER_DOWN, "held_off");
+		return;
+	}
 	http_client_trace(f->request->broker->http, &f->request->trace);
 	rc = provider_code(f->provider, secret_view(f->code), buf_sv(&f->redirect_uri),
 			   sv_of(f->transaction.verifier, sizeof f->transaction.verifier), on_code,

@@ -12,7 +12,7 @@
 #ifndef BFF_RENEWAL_H
 #define BFF_RENEWAL_H
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 
 #define RENEWALS_MAX 1000000
 #define RENEWAL_SLACK_MS                                                                           \

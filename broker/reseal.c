@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -54,32 +54,35 @@ static void again_under_primary(struct reseal *r, const struct vault_label *labe
 	secret_free(&plain);
 }
 
+enum { REFRESH, ID_TOKEN, PREVIOUS, NVALUES };
+
 /* Columns: see RESEAL_TAKE. */
 static void put(struct reseal *r, const struct pg_rows *rows, size_t i)
 {
-	struct sv id = pg_rows_sv(rows, i, 0), refresh = pg_rows_sv(rows, i, 2),
-		  id_token = pg_rows_sv(rows, i, 4);
-	struct vault_label labels[] = {token_refresh_label(id, pg_rows_i64(rows, i, 3)),
-				       token_id_token_label(id, pg_rows_i64(rows, i, 5))};
-	struct buf out[ARRAY_LEN(labels)];
-	enum err rc = ERR_OK;
+	struct sv id = pg_rows_sv(rows, i, 0), old[NVALUES];
+	struct vault_label labels[NVALUES] = {
+	    [REFRESH] = token_refresh_label(id, pg_rows_i64(rows, i, 3)),
+	    [ID_TOKEN] = token_id_token_label(id, pg_rows_i64(rows, i, 5)),
+	    [PREVIOUS] = token_refresh_label(id, pg_rows_i64(rows, i, 7))};
+	struct pg_param params[1 + 2 * NVALUES] = {PG_BYTES(id.p, id.n)};
+	struct buf out[NVALUES];
+	bool any = false;
+	enum err rc;
 
-	again_under_primary(r, &labels[0], refresh, &out[0]);
-	again_under_primary(r, &labels[1], id_token, &out[1]);
-	/* An old value that is null is equal to nothing: what was not opened stays. */
-	const struct pg_param params[] = {
-	    PG_BYTES(id.p, id.n),
-	    out[0].n > 0 ? PG_BYTES(refresh.p, refresh.n) : PG_NULL,
-	    sql_bytes_or_null(buf_sv(&out[0])),
-	    out[1].n > 0 ? PG_BYTES(id_token.p, id_token.n) : PG_NULL,
-	    sql_bytes_or_null(buf_sv(&out[1])),
-	};
-	if (out[0].n + out[1].n > 0) {
+	for (unsigned k = 0; k < NVALUES; k++) {
+		old[k] = pg_rows_sv(rows, i, 2 + 2 * k);
+		again_under_primary(r, &labels[k], old[k], &out[k]);
+		any = any || out[k].n > 0;
+		/* An old value that is null is equal to nothing: what was not opened stays. */
+		params[1 + 2 * k] = out[k].n > 0 ? PG_BYTES(old[k].p, old[k].n) : PG_NULL;
+		params[2 + 2 * k] = sql_bytes_or_null(buf_sv(&out[k]));
+	}
+	if (any) {
 		rc = pg_query(r->broker->pg, SQL_RESEAL_PUT, params, on_put, r, NULL);
 		r->pending += rc == ERR_OK;
 		r->failed += rc != ERR_OK;
 	}
-	for (size_t k = 0; k < ARRAY_LEN(out); k++)
+	for (unsigned k = 0; k < NVALUES; k++)
 		buf_done(&out[k]);
 }
 

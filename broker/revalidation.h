@@ -5,12 +5,12 @@
  * PostgreSQL, each that often. Every REVALIDATION_EVERY_MS this takes a few of them under a lease
  * (any number of brokers share the work), refreshes the grant of each like any other refresh,
  * and replaces the session's claims by those of the ID token that came, of UserInfo, or of both,
- * as claims_from says. Only an answer ends a session: the grant is dead, or wants the browser. A
- * provider or database that cannot be asked puts it off, and so does a refresh token that may not
- * be sent any more, because an outage led to that: an outage ends nothing. The last attempt of a
- * refresh token is not risked either, unless the provider answered somebody else of late. Without
- * an ID token in the answer and without UserInfo the claims stay as they were. Nothing waits for
- * it.
+ * as claims_from says. Only an answer ends a session: the grant is dead, or the provider wants the
+ * browser, whose next login then brings what was demanded. A provider or database that cannot be
+ * asked puts it off, and so does a refresh token that may not be sent any more, because an outage
+ * led to that: an outage ends nothing. The last attempt of a refresh token is not risked either,
+ * unless the provider answered somebody else of late. Without an ID token in the answer and without
+ * UserInfo the claims stay as they were. Nothing waits for it.
  */
 #ifndef BFF_REVALIDATION_H
 #define BFF_REVALIDATION_H

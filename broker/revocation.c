@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/job_timer.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/contract.h"
 #include "common/log.h"
 

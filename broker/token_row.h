@@ -2,21 +2,16 @@
  * token_row - what TOKEN_READ said, and what to do about it
  *
  * The judgement is pure: a session that is not this app's and live gets nothing, a token is
- * answered while it is good, renewed ahead of its end, and refreshed when there is none. An
- * access token is sealed together with the lifetime it came with, from which the refresh-ahead
- * margin is made.
+ * answered while it is good, renewed ahead of its end, and refreshed when there is none. What is
+ * sealed in a row is token_seal.h's.
  */
 #ifndef BFF_TOKEN_ROW_H
 #define BFF_TOKEN_ROW_H
 
-#include "broker/vault.h"
 #include "common/config.h"
-#include "common/crypt.h"
 #include "common/ipc.h"
 #include "common/pg.h"
 
-/* Filed under this name: the access token of the login itself. */
-#define TOKEN_SESSION_SERVICE SV("@session")
 #define TOKEN_MARGIN_MS 30000	/* renewed so long before its end, or ... */
 #define TOKEN_MARGIN_PERCENT 10 /* ... this part of its lifetime, whichever is more, ... */
 #define TOKEN_MARGIN_SHARE 3	/* ... but at most a third of it; up to a quarter more by jitter */
@@ -46,7 +41,7 @@ WARN_UNUSED enum err token_row_read(const struct pg_rows *rows, struct token_row
 struct token_ask {
 	struct sv app;
 	const struct config_service *service;
-	struct sv config_digest; /* token_config_digest() of the service */
+	struct sv config_digest; /* token_config_digest() of the service (token_seal.h) */
 };
 
 enum token_next {
@@ -61,7 +56,8 @@ struct token_verdict {
 	enum ipc_error refusal;
 	const char *detail;
 };
-/* token: the opened access token or ID token that stands there (see token_open()), or zeros. */
+/* The access token or ID token that stands there, as token_open() of token_seal.h found it; or
+ * zeros. */
 struct token_held {
 	int64_t left_ms, ttl_ms; /* left 0: none */
 };
@@ -76,34 +72,5 @@ int64_t token_margin_ms(int64_t ttl_ms, struct sv id);
  * other's. */
 bool token_app_uses(const struct config *c, const struct config_app *app,
 		    const struct config_service *s);
-
-/* The name a service's token is filed under. */
-struct sv token_filed_as(const struct config_service *s);
-
-/* SHA-256 over all of the configuration that decides what token a service gets. */
-WARN_UNUSED enum err token_config_digest(const struct config_service *s,
-					 unsigned char out[CRYPT_SHA256_LEN]);
-
-/* Seals an access token with its lifetime for its row. */
-WARN_UNUSED enum err token_seal(const struct keyring *ring, struct sv grant_id, struct sv filed_as,
-				int64_t generation, struct sv token, int64_t ttl_ms,
-				struct buf *out);
-
-/*
- * Opens the token that the asker can use from this row. *ret is NULL and *held zero when there is
- * none: nothing stands there, it was filed under another configuration of the service, its time
- * is over, or it does not open (*ret_failure is then why, else ERR_OK). wall_s judges the `exp` of
- * an ID token.
- */
-void token_open(const struct keyring *ring, const struct token_row *row,
-		const struct token_ask *ask, int64_t wall_s, struct secret **ret,
-		struct token_held *held, enum err *ret_failure);
-
-/* The token itself in what token_open() gave for this service. */
-struct sv token_view(const struct config_service *s, const struct secret *opened);
-
-/* Labels of the sealed values of a grant; they borrow grant_id. */
-struct vault_label token_refresh_label(struct sv grant_id, int64_t generation);
-struct vault_label token_id_token_label(struct sv grant_id, int64_t generation);
 
 #endif

@@ -40,8 +40,8 @@ grant execute on function
 	bff_private.sweep(int8),
 	bff_private.login_note(text, text, text, text, text, text, text),
 	bff_private.keys_report(text, text, bool, int8[], bytea[]),
-	bff_private.reseal_take(bytea, int8),
-	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea)
+	bff_private.reseal_next(bytea, int8),
+	bff_private.reseal_store(bytea, bytea, bytea, bytea, bytea, bytea, bytea)
 	to bff_broker;
 -- What brokers of the version before ask for; goes with the version after this one.
 grant execute on function
@@ -49,13 +49,13 @@ grant execute on function
 	bff_private.login_take(bytea, bytea, text),
 	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
 		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text),
-	bff_private.session_create(bytea, text, text, text, text, text, text, text, text, text, int8,
-		int8, int8, int8, bytea, int8, bytea, bytea, bytea, bytea, int8, text, text, int8),
 	bff_private.token_session(bytea, text),
 	bff_private.grant_lease(bytea, int8, bytea, bytea, int8),
 	bff_private.grant_commit(bytea, int8, bytea, bytea, bytea, bytea, bytea, text, bytea, int8, bytea),
 	bff_private.grant_release(bytea, int8, bytea, bytea, bool),
-	bff_private.revocation_retry(bytea, bytea, int8)
+	bff_private.revocation_retry(bytea, bytea, int8),
+	bff_private.reseal_take(bytea, int8),
+	bff_private.reseal_put(bytea, bytea, bytea, bytea, bytea)
 	to bff_broker;
 
 -- People. Functions inside a view run with the rights of who asks, hence doctor().

@@ -127,6 +127,7 @@ create function bff_private.seal_counts() returns table (id int8, refresh_tokens
 language sql stable security definer set search_path = bff_private, pg_temp as $$
 	select u.id, sum(u.r)::int8, sum(u.i)::int8, sum(u.a)::int8, sum(u.l)::int8 from (
 		select sealed_key(g.refresh_sealed), 1, 0, 0, 0 from grants g where g.refresh_sealed is not null
+		union all select sealed_key(g.previous_sealed), 1, 0, 0, 0 from grants g where g.previous_sealed is not null
 		union all select sealed_key(g.id_token_sealed), 0, 1, 0, 0 from grants g where g.id_token_sealed is not null
 		union all select sealed_key(t.sealed), 0, 0, 1, 0 from token t where now() < t.expires_at
 		union all select sealed_key(l.sealed), 0, 0, 0, 1 from login l where l.sealed is not null and now() < l.expires_at
@@ -145,7 +146,7 @@ from bff_private.seal_key k left join bff_private.seal_counts() c using (id);
 comment on view bff.keys is 'Sealing keys: their states, and what each still seals. The keys themselves are in the brokers'' files';
 comment on column bff.keys.id is 'Id, as in the key ring files';
 comment on column bff.keys.state is 'pending: opens; primary: seals and opens; decrypt-only: opens, and is being replaced; retired: may leave the files';
-comment on column bff.keys.refresh_tokens is 'Refresh tokens sealed under it, re-sealed in the background once another is primary';
+comment on column bff.keys.refresh_tokens is 'Refresh tokens sealed under it, superseded ones too, re-sealed in the background once another is primary';
 comment on column bff.keys.id_tokens is 'ID tokens sealed under it, re-sealed likewise';
 comment on column bff.keys.access_tokens is 'Access tokens sealed under it; they expire';
 comment on column bff.keys.logins is 'Logins under way sealed under it; they end within 15 minutes';
@@ -158,7 +159,7 @@ create view bff.hosts as
 select h.name, bff_private.host_is_live(h.seen_at) as live, h.build, h.keys, h.started_at, h.seen_at
 from bff_private.host h;
 comment on view bff.hosts is 'Brokers that reported in the last day';
-comment on column bff.hosts.name is 'Host name and socket path';
+comment on column bff.hosts.name is 'Host name, what tells machines of one name apart, and socket path';
 comment on column bff.hosts.live is 'Seen in the last 30 seconds';
 comment on column bff.hosts.build is 'Version of bff-broker';
 comment on column bff.hosts.keys is 'Ids of the sealing keys it holds';

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 
 struct files {
 	FILE *session, *session_activity, *grants, *token, *secrets;

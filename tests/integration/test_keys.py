@@ -115,6 +115,33 @@ def test_rotation_logs_nobody_out(pg, idp):
         assert refused(pg, "promote_key(%d, 'test')" % key_id(old))[0] == "BF001"
 
 
+def test_a_superseded_refresh_token_is_sealed_anew_and_counts(pg, idp):
+    """As a provider with a grace period has it: it may be needed when its key has left the file."""
+    old, new = fresh_key(), fresh_key()
+    with Broker(pg, idp.issuer, ring=old + new) as b:
+        b.ready()
+        with b.worker() as w:
+            login(w)
+        pg.psql("update bff_private.grants set previous_sealed = refresh_sealed, previous_generation = refresh_generation, "
+                "superseded_at = now()")
+        assert keys(pg)[key_id(old)][1] == 2
+        verb(pg, "promote_key(%d, 'test')" % key_id(new))
+        b.wait_log("event=sealing_key key=%d state=primary" % key_id(new))
+        eventually(lambda: keys(pg)[key_id(new)][1] == 2, what="both re-sealed")
+        assert keys(pg)[key_id(old)][1] == 0
+
+
+def test_a_refresh_token_that_was_superseded_meanwhile_is_put_where_it_is_now(pg):
+    pg.psql("insert into bff_private.grants (grant_id, provider, issuer, sub, session_hash, refresh_sealed, previous_sealed) "
+            "values ('g', 'idp', 'https://idp', 'alice', 's', 'new', 'old')")
+    store = "select bff_private.reseal_store('g', %s, 'again', null, null, null, null)"
+    assert pg.value(store % "'old'", user="bff_broker") == "t"
+    assert pg.psql("select refresh_sealed, previous_sealed from bff_private.grants")[0] == [
+        "\\x" + b"new".hex(), "\\x" + b"again".hex()]
+    assert pg.value(store % "'gone'", user="bff_broker") == "t"
+    assert pg.value("select convert_from(previous_sealed, 'utf8') from bff_private.grants") == "again"
+
+
 def test_a_key_in_use_is_not_retired(pg, idp):
     old, new = fresh_key(), fresh_key()
     with Broker(pg, idp.issuer, ring=old + new) as b:

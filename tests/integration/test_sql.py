@@ -219,7 +219,8 @@ def test_bff_broker_has_its_functions_and_no_table(cluster):
                        "where n.nspname in ('bff', 'bff_private') and has_function_privilege('bff_broker', p.oid, 'execute')")
     want = {re.search(r"bff_private\.(\w+)\(", sql).group(1) for _, _, sql in table_of("broker/broker_sql.def")}
     # And what the version before asks for.
-    assert {r[0] for r in got} == want | {"login_take", "token_session", "grant_lease", "grant_release"}
+    assert {r[0] for r in got} == want | {"login_take", "token_session", "grant_lease", "grant_release", "reseal_take",
+                                         "reseal_put"}
     for sql in ("select * from bff_private.grants", "select * from bff_private.session", "select * from bff.sessions",
                 "select bff_private.because('x')", "create temp table x (y int)", "set role bff_owner"):
         refused(cluster, sql, "bff_broker")
@@ -1470,7 +1471,7 @@ def test_a_dead_session_cannot_log_out_everywhere(pg):
 def revalidated(pg, n, after_ms=1000, **more):
     """A session that is to be revalidated, as the broker makes it."""
     sql = create_sql(n, **more)
-    pg.psql(sql[:-1] + ", %d)" % after_ms, user="bff_broker")
+    pg.psql(sql[:-1] + ", %d, null, null)" % after_ms, user="bff_broker")
 
 
 def due(pg, n, ago="1 s"):
@@ -1562,6 +1563,20 @@ def test_a_revalidation_that_ends_the_session(pg):
     assert pg.value(end % (sql_hash(1), "o1"), user="bff_broker") == "t"
     assert state(pg, 1) == "reauthenticate" and queue(pg) == []
     assert pg.value("select count(*) from bff_private.grants where ended_at is not null") == "1"
+
+
+def test_what_a_provider_demands_outlives_the_session_that_its_answer_ends(pg):
+    for n in (1, 2):
+        revalidated(pg, n)
+        due(pg, n)
+    touch(pg, 1, 2)
+    take_revalidations(pg)
+    pg.value("select bff_private.grant_challenge(%s, '{}')" % grant(1), user="bff_broker")
+    for n in (1, 2):
+        assert pg.value("select bff_private.revalidation_end(%s, 'o1')" % sql_hash(n), user="bff_broker") == "t"
+    for other in ({"app": "other"}, {"provider": "other"}, {"issuer": "https://other"}):
+        assert past(pg, 1, **other) == ["", ""]
+    assert [past(pg, n) for n in (2, 1, 1)] == [["", ""], ["{}", ""], ["", ""]]
 
 
 def test_the_queue_forgets_sessions_that_are_over(pg):

@@ -342,6 +342,27 @@ static void a_lease_of_unknown_fate_is_given_back(void **state)
 	assert_int_equal(grant_table_count(stand.broker.grants), 0);
 }
 
+/* The statement that we gave up commits after the release found nothing: looked at once more. */
+static void a_lease_that_comes_late_is_given_back_too(void **state)
+{
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		stand_want("res");
+		stand_reads("res", NULL, 0);
+		fake_answer(ERR_TIMEOUT, NULL);
+		assert_asked(SQL_REFRESH_RELEASE);
+		stand_bool(false);
+		assert_failed(IPC_ERROR_STORE, err_text(ERR_TIMEOUT)); /* nobody waits for that */
+		assert_int_equal(fake_nasked, 0);
+		loop_fire(stand.broker.base);
+		assert_asked(SQL_REFRESH_RELEASE);
+		assert_sv_equal(fake_param(0, 4), SV("unused"));
+		stand_bool(late);
+		assert_int_equal(fake_nasked, 0);
+		assert_int_equal(grant_table_count(stand.broker.grants), 0);
+	}
+}
+
 static void a_key_that_is_missing_ends_nothing(void **state)
 {
 	struct stand_row r;
@@ -427,6 +448,7 @@ int main(void)
 	    STAND(the_one_of_before_of_unknown_fate),
 	    STAND(a_last_attempt_lets_others_probe),
 	    STAND(a_lease_of_unknown_fate_is_given_back),
+	    STAND(a_lease_that_comes_late_is_given_back_too),
 	    STAND(a_key_that_is_missing_ends_nothing),
 	    STAND(without_metadata_nothing_was_sent),
 	    STAND(what_is_an_error),

@@ -97,6 +97,24 @@ static void one_probe_at_a_time_and_only_success_closes(void **state)
 				 IPC_ERROR_NONE);
 }
 
+static void an_answer_to_the_probe_ends_the_wait_and_proves_nothing(void **state)
+{
+	static struct holdoffs h;
+	uint32_t left_s = 0;
+	int64_t now = 1000 + HOLDOFF_FIRST_MS;
+
+	(void)state;
+	holdoff_failed(&h, &one, IPC_ERROR_PROVIDER_DOWN, 1000, 0);
+	holdoff_answered(&h, &one); /* to what was sent before */
+	assert_int_equal(holdoff_judge(&h, &one, 1001, &left_s), IPC_ERROR_PROVIDER_DOWN);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_ANY, now, &left_s), IPC_ERROR_NONE);
+	holdoff_answered(&h, &one);
+	assert_int_equal(holdoff_judge(&h, &one, now, &left_s), IPC_ERROR_NONE);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_WHEN_WELL, now, &left_s),
+			 IPC_ERROR_PROVIDER_DOWN);
+	holdoff_answered(&h, &two); /* unknown: nothing to do */
+}
+
 static void a_last_attempt_is_not_the_first_probe(void **state)
 {
 	static struct holdoffs h;
@@ -224,6 +242,7 @@ int main(void)
 	    cmocka_unit_test(a_full_table_gives_up_what_ends_first),
 	    cmocka_unit_test(failures_of_what_was_sent_before_count_once),
 	    cmocka_unit_test(one_probe_at_a_time_and_only_success_closes),
+	    cmocka_unit_test(an_answer_to_the_probe_ends_the_wait_and_proves_nothing),
 	    cmocka_unit_test(a_last_attempt_is_not_the_first_probe),
 	    cmocka_unit_test(what_nobody_waits_for_wants_a_proof),
 	    cmocka_unit_test(a_proof_takes_nobodys_place),

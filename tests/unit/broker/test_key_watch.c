@@ -1,5 +1,7 @@
 #include "broker/key_watch.h"
 
+#include <unistd.h>
+
 #include "broker/reseal.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
@@ -138,6 +140,37 @@ static void without_a_database_it_waits(void **state)
 	assert_int_equal(primary(), 0);
 }
 
+/* Machines of one name differ; what is in the file is not in what they are called. */
+static void a_machine_is_told_from_others_of_its_name(void **state)
+{
+	static const char *const ids[] = {"3d1219c7c4c5404aaa1f6d2a48adfda4\n",
+					  "3d1219c7c4c5404aaa1f6d2a48adfda5\n"};
+	char path[] = "/tmp/bff-machine-XXXXXX", seen[2][16];
+	int fd = mkstemp(path);
+	struct buf b;
+
+	(void)state;
+	assert_int_not_equal(fd, -1);
+	buf_init(&b, 64);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		assert_int_equal(pwrite(fd, ids[i], strlen(ids[i]), 0), strlen(ids[i]));
+		buf_clear(&b);
+		key_watch_machine(path, &b);
+		assert_int_equal(b.n, 2 * KEY_WATCH_MACHINE_BYTES);
+		(void)snprintf(seen[i], sizeof seen[i], SV_FMT, SV_ARG(buf_sv(&b)));
+		assert_null(strstr(ids[i], seen[i]));
+	}
+	assert_string_not_equal(seen[0], seen[1]);
+	buf_clear(&b);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	key_watch_machine(path, &b);
+	close(fd);
+	unlink(path);
+	key_watch_machine(path, &b);
+	assert_int_equal(b.n, 0);
+	buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +183,7 @@ int main(void)
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(another_key_of_our_id_is_not_ours, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(without_a_database_it_waits, set_up, tear_down),
+	    cmocka_unit_test(a_machine_is_told_from_others_of_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #include "broker/login.h"
 
 #include "broker/token_reply.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 
 #include "tests/unit/broker/login_stand.h"
 

@@ -1,6 +1,6 @@
 #include "broker/login_past.h"
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 

@@ -104,6 +104,7 @@ static void what_the_token_endpoint_says(void **state)
 		const struct token_reply reply = {.outcome = rows[i].outcome, .detail = "word"};
 
 		stand_reset();
+		stand.edition.holdoffs = (struct holdoffs){0};
 		flow_to_code(&plain);
 		code_answered(&reply);
 		assert_failed(rows[i].want, "word");
@@ -118,15 +119,15 @@ static void what_it_says_to_the_others(void **state)
 		enum token_outcome outcome;
 		bool held, well;
 	} rows[] = {
-	    {TOKEN_NOT_SENT, true, false},
-	    {TOKEN_UNKNOWN, true, false},
-	    {TOKEN_OK, false, true},
+	    {TOKEN_NOT_SENT, true, false},  {TOKEN_UNKNOWN, true, false},
+	    {TOKEN_THROTTLED, true, false}, {TOKEN_OK, false, true},
 	    {TOKEN_DEAD, false, false}, /* of a code that anybody made up */
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct token_reply reply = {.outcome = rows[i].outcome, .detail = "word"};
+		const struct token_reply reply = {
+		    .outcome = rows[i].outcome, .detail = "word", .retry_after_s = 7};
 		const struct config_provider *p;
 		struct holdoffs *h;
 		uint32_t left_s = 0;
@@ -143,6 +144,51 @@ static void what_it_says_to_the_others(void **state)
 				     IPC_ERROR_NONE,
 				 rows[i].well);
 	}
+}
+
+/* When it is back, the same callback will do: its row is not used up. */
+static void what_is_held_off_is_not_asked(void **state)
+{
+	struct holdoffs *h = &stand.edition.holdoffs;
+	struct ipc_login_finish m = flow_message(&plain), no = m;
+	const struct token_reply dead = {.outcome = TOKEN_DEAD, .detail = "word"};
+	const struct config_provider *p;
+	uint32_t left_s = 0;
+
+	(void)state;
+	stand_reset();
+	*h = (struct holdoffs){0};
+	p = config_app(stand.config, SV("a"))->provider;
+	clock_set(1000000, FLOW_BEGUN_S);
+	holdoff_for(h, p, IPC_ERROR_UPSTREAM, clock_boot_ms(), 7000, 0);
+	flow_send(&m);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
+	assert_int_equal(stand.answer.retry_after_s, 7);
+	assert_int_equal(fake_queries, 0);
+	/* A "no" asks nothing of it. */
+	stand_reset();
+	no.code = SV_NONE;
+	no.error = SV("access_denied");
+	flow_send(&no);
+	assert_int_equal(fake_asked[0].stmt, SQL_LOGIN_RETURN);
+	end();
+	/* Held off while the row was read. */
+	stand_reset();
+	*h = (struct holdoffs){0};
+	flow_send(&m);
+	holdoff_for(h, p, IPC_ERROR_PROVIDER_DOWN, clock_boot_ms(), 7000, 0);
+	flow_taken(&plain, STAND_ISSUER, &(struct login_response){.code = SV_NONE});
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
+	assert_int_equal(stand.provider.codes, 0);
+	/* One goes ahead when the time is over, and whatever it is told ends the wait of the rest.
+	 */
+	stand_reset();
+	clock_set(1007001, FLOW_BEGUN_S);
+	flow_to_code(&plain);
+	assert_int_equal(holdoff_judge(h, p, clock_boot_ms(), &left_s), IPC_ERROR_PROVIDER_DOWN);
+	code_answered(&dead);
+	assert_int_equal(holdoff_judge(h, p, clock_boot_ms(), &left_s), IPC_ERROR_NONE);
+	clock_unset();
 }
 
 static void without_an_id_token_there_is_no_login(void **state)
@@ -437,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    STAND(what_the_token_endpoint_says),
 	    STAND(what_it_says_to_the_others),
+	    STAND(what_is_held_off_is_not_asked),
 	    STAND(without_an_id_token_there_is_no_login),
 	    STAND(the_id_token_must_have_the_transactions_nonce),
 	    STAND(id_tokens_that_are_refused),

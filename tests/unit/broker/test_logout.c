@@ -2,7 +2,7 @@
 #include "broker/dispatch.h"
 #include "broker/revocation.h"
 #include "broker/token_memory.h"
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "common/b64.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"

@@ -1,6 +1,6 @@
 #include "broker/reseal.h"
 
-#include "broker/token_row.h"
+#include "broker/token_seal.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 
@@ -8,7 +8,7 @@ static struct {
 	struct broker broker;
 	struct reseal *reseal;
 	struct keyring *old;
-	struct buf sealed[2];
+	struct buf sealed[3];
 } t;
 
 static int set_up(void **state)
@@ -43,21 +43,26 @@ static void seal_old(struct buf *b, const struct vault_label *label, const char 
 	assert_int_equal(vault_seal(t.old, label, sv_str(what), b), ERR_OK);
 }
 
-/* One grant whose refresh token is of generation 3 and ID token of generation 2. */
+/* One grant whose refresh token is of generation 3, and ID token and superseded refresh token of
+ * generation 2. */
 static struct pg_rows one_row(void)
 {
 	struct pg_rows rows = {.n = 1};
 	struct vault_label refresh = token_refresh_label(grant, 3);
 	struct vault_label id_token = token_id_token_label(grant, 2);
+	struct vault_label previous = token_refresh_label(grant, 2);
 
 	seal_old(&t.sealed[0], &refresh, "refresh token");
 	seal_old(&t.sealed[1], &id_token, "id token");
+	seal_old(&t.sealed[2], &previous, "the one of before");
 	rows.v[0][0].text = grant;
 	rows.v[0][1].number = 1;
 	rows.v[0][2].text = buf_sv(&t.sealed[0]);
 	rows.v[0][3].number = 3;
 	rows.v[0][4].text = buf_sv(&t.sealed[1]);
 	rows.v[0][5].number = 2;
+	rows.v[0][6].text = buf_sv(&t.sealed[2]);
+	rows.v[0][7].number = 2;
 	return rows;
 }
 
@@ -80,6 +85,11 @@ static void opens_under_the_old_and_seals_under_the_new(void **state)
 	assert_int_equal(vault_open(only_new, &label, fake_param(0, 2), &plain), ERR_OK);
 	assert_sv_equal(secret_view(plain), SV("refresh token"));
 	assert_sv_equal(fake_param(0, 3), buf_sv(&t.sealed[1]));
+	secret_free(&plain);
+	label = token_refresh_label(grant, 2);
+	assert_sv_equal(fake_param(0, 5), buf_sv(&t.sealed[2]));
+	assert_int_equal(vault_open(only_new, &label, fake_param(0, 6), &plain), ERR_OK);
+	assert_sv_equal(secret_view(plain), SV("the one of before"));
 	fake_answer(ERR_OK, &put);
 	assert_int_equal(fake_nasked, 0); /* a short batch is the last */
 	secret_free(&plain);
@@ -93,6 +103,14 @@ static void what_does_not_open_stays(void **state)
 	(void)state;
 	rows.v[0][3].number = 4; /* another generation: the label does not fit */
 	rows.v[0][4].text = SV_NONE;
+	reseal_start(t.reseal);
+	fake_answer(ERR_OK, &rows);
+	assert_int_equal(fake_asked[0].stmt, SQL_RESEAL_PUT); /* of the one that does */
+	assert_int_equal(fake_param(0, 1).n + fake_param(0, 2).n, 0);
+	assert_int_equal(fake_param(0, 3).n + fake_param(0, 4).n, 0);
+	assert_sv_equal(fake_param(0, 5), buf_sv(&t.sealed[2]));
+	fake_answer(ERR_OK, &(struct pg_rows){.n = 1});
+	rows.v[0][7].number = 4;
 	reseal_start(t.reseal);
 	fake_answer(ERR_OK, &rows);
 	assert_int_equal(fake_nasked, 0);

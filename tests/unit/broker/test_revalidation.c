@@ -190,6 +190,23 @@ static void what_an_answer_means(void **state)
 	}
 }
 
+/* Before the session ends, with which its grant would be gone. */
+static void a_challenge_is_kept_for_the_next_login(void **state)
+{
+	const struct token_reply reply = {
+	    .outcome = TOKEN_INTERACTION, .detail = "word", .claims = SV("{\"a\":1}")};
+
+	(void)state;
+	to_reply();
+	stand_reply(ERR_OK, &reply);
+	assert_asked(SQL_GRANT_CHALLENGE);
+	assert_sv_equal(fake_param(0, 1), SV("{\"a\":1}"));
+	stand_bool(true);
+	stand_bool(true); /* the lease */
+	assert_asked(SQL_REVALIDATION_END);
+	noted(true);
+}
+
 static void attempts_used_up(void **state)
 {
 	struct stand_ask a;
@@ -328,6 +345,7 @@ int main(void)
 	    CASE(without_an_id_token_they_stay),
 	    CASE(userinfo_where_claims_come_from_it),
 	    CASE(what_an_answer_means),
+	    CASE(a_challenge_is_kept_for_the_next_login),
 	    CASE(attempts_used_up),
 	    CASE(the_last_attempt_is_not_risked),
 	    CASE(a_session_that_is_over),
