@@ -1,3 +1,4 @@
+/* Rule Zero: over 400 lines, because what a connection does is one table of states. */
 #include "worker/conn.h"
 
 #include "tests/unit/torture.h"
