@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/peer.h"
 #include "worker/tls.h"
 
 enum handshake { HANDSHAKE_BEFORE = 1, HANDSHAKE_DONE };
@@ -28,11 +29,25 @@ enum err conn_io_open(struct conn_io *io, int *fd, struct tls *tls)
 	return ERR_OK;
 }
 
+static void log_failure(const struct conn_io *io, const char *why)
+{
+	struct sockaddr_storage from = {0};
+	socklen_t len = sizeof from;
+	unsigned char peer[PEER_LEN];
+	char text[PEER_TEXT] = "-"; /* it is gone already */
+
+	if (getpeername(io->fd, (struct sockaddr *)&from, &len) == 0 &&
+	    peer_of(io->fd, &from, peer) == ERR_OK)
+		peer_text(peer, text);
+	log_peer(LOG_INFO, "tls_failed", KS("listen", tls_name(io->ssl)), K("peer", text),
+		 K("reason", why));
+}
+
 /* Nothing more is to be said in this language: not even that it ends (SSL_shutdown(3)). */
 static void give_up(struct conn_io *io, enum handshake was, const char *why)
 {
 	if (was == HANDSHAKE_BEFORE)
-		log_peer(LOG_INFO, "tls_failed", KS("listen", tls_name(io->ssl)), K("reason", why));
+		log_failure(io, why);
 	SSL_set_quiet_shutdown(io->ssl, 1);
 }
 

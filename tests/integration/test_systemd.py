@@ -12,11 +12,13 @@ UNITS = ROOT / "etc/systemd"
 SERVICES = ["bff.service", "bff-broker.service"]
 SOCKETS = ["bff.socket", "bff-broker.socket"]
 # systemd-analyze security: at most this, of 10.0
-EXPOSURE = {"bff.service": 1.0, "bff-broker.service": 1.2, "bff.service+local-sockets": 0.3}
+EXPOSURE = {"bff.service": 1.0, "bff-broker.service": 1.2, "bff.service+local-sockets": 0.3,
+            "bff.service+unix-verify": 1.2}
 
 
 def copy_units(directory, substitute=True, example=None):
-    """The units in a directory of their own; our programs are not installed here."""
+    """The units in a directory of their own; our programs are not installed here. example: a drop-in, or all of a
+    unit's."""
     directory.mkdir()
     for name in SERVICES + SOCKETS:
         text = (UNITS / name).read_text()
@@ -24,7 +26,9 @@ def copy_units(directory, substitute=True, example=None):
             text = re.sub(r"/usr/sbin/bff[a-z-]*", "/bin/true", text)
         (directory / name).write_text(text)
     if example:
-        shutil.copytree(UNITS / "examples" / example, directory / example)
+        (directory / example).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (UNITS / "examples" / example).is_dir() else shutil.copy
+        copy(UNITS / "examples" / example, directory / example)
     return directory
 
 
@@ -39,7 +43,7 @@ def values(name, key):
     return [v for k, v in settings(name) if k == key]
 
 
-@pytest.mark.parametrize("example", [None, "bff.service.d", "bff-broker.service.d"])
+@pytest.mark.parametrize("example", [None, "bff.service.d", "bff-broker.service.d", "bff.socket.d"])
 def test_units_verify_without_a_word(tmp_path, example):
     directory = copy_units(tmp_path / "units", example=example)
     got = subprocess.run(
@@ -52,7 +56,7 @@ def test_units_verify_without_a_word(tmp_path, example):
 @pytest.mark.parametrize("name", EXPOSURE)
 def test_exposure(tmp_path, capsys, name):
     unit, _, example = name.partition("+")
-    directory = copy_units(tmp_path / "units", example="bff.service.d" if example else None)
+    directory = copy_units(tmp_path / "units", example=f"{unit}.d/{example}.conf" if example else None)
     got = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager",
          f"--threshold={round(EXPOSURE[name] * 10)}", directory / unit],
@@ -74,6 +78,13 @@ def test_sockets_are_the_sample_configurations_listeners():
     want = re.findall(r'^listen .*?address *= *"([^"]+)"', sample_config(), flags=re.M)
     assert want
     assert values("bff.socket", "ListenStream") == want
+
+
+def test_the_example_of_a_unix_socket_is_the_sample_with_one_address_changed():
+    text = (UNITS / "examples/bff.socket.d/unix-verify.conf").read_text()
+    want = values("bff.socket", "ListenStream")
+    (path,) = re.findall(r'address = "unix:([^"]+)"', text)
+    assert re.findall(r"^ListenStream=(.*)$", text, flags=re.M) == ["", want[0], path, want[2]]
 
 
 def test_the_brokers_socket_is_the_sample_configurations():

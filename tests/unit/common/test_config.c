@@ -125,7 +125,7 @@ static void test_example_routes(void **state)
 	assert_true(r[6].exact && r[6].upgrade_websocket);
 	assert_int_equal(r[8].on_no_login, NO_LOGIN_REDIRECT);
 	assert_ptr_equal(r[8].identity, &c->identities[1]);
-	assert_int_equal(r[8].place.line, 120);
+	assert_int_equal(r[8].place.line, 123);
 	config_free(&c);
 }
 
@@ -213,7 +213,7 @@ static void test_descriptor_is_literal(void **state)
 static void test_notes(void **state)
 {
 	static const char *const wants[] = {
-	    "etc/bff.conf:62: pages: is not built yet",
+	    "etc/bff.conf:65: pages: is not built yet",
 	};
 	struct config *c = load("etc/bff.conf"), *minimal = load("tests/lib/minimal.conf");
 

@@ -140,7 +140,13 @@ static void test_addresses(void **state)
 	    {"localhost:80", false},  {":80", false},
 	    {"*:80", false},	      {"127.0.0.1:080", false},
 	    {"[::1", false},	      {"", false},
+	    {"unix:/v", true},	      {"unix:/run/bff/v.sock", true},
+	    {"unix:", false},	      {"unix:/", false},
+	    {"unix:v", false},	      {"unix:/run/", false},
+	    {"unix:/a b", false},     {"unix:/a\n", false},
+	    {"Unix:/v", false},	      {"/v", false},
 	};
+	char longest[5 + 1 + CONFIG_UNIX_PATH_MAX + 1] = "unix:/";
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -148,6 +154,12 @@ static void test_addresses(void **state)
 
 		assert_int_equal(got, cases[i].want);
 	}
+	memset(longest + 6, 'x', CONFIG_UNIX_PATH_MAX);
+	assert_int_equal(config_parse_address(sv_of(longest, 5 + CONFIG_UNIX_PATH_MAX)), ERR_OK);
+	assert_int_equal(config_parse_address(sv_of(longest, 5 + CONFIG_UNIX_PATH_MAX + 1)),
+			 ERR_RANGE);
+	assert_true(sv_eq(config_unix_path(SV("unix:/v")), SV("/v")));
+	assert_int_equal(config_unix_path(SV("127.0.0.1:1")).n, 0);
 }
 
 int main(void)

@@ -44,6 +44,34 @@ static void a_path_is_listened_on_and_a_stale_one_replaced(void **state)
 	assert_int_equal(ipc_connect("", &client), ERR_LIMIT);
 }
 
+/* Told apart from a stale one whatever its type, and replaced only by who may. */
+static void a_stream_socket_is_no_other(void **state)
+{
+	char dir[] = "/tmp/ipc_socket.XXXXXX", path[64];
+	int fd = -1, second = -1, type = 0;
+	socklen_t len = sizeof type;
+	struct errmsg e;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof path, "%s/s", dir);
+	assert_int_equal(ipc_bind(path, SOCK_STREAM, 8, &fd, &e), ERR_OK);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len), 0);
+	assert_int_equal(type, SOCK_STREAM);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(ipc_bind(path, SOCK_STREAM, 8, &second, &e), ERR_EXISTS);
+	assert_non_null(strstr(e.text, "another process listens"));
+	assert_int_equal(ipc_listen(path, &second, &e), ERR_EXISTS);
+	(void)close(fd);
+	assert_int_equal(ipc_bind(path, SOCK_STREAM, 8, &fd, &e), ERR_OK);
+	(void)close(fd);
+	(void)unlink(path);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(ipc_bind(path, SOCK_STREAM, 8, &fd, &e), ERR_EXISTS);
+	(void)unlink(path);
+	(void)rmdir(dir);
+}
+
 static void no_socket_has_no_peer(void **state)
 {
 	uid_t uid;
@@ -56,6 +84,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_path_is_listened_on_and_a_stale_one_replaced),
+	    cmocka_unit_test(a_stream_socket_is_no_other),
 	    cmocka_unit_test(no_socket_has_no_peer),
 	};
 

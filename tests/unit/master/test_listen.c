@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "master/listen.h"
@@ -20,6 +22,8 @@ static void addresses_are_parsed_exactly(void **state)
 	    {"[::1]:7080", "::1", 7080},
 	    {"[::]:80", "::", 80},
 	    {"[fc00::12]:80", "fc00::12", 80},
+	    {"unix:v.sock", NULL, 0},
+	    {"unix:", NULL, 0},
 	    {"", NULL, 0},
 	    {":", NULL, 0},
 	    {":80", NULL, 0},
@@ -239,6 +243,61 @@ static void too_many_sections_are_refused(void **state)
 	listen_keep(&t, NULL);
 }
 
+static void a_unix_socket_is_bound_kept_and_found_by_its_path(void **state)
+{
+	char dir[] = "/tmp/bff-listen.XXXXXX", text[64], other[64];
+	struct config_listen l = {.name = SV("one"), .place = {.file = "bff.conf", .line = 1}};
+	struct config c = {.listens = &l, .nlistens = 1};
+	struct listen_table t = {.n = 0}, passed = {.n = 0};
+	struct listen_plan first, second;
+	struct errmsg e;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(text, sizeof text, "unix:%s/v", dir);
+	(void)snprintf(other, sizeof other, "unix:%s/w", dir);
+	l.address = sv_str(text);
+	assert_int_equal(listen_resolve(&t, &c, &first, &e), ERR_OK);
+	assert_int_equal(stat(text + 5, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_true((fcntl(first.fd[0], F_GETFL) & O_NONBLOCK) != 0);
+	assert_int_equal(fcntl(first.fd[0], F_GETFD), FD_CLOEXEC);
+	assert_int_equal(listen_resolve(&t, &c, &second, &e), ERR_OK);
+	assert_int_equal(second.fd[0], first.fd[0]);
+
+	/* As an upgrade or the service manager hands it over. */
+	assert_int_equal(listen_adopt(&passed, dup(first.fd[0]), "x", LISTEN_INHERITED, &e),
+			 ERR_OK);
+	assert_int_equal(listen_resolve(&passed, &c, &second, &e), ERR_OK);
+	assert_int_equal(passed.n, 1);
+	l.socket_group = SV("0");
+	assert_int_equal(listen_resolve(&passed, &c, &second, &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "bff.conf:1: listen one: unix:/tmp/"));
+	assert_non_null(strstr(e.text, "SocketGroup="));
+	l.socket_group = SV("no such group");
+	assert_int_equal(listen_resolve(&t, &c, &second, &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "no such group"));
+	l.socket_group = SV("");
+
+	/* One bound for a configuration that fails is closed again. */
+	l.address = sv_str(other);
+	l.socket_group = SV("no such group");
+	assert_int_equal(listen_resolve(&t, &c, &second, &e), ERR_CONFIG);
+	assert_int_equal(t.n, 2);
+	listen_keep(&t, &first);
+	assert_int_equal(t.n, 1);
+	l.socket_group = SV("");
+	assert_int_equal(listen_resolve(&t, &c, &second, &e), ERR_OK); /* what it left is stale */
+	listen_keep(&t, NULL);
+	passed.v[0].inherited = false;
+	listen_keep(&passed, NULL);
+	(void)unlink(text + 5);
+	(void)unlink(other + 5);
+	(void)rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(a_failure_names_the_section_and_can_be_undone),
 	    cmocka_unit_test(inherited_sockets_are_never_closed),
 	    cmocka_unit_test(too_many_sections_are_refused),
+	    cmocka_unit_test(a_unix_socket_is_bound_kept_and_found_by_its_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* Rule Zero: over 400 lines, because what a connection does is one table of states. */
 #include "worker/conn.h"
 
 #include "tests/unit/torture.h"
@@ -330,6 +331,116 @@ static void closing_twice_is_closing_once(void **state)
 	assert_ptr_equal(TAILQ_FIRST(&fx.w.conns.dead), c);
 }
 
+/* ---- more than the kernel knows of ------------------------------------------------------- */
+
+/* As TLS has it: what came is held back but for PIECE bytes a read, or until something was
+ * written. */
+#define PIECE 10
+static struct {
+	bool holds, wants_write;
+	char held[256];
+	size_t n;
+	unsigned reads;
+} io;
+
+ssize_t __real_conn_io_read(struct conn_io *c, void *to, size_t n);
+ssize_t __wrap_conn_io_read(struct conn_io *c, void *to, size_t n);
+bool __wrap_conn_io_pending(const struct conn_io *c);
+bool __wrap_conn_io_read_wants_write(const struct conn_io *c);
+
+ssize_t __wrap_conn_io_read(struct conn_io *c, void *to, size_t n)
+{
+	size_t piece;
+
+	io.reads++;
+	if (io.wants_write && io.reads == 1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!io.holds)
+		return __real_conn_io_read(c, to, n);
+	if (io.n == 0) {
+		ssize_t got = __real_conn_io_read(c, io.held, sizeof io.held);
+
+		if (got <= 0)
+			return got;
+		io.n = (size_t)got;
+	}
+	piece = io.n < PIECE ? io.n : PIECE;
+	memcpy(to, io.held, piece);
+	io.n -= piece;
+	memmove(io.held, io.held + piece, io.n);
+	return (ssize_t)piece;
+}
+
+bool __wrap_conn_io_pending(const struct conn_io *c)
+{
+	(void)c;
+	return io.n > 0;
+}
+
+bool __wrap_conn_io_read_wants_write(const struct conn_io *c)
+{
+	(void)c;
+	return io.wants_write && io.reads == 1;
+}
+
+static int open_io(void **state)
+{
+	memset(&io, 0, sizeof io);
+	return fixture_open(state);
+}
+
+static int close_io(void **state)
+{
+	memset(&io, 0, sizeof io);
+	return fixture_close(state);
+}
+
+static void what_the_kernel_does_not_know_of_is_read_all_the_same(void **state)
+{
+	(void)state;
+	io.holds = true;
+	(void)send(fx.client, GET GET GET, 3 * (sizeof GET - 1), MSG_NOSIGNAL);
+	loop_turns(fx.w.base, 40);
+	assert_got("<1><2><3>");
+	fx.waits = true;
+	(void)send(fx.client, GET GET, 2 * (sizeof GET - 1), MSG_NOSIGNAL);
+	loop_turns(fx.w.base, 40);
+	assert_int_equal(fx.started, 4);
+	fixture_answer(); /* the next one is in nobody's hands but ours */
+	loop_turns(fx.w.base, 40);
+	assert_int_equal(fx.started, 5);
+	fixture_answer();
+	assert_got("<1><2><3><4><5>");
+	assert_int_equal(io.n, 0);
+}
+
+static void a_read_that_has_to_write_is_read_again(void **state)
+{
+	(void)state;
+	fixture_turn();
+	io.wants_write = true;
+	event_active(fixture_conn()->ev_read, EV_READ, 0); /* the peer waits, too: nothing comes */
+	fixture_turn();
+	assert_int_equal(io.reads, 2);
+	client_says("G");
+	client_says("ET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_got("<1>");
+}
+
+static void a_read_of_nothing_leaves_no_buffer(void **state)
+{
+	(void)state;
+	io.wants_write = true;
+	fixture_turn();
+	event_active(fixture_conn()->ev_read, EV_READ, 0);
+	(void)event_base_loop(fx.w.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_int_equal(io.reads, 1);
+	assert_null(fixture_conn()->in.p);
+	assert_int_equal(fixture_conn()->state, CONN_IDLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +465,10 @@ int main(void)
 	    CASE(without_memory_there_is_none),
 	    CASE(the_idle_are_those_that_sent_nothing),
 	    CASE(closing_twice_is_closing_once),
+#define IO(name) cmocka_unit_test_setup_teardown(name, open_io, close_io)
+	    IO(what_the_kernel_does_not_know_of_is_read_all_the_same),
+	    IO(a_read_that_has_to_write_is_read_again),
+	    IO(a_read_of_nothing_leaves_no_buffer),
 	};
 
 	torture_libevent();

@@ -110,6 +110,17 @@ static void from(const char *address)
 		stand.peer[12 + i] = (unsigned char)a[i];
 }
 
+/* A Unix socket has no strangers to take: who is not listed is refused on every kind. */
+static void users_that_are_not_listed_are_refused(void **state)
+{
+	(void)state;
+	memset(stand.peer, 0xff, sizeof stand.peer);
+	stand_verify("GET", A, "/open/", "");
+	assert_answer(403);
+	stand_browse("GET", A, "/auth/session", "", "");
+	assert_answer(403);
+}
+
 static void strangers_are_not_believed(void **state)
 {
 	static const struct {
@@ -372,6 +383,7 @@ int main(void)
 	    CASE(bodies_are_read_of_forms_alone),
 	    CASE(endpoints_by_listener),
 	    CASE(strangers_are_not_believed),
+	    CASE(users_that_are_not_listed_are_refused),
 	    CASE(every_request_has_an_id_of_its_own),
 	    CASE(a_request_that_waits_ends_once),
 	    CASE(freeing_cancels_what_it_waits_for),
