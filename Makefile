@@ -176,6 +176,7 @@ install: programs
 	install -m 644 README.md LICENSE $(DOC)/
 	cp -r etc/systemd/examples/. $(DOC)/systemd/
 	cp -r etc/edge/. $(DOC)/edge/
+	install -m 644 etc/grafana/bff.json etc/prometheus/bff.rules.yml $(DOC)/
 	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
 
 test: test-deps

@@ -429,6 +429,43 @@ static void what_is_an_error(void **state)
 	assert_int_equal(stand.errors, 1);
 }
 
+static void what_is_sent_again_and_what_waits_is_counted(void **state)
+{
+	struct metrics *m = NULL;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	stand.broker.metrics = m;
+	stand_want("res");
+	stand_want("other");
+	stand_reads("res", NULL, 0);
+	stand_reads("other", NULL, 0);
+	stand_leases(true, 2, 1000);
+	assert_int_equal(stand.calls.n, 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_REFRESH_REPEATED, METRICS_AT(0)), 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_GRANT_WAITS, METRICS_AT(METRICS_WAIT_QUEUED)), 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_GRANT_WAITS, METRICS_AT(METRICS_WAIT_LEASED)), 0);
+	assert_int_equal(metrics_sum(m, METRIC_B_REFRESH_GIVEN_UP, METRICS_AT(0)), 0);
+	stand.broker.metrics = NULL;
+	metrics_free(&m);
+}
+
+static void what_is_given_up_is_counted(void **state)
+{
+	struct metrics *m = NULL;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	stand.broker.metrics = m;
+	stand_want("res");
+	stand_reads("res", NULL, 0);
+	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 1000);
+	assert_int_equal(metrics_sum(m, METRIC_B_REFRESH_GIVEN_UP, METRICS_AT(0)), 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_REFRESH_REPEATED, METRICS_AT(0)), 0);
+	stand.broker.metrics = NULL;
+	metrics_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +478,8 @@ int main(void)
 	    STAND(the_last_look_says_no),
 	    STAND(not_leased),
 	    STAND(sent_often_enough),
+	    STAND(what_is_sent_again_and_what_waits_is_counted),
+	    STAND(what_is_given_up_is_counted),
 	    STAND(within_the_grace_period),
 	    STAND(a_successor_that_the_provider_lost),
 	    STAND(the_one_of_before_is_the_current_one_again),

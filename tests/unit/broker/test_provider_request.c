@@ -407,6 +407,31 @@ static void a_token_is_revoked(void **state)
 
 #define READY(fn) cmocka_unit_test_setup_teardown(fn, set_up_ready, tear_down)
 
+static void token_answers_are_counted_by_their_meaning(void **state)
+{
+	struct metrics *m = NULL;
+	struct seen s;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	http_client_count(t.http, m);
+	server_on(&t.server, "POST /token", 200,
+		  "{\"access_token\":\"at\",\"token_type\":\"bearer\"}");
+	code(&s);
+	server_on(&t.server, "POST /token", 400, "{\"error\":\"invalid_grant\"}");
+	refresh(&t.service, true, &s);
+	assert_int_equal(metrics_sum(m, METRIC_B_TOKEN_REPLIES,
+				     METRICS_AT(0, METRICS_REQUEST_CODE, TOKEN_OK - 1)),
+			 1);
+	assert_int_equal(metrics_sum(m, METRIC_B_TOKEN_REPLIES,
+				     METRICS_AT(0, METRICS_REQUEST_REFRESH, TOKEN_DEAD - 1)),
+			 1);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_B_IDP_REQUESTS, METRICS_AT(0, METRICS_REQUEST_REFRESH, 2)), 1);
+	http_client_count(t.http, NULL);
+	metrics_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +441,7 @@ int main(void)
 	    READY(a_refresh_carries_its_resource),
 	    READY(a_refresh_without_the_lease_is_not_sent),
 	    READY(a_lost_answer_is_unknown),
+	    READY(token_answers_are_counted_by_their_meaning),
 	    READY(a_provider_gone_is_not_sent),
 	    READY(other_grants_are_not_refreshed),
 	    cmocka_unit_test_setup_teardown(every_attempt_has_an_assertion_of_its_own,

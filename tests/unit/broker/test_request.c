@@ -273,6 +273,30 @@ static void without_memory_for_a_failure_the_request_ends_all_the_same(void **st
 
 #define WITH(fn) cmocka_unit_test_setup(fn, set_up)
 
+static void ends_are_counted(void **state)
+{
+	const struct ipc_token m = {.access_token = SV("t")};
+	struct request *a, *b;
+	struct buf packet;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &t.broker.metrics), ERR_OK);
+	a = request_new(1);
+	b = request_new(2);
+	a->message = b->message = metrics_message(IPC_TOKEN_GET);
+	buf_init(&packet, IPC_FRAME_MAX);
+	request_answer(&a, ipc_encode_token(&packet, 1, &m), &packet);
+	request_fail(&b, IPC_ERROR_UPSTREAM, request_detail("word"));
+	assert_int_equal(metrics_sum(t.broker.metrics, METRIC_B_REQUESTS,
+				     METRICS_AT(metrics_message(IPC_TOKEN_GET), 0)),
+			 1);
+	assert_int_equal(metrics_sum(t.broker.metrics, METRIC_B_REQUESTS,
+				     METRICS_AT(metrics_message(IPC_TOKEN_GET),
+						metrics_answer(ERR_OK, IPC_ERROR_UPSTREAM))),
+			 1);
+	metrics_free(&t.broker.metrics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +306,7 @@ int main(void)
 	    WITH(a_failure_has_all_its_fields),
 	    WITH(a_query_that_failed_is_store_whatever_it_was),
 	    WITH(requests_end_in_any_order),
+	    WITH(ends_are_counted),
 	    WITH(the_drain_is_told_of_every_end),
 	    WITH(without_memory_for_a_failure_the_request_ends_all_the_same),
 	};

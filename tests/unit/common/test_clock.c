@@ -9,9 +9,12 @@ static void a_set_clock_stands_still_and_comes_back(void **state)
 	(void)state;
 	clock_set(42, 43);
 	assert_int_equal(clock_boot_ms(), 42);
+	assert_int_equal(clock_boot_us(), 42000);
 	assert_int_equal(clock_wall_s(), 43);
 	clock_unset();
 	assert_true(clock_boot_ms() >= real);
+	assert_true(clock_boot_us() / 1000 - clock_boot_ms() <= 0);
+	assert_true(clock_boot_us() / 1000 >= real);
 	assert_true(clock_wall_s() > 1700000000);
 }
 

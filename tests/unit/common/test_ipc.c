@@ -325,10 +325,25 @@ static void errors_have_words(void **state)
 	assert_null(ipc_error_word(UINT32_MAX));
 }
 
+static void the_number_of_a_packet(void **state)
+{
+	const struct ipc_metrics_get m = {.cursor = 1};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, IPC_FRAME_MAX);
+	assert_int_equal(ipc_encode_metrics_get(&b, 1, &m), ERR_OK);
+	assert_int_equal(ipc_packet_number(buf_sv(&b)), IPC_METRICS_GET);
+	assert_int_equal(ipc_packet_number(SV("\x01\x02")), 0x201);
+	assert_int_equal(ipc_packet_number(SV("\x01")), 0);
+	buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_message_round_trips),
+	    cmocka_unit_test(the_number_of_a_packet),
 	    cmocka_unit_test(every_truncation_and_a_trailing_byte_are_refused),
 	    cmocka_unit_test(every_field_over_its_maximum_is_refused),
 	    cmocka_unit_test(odd_heads_are_refused),

@@ -79,13 +79,27 @@ static void a_stranger_cannot_fill_the_log(void **state)
 {
 	const char *got;
 	unsigned lines = 0;
+	uint64_t before;
 
 	(void)state;
+	before = log_suppressed();
 	got = captured(flood);
 	for (const char *p = got; (p = strchr(p, '\n')) != NULL; p++)
 		lines++;
 	assert_int_equal(lines, LOG_PEER_PER_SECOND + 2);
 	assert_non_null(strstr(got, "event=log_lines_dropped dropped=7\n"));
+	assert_int_equal(log_suppressed() - before, 7);
+}
+
+static void fields_that_may_be_missing(void)
+{
+	log_info("x", KS_IF("a", SV_NONE), KS_IF("b", SV("1")), KS("c", SV_NONE));
+}
+
+static void an_empty_field_is_left_out_where_it_may_be(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(captured(fields_that_may_be_missing), "event=x b=1 c=\"\"\n"));
 }
 
 static void below_the_level(void)
@@ -108,6 +122,7 @@ int main(void)
 	    cmocka_unit_test(a_peer_cannot_forge_a_line),
 	    cmocka_unit_test(a_line_has_a_limit),
 	    cmocka_unit_test(a_stranger_cannot_fill_the_log),
+	    cmocka_unit_test(an_empty_field_is_left_out_where_it_may_be),
 	    cmocka_unit_test(debug_is_off_unless_asked),
 	};
 

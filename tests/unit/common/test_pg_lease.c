@@ -294,6 +294,46 @@ static void test_without_a_channel_there_is_no_lease(void **state)
 	close_pool(&f);
 }
 
+/* Time under the lease, from sending to sending; the lag of a notification since the last of them;
+ * and each lease that a disturbance ended. */
+static void test_what_is_counted_of_leases(void **state)
+{
+	struct pg_options o = {.metrics = {.duration = METRIC_DB_DURATION,
+					   .errors = METRIC_DB_ERRORS,
+					   .lease_held = METRIC_LEASE_HELD,
+					   .lease_lost = METRIC_LEASE_LOST,
+					   .revocation_lag = METRIC_REVOCATION_LAG}};
+	struct metrics_at at = METRICS_AT(0);
+	struct metrics *m = NULL;
+	struct heard h;
+	int64_t first;
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	o.metrics.metrics = m;
+	open_listening(&h, o);
+	command("sql select pg_notify('" CHANNEL "', 'early')");
+	RUN_UNTIL(&h.f, h.notified == 1);
+	assert_int_equal(metrics_sum(m, METRIC_REVOCATION_LAG, at), 0); /* nobody had a lease */
+	ask(&h, XID, "");
+	RUN_UNTIL(&h.f, h.renewed == 1);
+	first = h.trip.sent_ms;
+	assert_int_equal(metrics_sum(m, METRIC_LEASE_HELD, at), 0);
+	command("sql select pg_notify('" CHANNEL "', 'x')");
+	RUN_UNTIL(&h.f, h.notified == 2);
+	assert_int_equal(metrics_sum(m, METRIC_REVOCATION_LAG, at), 1);
+	ask(&h, XID, "");
+	RUN_UNTIL(&h.f, h.renewed == 2);
+	assert_in_range(metrics_sum(m, METRIC_LEASE_HELD, at) / 1000, h.trip.sent_ms - first - 1,
+			h.trip.sent_ms - first + 1);
+	assert_int_equal(metrics_sum(m, METRIC_LEASE_LOST, at), 0);
+	ask(&h, RAISE, "XX000");
+	RUN_UNTIL(&h.f, h.disturbed == 1);
+	assert_int_equal(metrics_sum(m, METRIC_LEASE_LOST, at), 1);
+	close_pool(&h.f);
+	metrics_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +344,7 @@ int main(void)
 	    cmocka_unit_test(test_disturbances),
 	    cmocka_unit_test(test_closing_from_a_notice),
 	    cmocka_unit_test(test_without_a_channel_there_is_no_lease),
+	    cmocka_unit_test(test_what_is_counted_of_leases),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);

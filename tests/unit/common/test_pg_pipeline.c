@@ -291,6 +291,39 @@ static void a_canceled_call_has_its_answer_dropped(void **state)
 	assert_int_equal(b.calls, 1);
 }
 
+/* Sent to answered, in any case; a bare sync is nobody's query. */
+static void queries_are_counted(void **state)
+{
+	struct metrics *m = NULL;
+	struct pg_state s;
+	struct asked a[3];
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	pq.pg->metrics = (struct pg_metrics){
+	    .metrics = m, .duration = METRIC_DB_DURATION, .errors = METRIC_DB_ERRORS};
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		ask(&a[i]);
+	s = pg_state(pq.pg);
+	assert_int_equal(s.calls, 3);
+	assert_int_equal(s.up, 1);
+	assert_int_equal(s.connections, 1);
+	pq_pass(3);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	answer(PGRES_FATAL_ERROR, "40001", "ERROR");
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a[2].calls, 1);
+	assert_int_equal(pg_state(pq.pg).calls, 0);
+	assert_int_equal(metrics_sum(m, METRIC_DB_DURATION, METRICS_AT(0)), 3);
+	assert_int_equal(metrics_cell_sum(m, metrics_row(METRIC_DB_DURATION)->at + METRICS_BUCKETS),
+			 9000);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_DB_ERRORS, METRICS_AT(metrics_failure(ERR_CONFLICT))), 1);
+	pq.pg->metrics.metrics = NULL;
+	metrics_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +340,7 @@ int main(void)
 	    CASE(tls_is_read_twice),
 	    CASE(a_libpq_that_expects_nothing_is_left_alone),
 	    CASE(a_canceled_call_has_its_answer_dropped),
+	    CASE(queries_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Reads one packet as the broker; false: there is none. What is sent leaves at the end of a turn. */
+/* Reads one packet as the broker; false: there is none. What is sent leaves at the end of a turn.
+ */
 static bool broker_reads(void)
 {
 	ssize_t n;
@@ -457,6 +458,37 @@ static void without_memory_for_the_timer(void **state)
 	assert_int_equal(f.attempts, 2);
 }
 
+static void calls_are_counted_by_how_they_ended(void **state)
+{
+	unsigned token_get = metrics_message(IPC_TOKEN_GET);
+	struct metrics *m = NULL;
+	struct asked a[4];
+
+	(void)state;
+	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
+	go_up();
+	broker_client_count(f.b, m);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		assert_int_equal(ask(&a[i]), ERR_OK);
+	SAY(token, a[0].id, .access_token = SV("t"));
+	SAY(failure, a[1].id, .code = IPC_ERROR_UPSTREAM);
+	broker_cancel(&a[2].call);
+	loop_fire(f.base); /* of the last one */
+	assert_int_equal(a[3].e, ERR_TIMEOUT);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_IPC_CALLS, METRICS_AT(token_get, metrics_answer(ERR_OK, 0))), 1);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_IPC_CALLS,
+			METRICS_AT(token_get, metrics_answer(ERR_OK, IPC_ERROR_UPSTREAM))),
+	    1);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_IPC_CALLS, METRICS_AT(token_get, metrics_answer(ERR_TIMEOUT, 0))),
+	    1);
+	assert_int_equal(metrics_sum(m, METRIC_IPC_DURATION, METRICS_AT(0)), 2);
+	broker_client_count(f.b, NULL);
+	metrics_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +501,7 @@ int main(void)
 	    CASE(a_wrong_answer_drops_the_connection),
 	    CASE(a_late_answer_is_nobodys),
 	    CASE(a_canceled_call_is_not_answered),
+	    CASE(calls_are_counted_by_how_they_ended),
 	    CASE(a_broker_that_goes_is_told_from_the_loop),
 	    CASE(so_many_may_wait),
 	    CASE(without_memory),
