@@ -101,11 +101,6 @@ static enum err check_pair(const struct config_build *b, const struct config_req
 {
 	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
 
-	if (sv_eq(q->name, before->name))
-		return config_build_error(b, CONFIG_OPT_require_claim, i,
-					  "expected a title of its own, \"" SV_FMT
-					  "\" is another rule's",
-					  SV_ARG(q->name));
 	if (!sv_eq(q->claim, before->claim))
 		return ERR_OK;
 	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))
