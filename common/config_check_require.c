@@ -88,7 +88,7 @@ static bool has_one(const struct config_list *list, const struct config_list *va
 /* Whether every claim that has what `a` asks for has what `b` does; of contains, any and all. */
 static bool implies(const struct config_require *a, const struct config_require *b)
 {
-	if (a->op == REQUIRE_ANY && a->values.n > 1)
+	if (a->op == REQUIRE_ANY)
 		return b->op == REQUIRE_ANY && has_all(&b->values, &a->values);
 	return b->op == REQUIRE_ANY ? has_one(&a->values, &b->values)
 				    : has_all(&a->values, &b->values);
