@@ -88,7 +88,7 @@ static bool has_one(const struct config_list *list, const struct config_list *va
 /* Whether every claim that has what `a` asks for has what `b` does; of contains, any and all. */
 static bool implies(const struct config_require *a, const struct config_require *b)
 {
-	if (a->op == REQUIRE_ANY && a->values.n > 1)
+	if (a->op == REQUIRE_ANY)
 		return b->op == REQUIRE_ANY && has_all(&b->values, &a->values);
 	return b->op == REQUIRE_ANY ? has_one(&a->values, &b->values)
 				    : has_all(&a->values, &b->values);
@@ -101,11 +101,6 @@ static enum err check_pair(const struct config_build *b, const struct config_req
 {
 	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
 
-	if (sv_eq(q->name, before->name))
-		return config_build_error(b, CONFIG_OPT_require_claim, i,
-					  "expected a title of its own, \"" SV_FMT
-					  "\" is another rule's",
-					  SV_ARG(q->name));
 	if (!sv_eq(q->claim, before->claim))
 		return ERR_OK;
 	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))

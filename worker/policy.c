@@ -138,13 +138,14 @@ static bool is_true(struct json_object *claim)
 	return json_object_is_type(claim, json_type_boolean) && json_object_get_boolean(claim);
 }
 
-/* "a@evil.example@example.com" is of no domain, and neither is "@example.com". */
+/* What follows the first @ is compared whole, and no domain of a configuration has one: so
+ * "a@evil.example@example.com" is of none, and neither is "@example.com". */
 static bool is_address_of(struct sv address, const struct config_list *domains)
 {
 	size_t at = sv_find(address, '@');
 	struct sv domain = sv_cut(address, at + 1, address.n);
 
-	if (at == 0 || at == address.n || sv_find(domain, '@') < domain.n)
+	if (at == 0 || at == address.n)
 		return false;
 	for (size_t i = 0; i < domains->n; i++)
 		if (sv_eq_nocase(domain, domains->v[i]))

@@ -105,7 +105,8 @@ static void two_rules(void **state)
 static void titles(void **state)
 {
 	static const struct test_case cases[] = {
-	    {ROUTE, R(Q("x", "claim = name any = {a}") Q("x", "claim = groups any = {a}")), 3, ""},
+	    {ROUTE, R(Q("x", "claim = name any = {a}") Q("x", "claim = groups any = {a}")), 3,
+	     "require: found duplicate title"},
 	    {ROUTE,
 	     R(Q("x", "claim = name any = {a}")) "route \"q\" { app = a path = \"/y/\"\n" Q(
 		 "x", "claim = groups any = {a}") "}\n",

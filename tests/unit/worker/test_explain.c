@@ -9,7 +9,11 @@
 static const char config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BROKER
     "provider \"p\" { issuer = \"https://idp.example\" client_id = c client_secret_file = \"/s\"\n"
     "	keep_claims = {name, groups, email} subject_claim = oid }\n" CONFIG_TEXT_APP
-	CONFIG_TEXT_IDENTITY CONFIG_TEXT_SERVICE
+	CONFIG_TEXT_SERVICE
+    "provider \"q\" { issuer = \"https://q.example\" client_id = c client_secret_file = \"/s\"\n"
+    "	keep_claims = {phone} }\n"
+    "identity \"default\" { header \"X-User-ID\" { claim = subject }\n"
+    "	header \"X-Phone\" { claim = phone } header \"X-Name\" { claim = name } }\n"
     "route \"r\" { app = a path = \"/api/\" service = s upgrade = websocket }\n"
     "route \"staff\" { app = a path = \"/staff/\" service = s\n"
     "	require \"only staff\" { claim = groups any = {staff} } }\n"
@@ -90,6 +94,11 @@ static void decisions_by_table(void **state)
 	     {NULL},
 	     {"live (required)", "decision allowed\n", "service  s\n\nHTTP/1.1 200 ",
 	      "\r\nX-User-ID: al\r\n", "\r\nAuthorization: Bearer <token-of-service-s>\r\n"}},
+	    {"GET",
+	     A "/api/x",
+	     ALICE ",\"phone\":\"1\"}",
+	     {NULL},
+	     {"\r\nX-Phone: \r\nX-Name: Alice\r\n"}}, /* kept of another provider's people */
 	    {"GET", "HTTPS://A.example.com:443/api/x", ALICE "}", {NULL}, {"reason   forwarded: "}},
 	    {"GET", "https://A.example.com:443/api/x", ALICE "}", {NULL}, {"decision allowed\n"}},
 	    {"GET",

@@ -121,6 +121,22 @@ static void the_routes_set_is_filled_and_the_others_stay_empty(void **state)
 		     "Authorization: Bearer eyJ.x.y\r\nCookie: \r\n");
 }
 
+static void a_name_may_be_a_path(void **state)
+{
+	static const struct config_header header[] = {HEADER("X-R", "/realm/roles", 32),
+						      HEADER("X-S", "a/b", 32)};
+	static const struct config_identity set[] = {
+	    {.name = SV_INIT("default"), .headers = header, .nheaders = 2}};
+	static const struct config c = {.identities = set, .nidentities = 1};
+	const struct identity_values v = {
+	    .session = true, .claims = SV("{\"realm\":{\"roles\":[\"x\",\"y\"]},\"a/b\":\"z\"}")};
+
+	(void)state;
+	assert_block(&c, &v,
+		     "X-R: x,y\r\nX-S: z\r\nX-Session-ID: \r\nX-Auth-Time: \r\nX-Auth-Acr: \r\n"
+		     "X-Correlation-ID: \r\nAuthorization: \r\nCookie: \r\n");
+}
+
 static void values_by_table(void **state)
 {
 	static const struct {
@@ -358,6 +374,7 @@ int main(void)
 	    cmocka_unit_test(every_name_is_there_once),
 	    cmocka_unit_test(without_a_session_all_stay_empty),
 	    cmocka_unit_test(the_routes_set_is_filled_and_the_others_stay_empty),
+	    cmocka_unit_test(a_name_may_be_a_path),
 	    cmocka_unit_test(values_by_table),
 	    cmocka_unit_test(other_separators_are_kept_apart_too),
 	    cmocka_unit_test(claims_that_are_no_object_are_refused),

@@ -335,6 +335,22 @@ static void max_age_by_table(void **state)
 	}
 }
 
+/* Also where the clock is so wrong that 1970 is not long ago. */
+static void an_unknown_time_is_never_fresh(void **state)
+{
+	const struct config_route route = {.max_age_ms = 3600000};
+	const struct config c = {.routes = &route, .nroutes = 1};
+	struct policy_session s = nobody;
+	struct policy_table *t = table_of(&c);
+	struct sv rule = SV_NONE;
+
+	(void)state;
+	assert_int_equal(policy_eval(t, &route, &s, 60, NULL, &rule), POLICY_MAX_AGE);
+	s.auth_time_s = 1;
+	assert_int_equal(policy_eval(t, &route, &s, 60, NULL, &rule), POLICY_OK);
+	policy_table_free(&t);
+}
+
 /* Nobody is sent to a stronger login that would be refused after it. */
 static void rules_come_before_the_login(void **state)
 {
@@ -438,6 +454,7 @@ int main(void)
 	    cmocka_unit_test(unreadable_claims_give_no_answer),
 	    cmocka_unit_test(acr_by_table),
 	    cmocka_unit_test(max_age_by_table),
+	    cmocka_unit_test(an_unknown_time_is_never_fresh),
 	    cmocka_unit_test(rules_come_before_the_login),
 	    cmocka_unit_test(many_rules_keep_apart),
 	    cmocka_unit_test(without_memory),
