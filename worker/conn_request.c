@@ -64,7 +64,8 @@ static void start_request(struct conn *c)
 	c->last = c->last || !c->head.keep_alive || c->w->draining;
 	from.reply_flags = reply_flags(c);
 	conn_set_state(c, CONN_BUSY);
-	if (request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
+	if (conn_lend(c, &c->out) != ERR_OK ||
+	    request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
 		conn_close(c);
 		return;
 	}
@@ -84,7 +85,7 @@ static void take_head(struct conn *c)
 	c->unread = false;
 	c->last = false;
 	c->head = (struct http_request){.minor = 1};
-	c->fields = calloc(max, sizeof *c->fields);
+	c->fields = pool_get(&c->w->fields, max * sizeof *c->fields);
 	if (c->fields != NULL)
 		status = http_request_parse(sv_of(c->in.p, c->head_len), c->fields, max, &c->head,
 					    &word);

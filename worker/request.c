@@ -52,19 +52,38 @@ size_t request_body_max(const struct config_listen *listen, const struct http_re
 		   : 0;
 }
 
+static enum err take_id(struct request_ids *ids, char out[REQUEST_CORRELATION_LEN])
+{
+	unsigned char *at;
+
+	if (ids->left == 0) {
+		if (crypt_random(ids->bytes, sizeof ids->bytes) != ERR_OK)
+			return ERR_CRYPTO;
+		ids->left = REQUEST_IDS;
+	}
+	at = ids->bytes + --ids->left * REQUEST_CORRELATION_BYTES;
+	(void)b64url_encode(at, REQUEST_CORRELATION_BYTES, out); /* fills out exactly */
+	explicit_bzero(at, REQUEST_CORRELATION_BYTES);
+	return ERR_OK;
+}
+
+size_t request_size(void)
+{
+	return sizeof(struct request);
+}
+
 enum err request_new(const struct request_from *from, void (*done)(void *arg), void *arg,
 		     struct request **ret)
 {
-	unsigned char id[REQUEST_CORRELATION_BYTES];
-	struct request *r = calloc(1, sizeof *r);
+	struct request *r = pool_get(&from->worker->requests, sizeof *r);
 
 	if (r == NULL)
 		return ERR_NOMEM;
-	if (crypt_random(id, sizeof id) != ERR_OK) {
-		free(r);
+	memset(r, 0, sizeof *r);
+	if (take_id(&from->worker->ids, r->correlation) != ERR_OK) {
+		pool_put(&from->worker->requests, r);
 		return ERR_CRYPTO;
 	}
-	(void)b64url_encode(id, sizeof id, r->correlation);
 	r->from = *from;
 	r->w = from->worker;
 	r->fields = from->head->fields;
@@ -82,6 +101,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 void request_free(struct request **p)
 {
 	struct request *r = *p;
+	struct worker *w;
 
 	if (r == NULL)
 		return;
@@ -92,8 +112,9 @@ void request_free(struct request **p)
 	buf_done(&r->token);
 	buf_done(&r->target);
 	buf_done(&r->form);
+	w = r->w;
 	explicit_bzero(r, sizeof *r);
-	free(r);
+	pool_put(&w->requests, r);
 	*p = NULL;
 }
 
@@ -213,18 +234,14 @@ static void disbelieve_forwarded(struct request *r)
 static enum step phase_peer(struct request *r)
 {
 	const struct config_listen *l = r->from.listen;
-	bool is_user;
 	uid_t uid;
 
-	peer_text(r->from.peer, r->peer_text);
-	is_user = peer_is_user(r->from.peer, &uid);
-	if (listeners_trust(r->w->listeners, l, r->from.peer)) {
-		if (is_user)
-			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
+	if (listeners_trust(r->w->listeners, l, r->from.peer))
 		return STEP_NEXT;
-	}
-	if (l->kind != LISTEN_PUBLIC || is_user)
+	if (l->kind != LISTEN_PUBLIC || peer_is_user(r->from.peer, &uid)) {
+		peer_text(r->from.peer, r->peer_text);
 		return deny(r, REASON_PEER, r->peer_text);
+	}
 	disbelieve_forwarded(r);
 	return STEP_NEXT;
 }
@@ -244,6 +261,16 @@ static enum step refuse(struct request *r, unsigned status, struct sv word, enum
 	return step;
 }
 
+/* Empty for a user of this machine: only the edge knows the client's address. */
+static struct sv peer_address(struct request *r)
+{
+	uid_t uid;
+
+	if (!peer_is_user(r->from.peer, &uid))
+		peer_text(r->from.peer, r->peer_text);
+	return sv_str(r->peer_text);
+}
+
 /* Which app, on which of its origins? 0, or the status to refuse with. */
 static unsigned public_endpoint(struct request *r, enum endpoint *ret)
 {
@@ -251,7 +278,7 @@ static unsigned public_endpoint(struct request *r, enum endpoint *ret)
 	const char *why = NULL;
 	struct sv word;
 
-	if (forwarded_public(head->method, head->target, r->fields, sv_str(r->peer_text), &r->fw,
+	if (forwarded_public(head->method, head->target, r->fields, peer_address(r), &r->fw,
 			     &why) != ERR_OK) {
 		deny_log(r, REASON_FORWARDED, why);
 		return 400;
