@@ -205,7 +205,7 @@ static struct sv service_token(const struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return SV_NONE;
-	return r->waited_for_token ? buf_sv(&r->token) : session_token(r);
+	return r->token.n > 0 || r->waited_for_token ? buf_sv(&r->token) : session_token(r);
 }
 
 enum step verify_reply(struct request *r)

@@ -27,6 +27,7 @@
 #include "worker/forwarded.h"
 #include "worker/http_reply.h"
 #include "worker/http_request.h"
+#include "worker/peer.h"
 #include "worker/session_memory.h"
 
 #define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (a form) */
