@@ -2,6 +2,16 @@
 
 #include <llhttp.h>
 
+/* So many bytes from `at` on are neither controls nor the start of a line. */
+static size_t plain_run(struct sv data, size_t at)
+{
+	size_t n = 0;
+
+	while (at + n + 8 <= data.n && !sv_has_control(sv_of(data.p + at + n, 8)))
+		n += 8;
+	return n;
+}
+
 enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
 	for (size_t i = s->at; i < data.n; i++) {
@@ -23,6 +33,8 @@ enum http_scanned http_scan(struct http_scan *s, struct sv data)
 		/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
 		if (i == s->line && (c == ' ' || c == '\t'))
 			return HTTP_SCAN_BAD;
+		if (c != '\r')
+			i += plain_run(data, i + 1);
 	}
 	s->at = data.n;
 	return HTTP_SCAN_MORE;
@@ -81,7 +93,7 @@ static bool is_token(struct sv s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i], low = sv_lower_char(c);
 
-		if (!((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') ||
+		if (!((low >= 'a' && low <= 'z') || c == '-' || (c >= '0' && c <= '9') ||
 		      (c != '\0' && strchr(marks, c) != NULL)))
 			return false;
 	}

@@ -109,6 +109,7 @@ void request_free(struct request **p)
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
 	session_entry_free(&r->own);
+	pool_put(&r->w->chunks, buf_take_back(&r->cookies, CONN_CHUNK));
 	buf_done(&r->token);
 	buf_done(&r->target);
 	buf_done(&r->form);

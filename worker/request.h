@@ -123,6 +123,7 @@ struct request {
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
 	uint32_t failure, retry_after_s;
 	char failure_detail[IPC_NAME_MAX + 1];
+	struct buf cookies; /* of the request, less ours */
 	struct buf token;  /* access token, the new session's secret, or a form with the ID token */
 	struct buf target; /* a URL the broker answered with */
 	unsigned char binding[IPC_SECRET_LEN]; /* what ties the browser to its login, or logout */

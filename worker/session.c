@@ -219,6 +219,21 @@ void session_keep_token(struct request *r, struct sv token, int64_t left_ms)
 		session_memory_grew(r->w->memory, r->hash, e);
 }
 
+struct sv session_block(const struct request *r, const void *key)
+{
+	return r->entry == NULL ? SV_NONE : session_entry_block(r->entry, key);
+}
+
+void session_keep_block(struct request *r, const void *key, struct sv text)
+{
+	if (r->entry == NULL || r->entry == r->own)
+		return; /* nobody comes back for it */
+	session_entry_add_block(r->entry, key, text);
+	session_memory_grew(r->w->memory, r->hash, r->entry);
+	r->entry = NULL;
+	r->session = (struct request_session){0};
+}
+
 void session_over(const struct request *r)
 {
 	session_memory_end(r->w->memory, r->hash);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #define CHUNK_OVERHEAD 16 /* of malloc(), with its rounding */
-#define BEARER SV("Bearer ")
 
 /* A text under a key; of a token also its end. */
 struct piece {
@@ -189,12 +188,11 @@ void session_entry_add_token(struct session_entry *e, const struct config_servic
 
 	if (left_ms <= 0 || token.n == 0)
 		return;
-	p = add(&e->tokens, service, BEARER.n + token.n, SESSION_TOKENS_MAX);
+	p = add(&e->tokens, service, token.n, SESSION_TOKENS_MAX);
 	if (p == NULL)
 		return;
 	p->ends_ms = asked_ms + left_ms / SESSION_TOKEN_SHARE;
-	memcpy(p->text, BEARER.p, BEARER.n);
-	memcpy(p->text + BEARER.n, token.p, token.n);
+	memcpy(p->text, token.p, token.n);
 }
 
 struct sv session_entry_block(const struct session_entry *e, const void *key)

@@ -55,7 +55,7 @@ void session_entry_touched(struct session_entry *e, int64_t now_ms);
 /* All that it holds, its own allocations' overhead included. */
 size_t session_entry_bytes(const struct session_entry *e);
 
-/* The Authorization value ("Bearer ...") for this service; empty: ask the broker. */
+/* The access token for this service; empty: ask the broker. */
 struct sv session_entry_token(const struct session_entry *e, const struct config_service *service,
 			      int64_t now_ms);
 

@@ -98,14 +98,14 @@ static void tokens_are_kept_for_half_of_their_time(void **state)
 	(void)state;
 	assert_int_equal(session_entry_token(e, service(0), SENT).n, 0);
 	session_entry_add_token(e, service(0), SV("one"), SENT, 1000);
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer one"));
-	assert_sv_equal(session_entry_token(e, service(0), SENT + 499), SV("Bearer one"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("one"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT + 499), SV("one"));
 	assert_int_equal(session_entry_token(e, service(0), SENT + 500).n, 0);
 	assert_int_equal(session_entry_token(e, service(1), SENT).n, 0);
 	session_entry_add_token(e, service(1), SV("two"), SENT, 2000);
 	session_entry_add_token(e, service(0), SV("three"), SENT, 1000); /* in its place */
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer three"));
-	assert_sv_equal(session_entry_token(e, service(1), SENT + 999), SV("Bearer two"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("three"));
+	assert_sv_equal(session_entry_token(e, service(1), SENT + 999), SV("two"));
 	session_entry_add_token(e, service(2), SV("dead"), SENT, 0);
 	session_entry_add_token(e, service(2), SV("dead"), SENT, -5);
 	session_entry_add_token(e, service(2), SV_NONE, SENT, 1000);
@@ -128,7 +128,7 @@ static void there_are_so_many_at_most(void **state)
 		assert_int_equal(session_entry_block(e, service(i)).n > 0, i < SESSION_BLOCKS_MAX);
 	}
 	session_entry_add_token(e, service(0), SV("new"), SENT, 1000); /* replacing needs no room */
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer new"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("new"));
 	session_entry_free(&e);
 }
 
