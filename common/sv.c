@@ -4,6 +4,8 @@ bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
 		return false;
+	if (a.n == 0 || memcmp(a.p, b.p, a.n) == 0)
+		return true;
 	for (size_t i = 0; i < a.n; i++)
 		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
 			return false;
@@ -19,7 +21,7 @@ static uint64_t controls(uint64_t x)
 	return (((x - 0x20 * ones) & ~x) | ((del - ones) & ~del)) & high;
 }
 
-bool sv_has_control(struct sv s)
+size_t sv_find_control(struct sv s)
 {
 	size_t i = 0;
 	uint64_t x;
@@ -27,12 +29,16 @@ bool sv_has_control(struct sv s)
 	for (; i + sizeof x <= s.n; i += sizeof x) {
 		memcpy(&x, s.p + i, sizeof x);
 		if (controls(x) != 0)
-			return true;
+			break;
 	}
-	for (; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return true;
-	return false;
+	while (i < s.n && (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f)
+		i++;
+	return i;
+}
+
+bool sv_has_control(struct sv s)
+{
+	return sv_find_control(s) < s.n;
 }
 
 size_t sv_find(struct sv s, char c)

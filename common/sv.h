@@ -66,7 +66,8 @@ static inline char sv_lower_char(char c)
 /* Equality under ASCII case folding. */
 bool sv_eq_nocase(struct sv a, struct sv b);
 
-/* A byte below space, or DEL, is in it. */
+/* Where its first byte below space, or DEL, is; s.n: there is none. */
+size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
 
 /* Index of c, or s.n when it is absent. */

@@ -27,6 +27,11 @@ static void set_deadline(struct conn *c, int64_t ms)
 	(void)evtimer_add(c->ev_timer, &tv); /* fails only without memory: then no deadline */
 }
 
+void conn_set_head_deadline(struct conn *c)
+{
+	set_deadline(c, c->w->config->web.head_timeout_ms);
+}
+
 void conn_set_state(struct conn *c, enum conn_state to)
 {
 	const struct config *cf = c->w->config;
@@ -38,7 +43,7 @@ void conn_set_state(struct conn *c, enum conn_state to)
 		set_deadline(c, cf->web.idle_timeout_ms);
 		break;
 	case CONN_HEAD:
-		set_deadline(c, cf->web.head_timeout_ms);
+		conn_set_head_deadline(c);
 		break;
 	case CONN_BODY:
 		break; /* the head's deadline goes on */

@@ -63,7 +63,7 @@ static void start_request(struct conn *c)
 
 	c->last = c->last || !c->head.keep_alive || c->w->draining;
 	from.reply_flags = reply_flags(c);
-	conn_set_state(c, CONN_BUSY);
+	c->state = CONN_BUSY; /* its deadline counts from the first wait on */
 	if (conn_lend(c, &c->out) != ERR_OK ||
 	    request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
 		conn_close(c);
@@ -71,6 +71,8 @@ static void start_request(struct conn *c)
 	}
 	if (request_run(c->request) == REQUEST_ANSWERED)
 		on_request_done(c);
+	else
+		conn_set_state(c, CONN_BUSY);
 }
 
 /* The head is whole: parse it, and see whether a body is to be read. */
@@ -151,6 +153,15 @@ static void start_with_body(struct conn *c)
 		start_request(c);
 }
 
+/* Most heads come whole: only of one that does not the time is taken. */
+static void first_bytes(struct conn *c)
+{
+	c->state = CONN_HEAD;
+	scan_head(c);
+	if (c->state == CONN_HEAD || c->state == CONN_BODY)
+		conn_set_head_deadline(c);
+}
+
 /* As far as the bytes in the buffer go. Never nested: what is pipelined is a loop, no recursion. */
 void conn_run(struct conn *c)
 {
@@ -161,8 +172,8 @@ void conn_run(struct conn *c)
 	while (c->more && c->in.n > 0) {
 		c->more = false;
 		if (c->state == CONN_IDLE)
-			conn_set_state(c, CONN_HEAD);
-		if (c->state == CONN_HEAD)
+			first_bytes(c);
+		else if (c->state == CONN_HEAD)
 			scan_head(c);
 		else if (c->state == CONN_BODY && c->in.n >= c->head_len + c->body_len)
 			start_with_body(c);

@@ -80,13 +80,20 @@ static const struct sv *alias_of(struct sv name, const struct sv *names, size_t 
 	return NULL;
 }
 
-const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames)
+const struct sv *http_fields_odd_alias(struct http_fields f, const struct sv *names, size_t nnames)
 {
 	const struct sv *found = NULL;
 
 	for (size_t i = 0; i < f.n && found == NULL; i++)
 		if (has_odd_separator(f.v[i].name))
 			found = alias_of(f.v[i].name, names, nnames);
+	return found;
+}
+
+const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames)
+{
+	const struct sv *found = http_fields_odd_alias(f, names, nnames);
+
 	for (size_t j = 0; j < nnames && found == NULL; j++)
 		for (size_t i = 0; has_odd_separator(names[j]) && i < f.n && found == NULL; i++)
 			found = alias_of(f.v[i].name, &names[j], 1);

@@ -2,16 +2,6 @@
 
 #include <llhttp.h>
 
-/* So many bytes from `at` on are neither controls nor the start of a line. */
-static size_t plain_run(struct sv data, size_t at)
-{
-	size_t n = 0;
-
-	while (at + n + 8 <= data.n && !sv_has_control(sv_of(data.p + at + n, 8)))
-		n += 8;
-	return n;
-}
-
 enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
 	for (size_t i = s->at; i < data.n; i++) {
@@ -33,8 +23,8 @@ enum http_scanned http_scan(struct http_scan *s, struct sv data)
 		/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
 		if (i == s->line && (c == ' ' || c == '\t'))
 			return HTTP_SCAN_BAD;
-		if (c != '\r')
-			i += plain_run(data, i + 1);
+		if (c != '\r') /* on to where the next of these questions can arise */
+			i += sv_find_control(sv_of(data.p + i + 1, data.n - i - 1));
 	}
 	s->at = data.n;
 	return HTTP_SCAN_MORE;

@@ -84,6 +84,8 @@ static void controls_are_found_wherever_they_stand(void **state)
 				text[at] = (char)c;
 				assert_int_equal(sv_has_control(sv_of(text, n)),
 						 c < ' ' || c == 0x7f);
+				assert_int_equal(sv_find_control(sv_of(text, n)),
+						 c < ' ' || c == 0x7f ? at : n);
 			}
 	assert_false(sv_has_control(SV_NONE));
 }
