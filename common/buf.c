@@ -1,5 +1,6 @@
 #include "common/buf.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void buf_init(struct buf *b, size_t max)
@@ -101,6 +102,26 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 		b->n += (size_t)n;
 	}
 	va_end(again);
+}
+
+void buf_lend(struct buf *b, void *p, size_t cap)
+{
+	assert(b->p == NULL);
+	b->p = p;
+	b->cap = p == NULL ? 0 : cap;
+}
+
+void *buf_take_back(struct buf *b, size_t cap)
+{
+	char *p = b->p;
+
+	if (b->cap != cap) {
+		buf_done(b);
+		return NULL;
+	}
+	buf_clear(b);
+	*b = (struct buf){.max = b->max};
+	return p;
 }
 
 void buf_consume(struct buf *b, size_t n)

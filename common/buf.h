@@ -36,6 +36,13 @@ __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *f
  * writes at most n bytes there and adds what it wrote to b->n. */
 char *buf_reserve(struct buf *b, size_t n);
 
+/* Gives an empty buffer without memory some of size cap, from malloc(): its own from now on. */
+void buf_lend(struct buf *b, void *p, size_t cap);
+
+/* The buffer's memory, wiped, now the caller's; NULL, and it is freed, if it has another size than
+ * cap. The buffer may be used again. */
+void *buf_take_back(struct buf *b, size_t cap);
+
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
 

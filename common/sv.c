@@ -4,10 +4,41 @@ bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
 		return false;
+	if (a.n == 0 || memcmp(a.p, b.p, a.n) == 0)
+		return true;
 	for (size_t i = 0; i < a.n; i++)
 		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
 			return false;
 	return true;
+}
+
+/* Eight bytes at a time: the high bit of a byte that is below 0x20, or 0x7f. */
+static uint64_t controls(uint64_t x)
+{
+	const uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
+	uint64_t del = x ^ 0x7f * ones;
+
+	return (((x - 0x20 * ones) & ~x) | ((del - ones) & ~del)) & high;
+}
+
+size_t sv_find_control(struct sv s)
+{
+	size_t i = 0;
+	uint64_t x;
+
+	for (; i + sizeof x <= s.n; i += sizeof x) {
+		memcpy(&x, s.p + i, sizeof x);
+		if (controls(x) != 0)
+			break;
+	}
+	while (i < s.n && (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f)
+		i++;
+	return i;
+}
+
+bool sv_has_control(struct sv s)
+{
+	return sv_find_control(s) < s.n;
 }
 
 size_t sv_find(struct sv s, char c)

@@ -66,6 +66,10 @@ static inline char sv_lower_char(char c)
 /* Equality under ASCII case folding. */
 bool sv_eq_nocase(struct sv a, struct sv b);
 
+/* Where its first byte below space, or DEL, is; s.n: there is none. */
+size_t sv_find_control(struct sv s);
+bool sv_has_control(struct sv s);
+
 /* Index of c, or s.n when it is absent. */
 size_t sv_find(struct sv s, char c);
 

@@ -28,6 +28,11 @@ static void set_deadline(struct conn *c, int64_t ms)
 	(void)evtimer_add(c->ev_timer, &tv); /* fails only without memory: then no deadline */
 }
 
+void conn_set_head_deadline(struct conn *c)
+{
+	set_deadline(c, c->w->config->web.head_timeout_ms);
+}
+
 void conn_set_state(struct conn *c, enum conn_state to)
 {
 	const struct config *cf = c->w->config;
@@ -39,7 +44,7 @@ void conn_set_state(struct conn *c, enum conn_state to)
 		set_deadline(c, cf->web.idle_timeout_ms);
 		break;
 	case CONN_HEAD:
-		set_deadline(c, cf->web.head_timeout_ms);
+		conn_set_head_deadline(c);
 		break;
 	case CONN_BODY:
 		break; /* the head's deadline goes on */
@@ -77,11 +82,29 @@ void conn_close(struct conn *c)
 	worker_conn_closed(c->w);
 }
 
+enum err conn_lend(struct conn *c, struct buf *b)
+{
+	if (b->p == NULL)
+		buf_lend(b, pool_get(&c->w->chunks, CONN_CHUNK), CONN_CHUNK);
+	return b->p == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+static void take_back(struct conn *c, struct buf *b)
+{
+	pool_put(&c->w->chunks, buf_take_back(b, CONN_CHUNK));
+}
+
+static void put_fields(struct conn *c)
+{
+	pool_put(&c->w->fields, c->fields);
+	c->fields = NULL;
+}
+
 static void conn_free(struct conn *c)
 {
-	buf_done(&c->in);
-	buf_done(&c->out);
-	free(c->fields);
+	take_back(c, &c->in);
+	take_back(c, &c->out);
+	put_fields(c);
 	free(c);
 }
 
@@ -116,13 +139,12 @@ static void resume_reading(struct conn *c)
 /* Ready for the next request, whose first bytes may be here already. */
 static void next_request(struct conn *c)
 {
-	buf_done(&c->out);
+	take_back(c, &c->out);
 	c->sent = 0;
 	c->scan = (struct http_scan){0};
-	free(c->fields);
-	c->fields = NULL;
+	put_fields(c);
 	if (c->in.n == 0) {
-		buf_done(&c->in); /* an idle connection holds no buffer */
+		take_back(c, &c->in); /* an idle connection holds no buffer */
 		conn_set_state(c, CONN_IDLE);
 	} else {
 		conn_set_state(c, CONN_HEAD);
@@ -145,8 +167,8 @@ static void after_answer(struct conn *c)
 		next_request(c);
 		return;
 	}
-	buf_done(&c->in);
-	buf_done(&c->out);
+	take_back(c, &c->in);
+	take_back(c, &c->out);
 	if (c->eof || !rest) {
 		conn_close(c);
 		return;
@@ -211,7 +233,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		pause_reading(c);
 		return;
 	}
-	at = buf_reserve(&c->in, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ);
+	at = conn_lend(c, &c->in) == ERR_OK
+		 ? buf_reserve(&c->in, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ)
+		 : NULL;
 	if (at == NULL) {
 		conn_close(c);
 		return;

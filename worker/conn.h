@@ -23,7 +23,8 @@
 
 #include "common/sv.h"
 
-#define CONN_READ 4096 /* bytes asked of the kernel at a time */
+#define CONN_READ 4096	/* bytes asked of the kernel at a time */
+#define CONN_CHUNK 8192 /* bytes a buffer starts with; one that grew beyond is not kept */
 #define CONN_WRITE_MS 10000
 #define CONN_LINGER_MS 2000
 #define CONN_LINGER_BYTES (256 * 1024)

@@ -50,7 +50,11 @@ struct conn {
 };
 
 /* conn.c */
+/* Memory from the worker's pools for a buffer that has none. */
+WARN_UNUSED enum err conn_lend(struct conn *c, struct buf *b);
 void conn_set_state(struct conn *c, enum conn_state to);
+/* For a head, from its first bytes on, of which not all are here. */
+void conn_set_head_deadline(struct conn *c);
 void conn_close(struct conn *c);
 /* Sends what stands in c->out; when all is taken, on to the next request or the end. */
 void conn_write(struct conn *c);

@@ -65,13 +65,16 @@ static void start_request(struct conn *c)
 
 	c->last = c->last || !c->head.keep_alive || c->w->draining;
 	from.reply_flags = reply_flags(c);
-	conn_set_state(c, CONN_BUSY);
-	if (request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
+	c->state = CONN_BUSY; /* its deadline counts from the first wait on */
+	if (conn_lend(c, &c->out) != ERR_OK ||
+	    request_new(&from, on_request_done, c, &c->request) != ERR_OK) {
 		conn_close(c);
 		return;
 	}
 	if (request_run(c->request) == REQUEST_ANSWERED)
 		on_request_done(c);
+	else
+		conn_set_state(c, CONN_BUSY);
 }
 
 /* The head is whole: parse it, and see whether a body is to be read. */
@@ -86,7 +89,7 @@ static void take_head(struct conn *c)
 	c->unread = false;
 	c->last = false;
 	c->head = (struct http_request){.minor = 1};
-	c->fields = calloc(max, sizeof *c->fields);
+	c->fields = pool_get(&c->w->fields, max * sizeof *c->fields);
 	if (c->fields != NULL)
 		status = http_request_parse(sv_of(c->in.p, c->head_len), c->fields, max, &c->head,
 					    &word);
@@ -152,6 +155,15 @@ static void start_with_body(struct conn *c)
 		start_request(c);
 }
 
+/* Most heads come whole: only of one that does not the time is taken. */
+static void first_bytes(struct conn *c)
+{
+	c->state = CONN_HEAD;
+	scan_head(c);
+	if (c->state == CONN_HEAD || c->state == CONN_BODY)
+		conn_set_head_deadline(c);
+}
+
 /* As far as the bytes in the buffer go. Never nested: what is pipelined is a loop, no recursion. */
 void conn_run(struct conn *c)
 {
@@ -162,8 +174,8 @@ void conn_run(struct conn *c)
 	while (c->more && c->in.n > 0) {
 		c->more = false;
 		if (c->state == CONN_IDLE)
-			conn_set_state(c, CONN_HEAD);
-		if (c->state == CONN_HEAD)
+			first_bytes(c);
+		else if (c->state == CONN_HEAD)
 			scan_head(c);
 		else if (c->state == CONN_BODY && c->in.n >= c->head_len + c->body_len)
 			start_with_body(c);

@@ -107,7 +107,7 @@ static enum step explain_token(struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return STEP_NEXT;
-	buf_add(&r->token, SV("Bearer <token-of-service-"));
+	buf_add(&r->token, SV("<token-of-service-"));
 	buf_add(&r->token, r->route->service->name);
 	buf_add(&r->token, SV(">"));
 	r->waited_for_token = true; /* and there it is */

@@ -101,7 +101,7 @@ const char *field_rules_break(struct http_fields fields, const struct sv *inject
 		if (!http_name_eq(injected[i], SV("Cookie")) &&
 		    http_fields_nth(fields, injected[i], 1) != NULL)
 			return "header_twice";
-	if (http_fields_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
+	if (http_fields_odd_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
 	    http_fields_alias(fields, injected, ninjected) != NULL)
 		return "header_alias";
 	if (is_joined(fields))

@@ -67,13 +67,25 @@ static bool is_host(struct sv s)
 	return s.p[s.n - 1] == ']' && sv_find(s, ':') < s.n && is_address(sv_cut(s, 1, s.n - 1));
 }
 
+static struct sv write_origin(struct forwarded *f, uint16_t standard)
+{
+	struct sv scheme = f->https ? SV("https://") : SV("http://");
+	char *at = f->origin_buf;
+	size_t n = scheme.n + f->host.n;
+
+	memcpy(at, scheme.p, scheme.n);
+	memcpy(at + scheme.n, f->host.p, f->host.n);
+	if (f->port != standard)
+		n += (size_t)snprintf(at + n, sizeof f->origin_buf - n, ":%u", (unsigned)f->port);
+	return sv_of(at, n);
+}
+
 enum err forwarded_host(struct sv text, struct forwarded *f)
 {
 	uint16_t standard = f->https ? 443 : 80;
 	size_t end = text.n > 0 && text.p[0] == '[' ? sv_find(text, ']') + 1 : sv_find(text, ':');
 	struct sv host = sv_cut(text, 0, end), port = sv_cut(text, end, text.n);
 	uint64_t number = standard;
-	int n;
 
 	if (!is_host(host))
 		return ERR_SYNTAX;
@@ -84,12 +96,7 @@ enum err forwarded_host(struct sv text, struct forwarded *f)
 		f->host_buf[i] = sv_lower_char(host.p[i]);
 	f->host = sv_of(f->host_buf, host.n);
 	f->port = (uint16_t)number;
-	n = snprintf(f->origin_buf, sizeof f->origin_buf, "%s://" SV_FMT,
-		     f->https ? "https" : "http", SV_ARG(f->host));
-	if (f->port != standard)
-		n += snprintf(f->origin_buf + n, sizeof f->origin_buf - (size_t)n, ":%u",
-			      (unsigned)f->port);
-	f->origin = sv_of(f->origin_buf, (size_t)n);
+	f->origin = write_origin(f, standard);
 	return ERR_OK;
 }
 

@@ -131,9 +131,8 @@ static enum err take_token(struct request *r, const struct ipc_token *m)
 {
 	if (m->access_token.n == 0)
 		return ERR_OK;
-	if (!http_is_value(m->access_token))
+	if (sv_has_control(m->access_token))
 		return ERR_PROTOCOL;
-	buf_add(&r->token, SV("Bearer "));
 	buf_add(&r->token, m->access_token);
 	if (!buf_ok(&r->token)) {
 		buf_clear(&r->token);
@@ -208,11 +207,53 @@ static struct sv service_token(const struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return SV_NONE;
-	return r->waited_for_token ? buf_sv(&r->token) : session_token(r);
+	return r->token.n > 0 || r->waited_for_token ? buf_sv(&r->token) : session_token(r);
+}
+
+/* Ready headers of the session, or made now and kept for the next request. */
+static enum step allow(struct request *r, struct identity_values *v)
+{
+	const struct config_identity *set = r->route->identity;
+	struct identity_note note = {.header = SV_NONE};
+	struct buf *out = r->from.out;
+	enum step step;
+	size_t from;
+	enum err e;
+
+	v->ready = session_block(r, set);
+	http_reply_begin(&r->reply, out, 200, r->from.reply_flags);
+	buf_add(out, SV("Cache-Control: no-store\r\n"));
+	from = out->n;
+	e = identity_write(r->w->identities, v, out, &note);
+	if (e != ERR_OK) {
+		buf_clear(out);
+		return e == ERR_LIMIT ? deny(r, REASON_ANSWER, note.reason)
+				      : deny(r, REASON_CLAIMS, err_text(e));
+	}
+	if (note.header.n > 0)
+		log_peer(LOG_WARN, "identity_left_out", KS("header", note.header),
+			 K("reason", note.reason), KS("session", r->session.ref));
+	step = request_end(r, SV_NONE, SV_NONE);
+	if (v->ready.n == 0 && r->reply.status == 200)
+		session_keep_block(r, set, sv_of(out->p + from, note.session_n));
+	return step;
+}
+
+static enum err strip_cookies(struct request *r)
+{
+	void *chunk = pool_get(&r->w->chunks, CONN_CHUNK);
+
+	if (chunk == NULL)
+		return ERR_NOMEM;
+	buf_init(&r->cookies, r->w->config->web.max_head);
+	buf_lend(&r->cookies, chunk, CONN_CHUNK);
+	cookie_strip(r->fields, r->w->cookie_names, r->w->ncookie_names, &r->cookies);
+	return buf_ok(&r->cookies) ? ERR_OK : ERR_LIMIT;
 }
 
 enum step verify_reply(struct request *r)
 {
+	enum step judged = r->waited_for_token ? verify_policy(r) : STEP_NEXT;
 	struct identity_values v = {
 	    .session = r->session.live,
 	    .set = r->route->identity,
@@ -223,32 +264,16 @@ enum step verify_reply(struct request *r)
 	    .auth_time = r->session.auth_time_s,
 	    .correlation = request_correlation(r),
 	};
-	struct identity_note note = {.header = SV_NONE};
-	struct buf cookie;
-	enum step judged = r->waited_for_token ? verify_policy(r) : STEP_NEXT;
-	enum err e;
 
 	if (judged != STEP_NEXT)
 		return judged;
-	v.authorization = service_token(r);
-	if (r->session.live && r->route->service != NULL && v.authorization.n == 0)
+	v.bearer = service_token(r);
+	if (r->session.live && r->route->service != NULL && v.bearer.n == 0)
 		return deny(r, reason_of_broker(r), r->failure_detail);
-	if (v.authorization.n == 0 && own_authorization(r, &v.authorization) != ERR_OK)
+	if (v.bearer.n == 0 && own_authorization(r, &v.authorization) != ERR_OK)
 		return deny(r, REASON_AUTHORIZATION, "duplicate");
-	buf_init(&cookie, r->w->config->web.max_head);
-	cookie_strip(r->fields, r->w->cookie_names, r->w->ncookie_names, &cookie);
-	v.cookie = buf_sv(&cookie);
-	http_reply_begin(&r->reply, r->from.out, 200, r->from.reply_flags);
-	http_reply_header(&r->reply, SV("Cache-Control"), SV("no-store"));
-	e = buf_ok(&cookie) ? identity_write(r->w->identities, &v, r->from.out, &note) : ERR_LIMIT;
-	buf_done(&cookie);
-	if (e != ERR_OK) {
-		buf_clear(r->from.out);
-		return e == ERR_LIMIT ? deny(r, REASON_ANSWER, note.reason)
-				      : deny(r, REASON_CLAIMS, err_text(e));
-	}
-	if (note.header.n > 0)
-		log_peer(LOG_WARN, "identity_left_out", KS("header", note.header),
-			 K("reason", note.reason), KS("session", r->session.ref));
-	return request_end(r, SV_NONE, SV_NONE);
+	if (strip_cookies(r) != ERR_OK)
+		return deny(r, REASON_ANSWER, "cookie");
+	v.cookie = buf_sv(&r->cookies);
+	return allow(r, &v);
 }

@@ -34,7 +34,10 @@ const struct http_field *http_fields_nth(struct http_fields f, struct sv name, s
 /* The value of the one field of that name. ERR_NOT_FOUND; ERR_EXISTS when there are two. */
 WARN_UNUSED enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret);
 
-/* The first of `names` that some field is an alias of; NULL when none is. */
+/* The same for names that have no other separator than '-', for less. */
+const struct sv *http_fields_odd_alias(struct http_fields f, const struct sv *names, size_t nnames);
+
+/* One of `names` that some field is an alias of; NULL when none is. */
 const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames);
 
 #endif

@@ -50,8 +50,10 @@ void http_reply_begin(struct http_reply *r, struct buf *out, unsigned status, un
 	buf_add(out, status_line(status));
 }
 
-bool http_is_value(struct sv s)
+static bool is_value(struct sv s)
 {
+	if (!sv_has_control(s))
+		return true;
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
@@ -64,7 +66,7 @@ bool http_is_value(struct sv s)
 void http_reply_header(struct http_reply *r, struct sv name, struct sv value)
 {
 	assert(name.n > 0);
-	if (!http_is_value(name) || !http_is_value(value)) {
+	if (!is_value(name) || !is_value(value)) {
 		r->bad = true;
 		return;
 	}

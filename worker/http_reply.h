@@ -29,9 +29,6 @@ struct http_reply {
 /* Starts an answer at the end of out. status is one http_reply knows the phrase of. */
 void http_reply_begin(struct http_reply *r, struct buf *out, unsigned status, unsigned flags);
 
-/* No CR, LF, NUL or other control character but a tab. */
-bool http_is_value(struct sv s);
-
 /* One header line. An empty value is written as one ("Authorization: "). */
 void http_reply_header(struct http_reply *r, struct sv name, struct sv value);
 

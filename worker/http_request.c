@@ -23,6 +23,8 @@ enum http_scanned http_scan(struct http_scan *s, struct sv data)
 		/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
 		if (i == s->line && (c == ' ' || c == '\t'))
 			return HTTP_SCAN_BAD;
+		if (c != '\r') /* on to where the next of these questions can arise */
+			i += sv_find_control(sv_of(data.p + i + 1, data.n - i - 1));
 	}
 	s->at = data.n;
 	return HTTP_SCAN_MORE;
@@ -81,7 +83,7 @@ static bool is_token(struct sv s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i], low = sv_lower_char(c);
 
-		if (!((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') ||
+		if (!((low >= 'a' && low <= 'z') || c == '-' || (c >= '0' && c <= '9') ||
 		      (c != '\0' && strchr(marks, c) != NULL)))
 			return false;
 	}

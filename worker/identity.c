@@ -7,7 +7,7 @@
 
 #define MAX_BYTES_DEFAULT 1024
 
-/* Written by append_fixed(), in this order. */
+/* Written in this order: the first three are about the session, the others about the request. */
 static const struct sv fixed[] = {SV_INIT("X-Session-ID"),  SV_INIT("X-Auth-Time"),
 				  SV_INIT("X-Auth-Acr"),    SV_INIT("X-Correlation-ID"),
 				  SV_INIT("Authorization"), SV_INIT("Cookie")};
@@ -169,7 +169,7 @@ static bool append_claim(const struct config_header *h, const struct identity_va
 static void note(struct identity_note *n, struct sv header, const char *reason)
 {
 	if (n->header.n == 0)
-		*n = (struct identity_note){header, reason};
+		*n = (struct identity_note){header, reason, 0};
 }
 
 static void append_name(struct buf *out, struct sv name)
@@ -210,7 +210,7 @@ static void append_sets(const struct identity_table *t, const struct identity_va
 	}
 }
 
-static void append_fixed(const struct identity_values *v, struct buf *out)
+static void append_about_session(const struct identity_values *v, struct buf *out)
 {
 	append_name(out, fixed[0]);
 	if (v->session)
@@ -224,6 +224,10 @@ static void append_fixed(const struct identity_values *v, struct buf *out)
 	if (v->session)
 		append_encoded(out, v->acr, 0);
 	buf_add(out, SV("\r\n"));
+}
+
+static void append_about_request(const struct identity_values *v, struct buf *out)
+{
 	append_name(out, fixed[3]);
 	buf_add(out, v->correlation);
 	buf_add(out, SV("\r\n"));
@@ -235,14 +239,6 @@ static void append_fixed(const struct identity_values *v, struct buf *out)
 	append_name(out, fixed[5]);
 	buf_add(out, v->cookie);
 	buf_add(out, SV("\r\n"));
-}
-
-static bool is_passable(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return false;
-	return true;
 }
 
 /* What there is most of in an answer that is too long. */
@@ -263,27 +259,40 @@ static const char *largest(const struct identity_values *v, size_t sets)
 	return parts[most].word;
 }
 
+/* False: claims that are none. */
+static bool append_session(const struct identity_table *t, const struct identity_values *v,
+			   struct buf *out, struct identity_note *n)
+{
+	struct json_object *claims = NULL;
+
+	if (v->session) {
+		claims = claim_parse(v->claims);
+		if (claims == NULL)
+			return false;
+	}
+	append_sets(t, v, claims, out, n);
+	append_about_session(v, out);
+	json_object_put(claims);
+	return true;
+}
+
 enum err identity_write(const struct identity_table *t, const struct identity_values *v,
 			struct buf *out, struct identity_note *ret_note)
 {
 	struct identity_note n = {.header = SV_NONE};
-	struct json_object *claims = NULL;
-	size_t start = out->n, sets;
+	size_t start = out->n;
 
-	if (!is_passable(v->correlation) || !is_passable(v->bearer) ||
-	    !is_passable(v->authorization) || !is_passable(v->cookie))
+	if (sv_has_control(v->correlation) || sv_has_control(v->bearer) ||
+	    sv_has_control(v->authorization) || sv_has_control(v->cookie))
 		return ERR_SYNTAX;
-	if (v->session) {
-		claims = claim_parse(v->claims);
-		if (claims == NULL)
-			return ERR_SYNTAX;
-	}
-	append_sets(t, v, claims, out, &n);
-	sets = out->n - start;
-	append_fixed(v, out);
-	json_object_put(claims);
+	if (v->ready.n > 0)
+		buf_add(out, v->ready);
+	else if (!append_session(t, v, out, &n))
+		return ERR_SYNTAX;
+	n.session_n = out->n - start;
+	append_about_request(v, out);
 	if (!buf_ok(out) || out->n - start > t->max_block)
-		n = (struct identity_note){SV_NONE, largest(v, sets)};
+		n = (struct identity_note){SV_NONE, largest(v, n.session_n), 0};
 	*ret_note = n;
 	return n.header.n == 0 && n.reason != NULL ? ERR_LIMIT : ERR_OK;
 }

@@ -40,6 +40,9 @@ struct identity_values {
 	struct sv claims;		   /* a JSON object */
 	struct sv subject, session_ref, acr;
 	int64_t auth_time; /* seconds; 0: unknown */
+	/* What an earlier call appended first for this session and set (identity_note.session_n):
+	 * goes out as it is, and nothing above counts. Empty: there is none. */
+	struct sv ready;
 	struct sv correlation;
 	struct sv bearer;	 /* an access token: "Bearer " goes before it */
 	struct sv authorization; /* the client's own, passed back; only without bearer */
@@ -51,6 +54,8 @@ struct identity_values {
 struct identity_note {
 	struct sv header;
 	const char *reason; /* "too_long", "type" */
+	size_t
+	    session_n; /* bytes from the first appended on that depend on session and set alone */
 };
 
 /* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or a value that

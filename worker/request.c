@@ -55,19 +55,38 @@ size_t request_body_max(const struct config_listen *listen, const struct http_re
 		   : 0;
 }
 
+static enum err take_id(struct request_ids *ids, char out[REQUEST_CORRELATION_LEN])
+{
+	unsigned char *at;
+
+	if (ids->left == 0) {
+		if (crypt_random(ids->bytes, sizeof ids->bytes) != ERR_OK)
+			return ERR_CRYPTO;
+		ids->left = REQUEST_IDS;
+	}
+	at = ids->bytes + --ids->left * REQUEST_CORRELATION_BYTES;
+	(void)b64url_encode(at, REQUEST_CORRELATION_BYTES, out); /* fills out exactly */
+	explicit_bzero(at, REQUEST_CORRELATION_BYTES);
+	return ERR_OK;
+}
+
+size_t request_size(void)
+{
+	return sizeof(struct request);
+}
+
 enum err request_new(const struct request_from *from, void (*done)(void *arg), void *arg,
 		     struct request **ret)
 {
-	unsigned char id[REQUEST_CORRELATION_BYTES];
-	struct request *r = calloc(1, sizeof *r);
+	struct request *r = pool_get(&from->worker->requests, sizeof *r);
 
 	if (r == NULL)
 		return ERR_NOMEM;
-	if (crypt_random(id, sizeof id) != ERR_OK) {
-		free(r);
+	memset(r, 0, sizeof *r);
+	if (take_id(&from->worker->ids, r->correlation) != ERR_OK) {
+		pool_put(&from->worker->requests, r);
 		return ERR_CRYPTO;
 	}
-	(void)b64url_encode(id, sizeof id, r->correlation);
 	r->from = *from;
 	r->w = from->worker;
 	r->fields = from->head->fields;
@@ -86,6 +105,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 void request_free(struct request **p)
 {
 	struct request *r = *p;
+	struct worker *w;
 
 	if (r == NULL)
 		return;
@@ -94,11 +114,13 @@ void request_free(struct request **p)
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
 	session_entry_free(&r->own);
+	pool_put(&r->w->chunks, buf_take_back(&r->cookies, CONN_CHUNK));
 	buf_done(&r->token);
 	buf_done(&r->target);
 	buf_done(&r->form);
+	w = r->w;
 	explicit_bzero(r, sizeof *r);
-	free(r);
+	pool_put(&w->requests, r);
 	*p = NULL;
 }
 
@@ -229,20 +251,16 @@ static void disbelieve_forwarded(struct request *r)
 static enum step phase_peer(struct request *r)
 {
 	const struct config_listen *l = r->from.listen;
-	bool is_user;
 	uid_t uid;
 
-	peer_text(r->from.peer, r->peer_text);
-	is_user = peer_is_user(r->from.peer, &uid);
 	r->is_believed = listeners_trust(r->w->listeners, l, r->from.peer);
-	if (r->is_believed) {
-		if (is_user)
-			r->peer_text[0] = '\0'; /* no address: only the edge knows the client's */
+	if (r->is_believed)
 		return STEP_NEXT;
-	}
 	count_untrusted(r);
-	if (l->kind != LISTEN_PUBLIC || is_user)
+	if (l->kind != LISTEN_PUBLIC || peer_is_user(r->from.peer, &uid)) {
+		peer_text(r->from.peer, r->peer_text);
 		return deny(r, REASON_PEER, r->peer_text);
+	}
 	disbelieve_forwarded(r);
 	return STEP_NEXT;
 }
@@ -262,6 +280,16 @@ static enum step refuse(struct request *r, unsigned status, struct sv word, enum
 	return step;
 }
 
+/* Empty for a user of this machine: only the edge knows the client's address. */
+static struct sv peer_address(struct request *r)
+{
+	uid_t uid;
+
+	if (!peer_is_user(r->from.peer, &uid))
+		peer_text(r->from.peer, r->peer_text);
+	return sv_str(r->peer_text);
+}
+
 /* Which app, on which of its origins? 0, or the status to refuse with. */
 static unsigned public_endpoint(struct request *r, enum endpoint *ret)
 {
@@ -269,7 +297,7 @@ static unsigned public_endpoint(struct request *r, enum endpoint *ret)
 	const char *why = NULL;
 	struct sv word;
 
-	if (forwarded_public(head->method, head->target, r->fields, sv_str(r->peer_text), &r->fw,
+	if (forwarded_public(head->method, head->target, r->fields, peer_address(r), &r->fw,
 			     &why) != ERR_OK) {
 		deny_log(r, REASON_FORWARDED, why);
 		return 400;

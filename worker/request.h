@@ -28,11 +28,13 @@
 #include "worker/forwarded.h"
 #include "worker/http_reply.h"
 #include "worker/http_request.h"
+#include "worker/peer.h"
 #include "worker/session_memory.h"
 
 #define REQUEST_BODY_MAX 8192	     /* bytes of a body that is read at all (a form) */
 #define REQUEST_FORM_MAX 32768	     /* bytes of query and body, decoded */
 #define REQUEST_CORRELATION_BYTES 16 /* random; base64url in X-Correlation-ID */
+#define REQUEST_IDS 64		     /* drawn at a time */
 #define REQUEST_CORRELATION_LEN B64URL_LEN(REQUEST_CORRELATION_BYTES)
 #define REQUEST_RETRY_AFTER_S 2 /* Retry-After of a 503 of our own */
 
@@ -51,6 +53,15 @@ struct request_from {
 };
 
 enum request_state { REQUEST_ANSWERED = 1, REQUEST_WAITING };
+
+/* Random bytes for correlation ids, drawn for many requests at a time. A worker has one. */
+struct request_ids {
+	size_t left;
+	unsigned char bytes[REQUEST_IDS * REQUEST_CORRELATION_BYTES];
+};
+
+/* Of the pieces of worker.requests. */
+size_t request_size(void);
 
 /* ERR_NOMEM. done is called once, from the loop, after request_run() said WAITING. */
 WARN_UNUSED enum err request_new(const struct request_from *from, void (*done)(void *arg),
@@ -90,7 +101,7 @@ struct request {
 	unsigned waited_for;	 /* METRICS_WAITED_* */
 	bool is_counted_waiting; /* of count.c */
 	char correlation[REQUEST_CORRELATION_LEN];
-	char peer_text[48];
+	char peer_text[PEER_TEXT]; /* what fw.client may point to, and a denial names */
 	struct forwarded fw;
 	const struct config_app *app;
 	const struct config_origin *origin;
@@ -118,6 +129,7 @@ struct request {
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
 	uint32_t failure, retry_after_s;
 	char failure_detail[IPC_NAME_MAX + 1];
+	struct buf cookies; /* of the request, less ours */
 	struct buf token;  /* access token, the new session's secret, or a form with the ID token */
 	struct buf target; /* a URL the broker answered with */
 	unsigned char binding[IPC_SECRET_LEN]; /* what ties the browser to its login, or logout */

@@ -53,7 +53,8 @@ static void use(struct request *r, struct session_entry *e)
 					      .auth_time_s = row.auth_time_s,
 					      .idle_left_ms = row.idle_left_ms,
 					      .absolute_left_ms = row.absolute_left_ms,
-					      .touch_due = row.touch_due};
+					      .touch_due = row.touch_due,
+					      .policy_bits = row.policy_bits};
 }
 
 static enum err read_row(struct request *r, const struct pg_rows *rows, struct session_row *ret)
@@ -80,7 +81,10 @@ static enum err read_row(struct request *r, const struct pg_rows *rows, struct s
 static enum err keep(struct request *r, const struct session_row *row)
 {
 	struct session_entry *e = NULL, *kept;
-	enum err rc = session_entry_new(row, r->seen.trip.sent_ms, r->app->idle_timeout_ms, &e);
+	const struct session_entry_of of = {.sent_ms = r->seen.trip.sent_ms,
+					    .idle_ms = r->app->idle_timeout_ms,
+					    .policy_bits_n = policy_bits_size(r->w->policy)};
+	enum err rc = session_entry_new(row, &of, &e);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -160,7 +164,7 @@ void session_cookie(struct request *r)
 }
 
 /* Another app's session is a "no", which memory never says. */
-static bool is_of_app(const struct request *r, const struct session_entry *e)
+static bool is_of_app(const struct request *r, struct session_entry *e)
 {
 	return sv_eq(session_entry_row(e, 0).app, r->app->name);
 }
@@ -213,6 +217,21 @@ void session_keep_token(struct request *r, struct sv token, int64_t left_ms)
 	session_entry_add_token(e, r->route->service, token, r->token_asked_ms, left_ms);
 	if (r->own == NULL)
 		session_memory_grew(r->w->memory, r->hash, e);
+}
+
+struct sv session_block(const struct request *r, const void *key)
+{
+	return r->entry == NULL ? SV_NONE : session_entry_block(r->entry, key);
+}
+
+void session_keep_block(struct request *r, const void *key, struct sv text)
+{
+	if (r->entry == NULL || r->entry == r->own)
+		return; /* nobody comes back for it */
+	session_entry_add_block(r->entry, key, text);
+	session_memory_grew(r->w->memory, r->hash, r->entry);
+	r->entry = NULL;
+	r->session = (struct request_session){0};
 }
 
 void session_over(const struct request *r)

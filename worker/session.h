@@ -26,12 +26,17 @@ enum step session_find(struct request *r);
 /* The request counts as activity: noted when it is due. */
 void session_in_use(struct request *r);
 
-/* The Authorization value for the route's service that stands beside the session; empty: none. */
+/* The token for the route's service that stands beside the session; empty: none. */
 struct sv session_token(const struct request *r);
 
 /* The broker's answer to a question of r->token_asked_ms; stands beside the session from now on, if
  * that is still there. */
 void session_keep_token(struct request *r, struct sv token, int64_t left_ms);
+
+/* A text that depends on the session and `key` alone; empty: none is kept. */
+struct sv session_block(const struct request *r, const void *key);
+/* Keeps one. Call it last: what session_find() left may be gone afterwards. */
+void session_keep_block(struct request *r, const void *key, struct sv text);
 
 /* The session of r->hash ended, or may have, by our own doing: memory says yes no more. */
 void session_over(const struct request *r);

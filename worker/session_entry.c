@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #define CHUNK_OVERHEAD 16 /* of malloc(), with its rounding */
-#define BEARER SV("Bearer ")
 
 /* A text under a key; of a token also its end. */
 struct piece {
@@ -17,8 +16,8 @@ struct piece {
 struct session_entry {
 	struct piece *tokens, *blocks;
 	int64_t auth_time_s, idle_ends_ms, absolute_ends_ms, touch_at_ms;
-	uint32_t app_n, ref_n, subject_n, acr_n, claims_n;
-	char texts[]; /* in that order */
+	uint32_t app_n, ref_n, subject_n, acr_n, claims_n, bits_n;
+	char texts[]; /* in that order, then the bits */
 };
 
 static size_t texts_n(const struct session_entry *e)
@@ -39,7 +38,7 @@ static int64_t touch_at(const struct session_row *row, int64_t sent_ms, int64_t 
 	return sent_ms + SESSION_TOUCH_MS - age + SESSION_TOUCH_SLACK_MS;
 }
 
-enum err session_entry_new(const struct session_row *row, int64_t sent_ms, int64_t idle_ms,
+enum err session_entry_new(const struct session_row *row, const struct session_entry_of *of,
 			   struct session_entry **ret)
 {
 	const struct sv texts[] = {row->app, row->ref, row->subject, row->acr, row->claims};
@@ -54,24 +53,26 @@ enum err session_entry_new(const struct session_row *row, int64_t sent_ms, int64
 	}
 	if (n > SESSION_ROW_MAX)
 		return ERR_LIMIT;
-	e = malloc(sizeof *e + n);
+	e = malloc(sizeof *e + n + of->policy_bits_n);
 	if (e == NULL)
 		return ERR_NOMEM;
 	*e = (struct session_entry){.auth_time_s = row->auth_time_s,
-				    .idle_ends_ms = sent_ms + row->idle_left_ms,
-				    .absolute_ends_ms = sent_ms + row->absolute_left_ms,
-				    .touch_at_ms = touch_at(row, sent_ms, idle_ms),
+				    .idle_ends_ms = of->sent_ms + row->idle_left_ms,
+				    .absolute_ends_ms = of->sent_ms + row->absolute_left_ms,
+				    .touch_at_ms = touch_at(row, of->sent_ms, of->idle_ms),
 				    .app_n = (uint32_t)row->app.n,
 				    .ref_n = (uint32_t)row->ref.n,
 				    .subject_n = (uint32_t)row->subject.n,
 				    .acr_n = (uint32_t)row->acr.n,
-				    .claims_n = (uint32_t)row->claims.n};
+				    .claims_n = (uint32_t)row->claims.n,
+				    .bits_n = (uint32_t)of->policy_bits_n};
 	at = e->texts;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		if (texts[i].n > 0)
 			memcpy(at, texts[i].p, texts[i].n);
 		at += texts[i].n;
 	}
+	memset(at, 0, of->policy_bits_n);
 	*ret = e;
 	return ERR_OK;
 }
@@ -97,9 +98,9 @@ void session_entry_free(struct session_entry **e)
 	*e = NULL;
 }
 
-struct session_row session_entry_row(const struct session_entry *e, int64_t now_ms)
+struct session_row session_entry_row(struct session_entry *e, int64_t now_ms)
 {
-	const char *at = e->texts;
+	char *at = e->texts;
 	struct session_row row = {.auth_time_s = e->auth_time_s,
 				  .idle_left_ms = e->idle_ends_ms - now_ms,
 				  .absolute_left_ms = e->absolute_ends_ms - now_ms,
@@ -114,6 +115,8 @@ struct session_row session_entry_row(const struct session_entry *e, int64_t now_
 	row.acr = sv_of(at, e->acr_n);
 	at += e->acr_n;
 	row.claims = sv_of(at, e->claims_n);
+	at += e->claims_n;
+	row.policy_bits = e->bits_n == 0 ? NULL : (unsigned char *)at;
 	return row;
 }
 
@@ -133,7 +136,8 @@ static size_t bytes_of(const struct piece *p)
 
 size_t session_entry_bytes(const struct session_entry *e)
 {
-	return sizeof *e + texts_n(e) + CHUNK_OVERHEAD + bytes_of(e->tokens) + bytes_of(e->blocks);
+	return sizeof *e + texts_n(e) + e->bits_n + CHUNK_OVERHEAD + bytes_of(e->tokens) +
+	       bytes_of(e->blocks);
 }
 
 static struct piece **find(struct piece **list, const void *key, unsigned *ret_n)
@@ -184,12 +188,11 @@ void session_entry_add_token(struct session_entry *e, const struct config_servic
 
 	if (left_ms <= 0 || token.n == 0)
 		return;
-	p = add(&e->tokens, service, BEARER.n + token.n, SESSION_TOKENS_MAX);
+	p = add(&e->tokens, service, token.n, SESSION_TOKENS_MAX);
 	if (p == NULL)
 		return;
 	p->ends_ms = asked_ms + left_ms / SESSION_TOKEN_SHARE;
-	memcpy(p->text, BEARER.p, BEARER.n);
-	memcpy(p->text + BEARER.n, token.p, token.n);
+	memcpy(p->text, token.p, token.n);
 }
 
 struct sv session_entry_block(const struct session_entry *e, const void *key)

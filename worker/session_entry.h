@@ -31,16 +31,23 @@ struct session_row {
 	struct sv app, ref, subject, claims, acr;
 	int64_t auth_time_s, idle_left_ms, absolute_left_ms;
 	bool touch_due;
+	unsigned char *policy_bits; /* of an entry: policy_eval()'s, kept with it */
 };
 
-/* Copies. sent_ms: when the query was sent. idle_ms: the app's idle limit, from which the age of
- * the last noted activity follows. ERR_NOMEM; ERR_LIMIT (SESSION_ROW_MAX). */
-WARN_UNUSED enum err session_entry_new(const struct session_row *row, int64_t sent_ms,
-				       int64_t idle_ms, struct session_entry **ret);
+/* What the row alone does not say. */
+struct session_entry_of {
+	int64_t sent_ms; /* when the query was sent */
+	int64_t idle_ms; /* the app's idle limit: the age of the last noted activity follows */
+	size_t policy_bits_n;
+};
+/* Copies. ERR_NOMEM; ERR_LIMIT (SESSION_ROW_MAX). */
+WARN_UNUSED enum err session_entry_new(const struct session_row *row,
+				       const struct session_entry_of *of,
+				       struct session_entry **ret);
 void session_entry_free(struct session_entry **e);
 
 /* Times left are as of now. */
-struct session_row session_entry_row(const struct session_entry *e, int64_t now_ms);
+struct session_row session_entry_row(struct session_entry *e, int64_t now_ms);
 
 /* Activity is to be noted now (row.touch_due), and was. */
 void session_entry_touched(struct session_entry *e, int64_t now_ms);
@@ -48,7 +55,7 @@ void session_entry_touched(struct session_entry *e, int64_t now_ms);
 /* All that it holds, its own allocations' overhead included. */
 size_t session_entry_bytes(const struct session_entry *e);
 
-/* The Authorization value ("Bearer ...") for this service; empty: ask the broker. */
+/* The access token for this service; empty: ask the broker. */
 struct sv session_entry_token(const struct session_entry *e, const struct config_service *service,
 			      int64_t now_ms);
 

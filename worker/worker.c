@@ -271,6 +271,10 @@ static enum err start(struct worker *w, struct errmsg *e)
 	enum err rc;
 
 	conns_init(&w->conns);
+	pool_init(&w->requests, request_size(), WORKER_POOLED);
+	pool_init(&w->fields, w->config->web.max_headers * sizeof(struct http_field),
+		  WORKER_POOLED);
+	pool_init(&w->chunks, CONN_CHUNK, 2 * (size_t)WORKER_POOLED);
 	if (w->nlisten != w->config->nlistens)
 		return errmsg_set(e, ERR_CONFIG, "%u listeners came, the configuration has %zu",
 				  w->nlisten, w->config->nlistens);
@@ -314,6 +318,9 @@ static void free_event(struct event **ev)
 static void finish(struct worker *w)
 {
 	conns_close_all(&w->conns);
+	pool_done(&w->requests);
+	pool_done(&w->fields);
+	pool_done(&w->chunks);
 	acceptor_free(&w->acceptor);
 	listeners_free(&w->listeners);
 	touch_free(&w->touch);

@@ -21,6 +21,8 @@
 #include "worker/identity.h"
 #include "worker/listeners.h"
 #include "worker/policy.h"
+#include "worker/pool.h"
+#include "worker/request.h"
 #include "worker/route.h"
 #include "worker/session_memory.h"
 #include "worker/session_watch.h"
@@ -31,6 +33,8 @@ enum worker_statement {
 #include "worker/worker_sql.def"
 #undef SQL
 };
+
+#define WORKER_POOLED 32 /* pieces of each kind that are kept: so many requests wait at once */
 
 struct worker {
 	struct event_base *base;
@@ -51,6 +55,9 @@ struct worker {
 	struct sv *cookie_names; /* of ours, which never go on to a service */
 	size_t ncookie_names;
 	struct conns conns;
+	/* What a request needs and gives back; see pool.h. */
+	struct pool requests, fields, chunks;
+	struct request_ids ids;
 	unsigned nlisten, slab;
 	struct listeners *listeners;
 	struct acceptor *acceptor;

@@ -76,6 +76,36 @@ static enum err attempt(void *arg)
 	return err;
 }
 
+static void memory_is_lent_and_taken_back_wiped(void **state)
+{
+	struct buf b;
+	char *p = malloc(300), *other;
+
+	(void)state;
+	assert_non_null(p);
+	buf_init(&b, 1000);
+	buf_lend(&b, p, 300);
+	buf_add(&b, SV("secret"));
+	assert_ptr_equal(b.p, p);
+	assert_ptr_equal(buf_take_back(&b, 300), p);
+	assert_memory_equal(p, "\0\0\0\0\0\0", 6);
+	assert_null(b.p);
+	assert_null(buf_take_back(&b, 300)); /* it has none */
+	buf_lend(&b, p, 300);
+	for (unsigned i = 0; i < 50; i++)
+		buf_add(&b, SV("0123456789")); /* grows beyond: another memory */
+	assert_null(buf_take_back(&b, 300));
+	assert_null(b.p);
+	buf_add(&b, SV("x")); /* may be used again, with memory of its own */
+	assert_sv_equal(buf_sv(&b), SV("x"));
+	other = buf_take_back(&b, b.cap);
+	assert_non_null(other);
+	free(other);
+	buf_lend(&b, NULL, 300);
+	assert_null(b.p);
+	buf_done(&b);
+}
+
 static void without_memory_nothing_is_appended(void **state)
 {
 	(void)state;
@@ -88,6 +118,7 @@ int main(void)
 	    cmocka_unit_test(appends_until_the_limit_and_keeps_what_was_there),
 	    cmocka_unit_test(numbers_and_formats),
 	    cmocka_unit_test(clearing_and_consuming_wipe),
+	    cmocka_unit_test(memory_is_lent_and_taken_back_wiped),
 	    cmocka_unit_test(without_memory_nothing_is_appended),
 	};
 

@@ -71,6 +71,25 @@ static void comparisons(void **state)
 	assert_int_equal(sv_find(SV("abc"), 'x'), 3);
 }
 
+/* Each byte alone, at every place of a text that is longer than a word. */
+static void controls_are_found_wherever_they_stand(void **state)
+{
+	char text[21];
+
+	(void)state;
+	for (size_t n = 0; n <= sizeof text; n++)
+		for (unsigned c = 0; c < 256; c++)
+			for (size_t at = 0; at < n; at++) {
+				memset(text, (c & 1) != 0 ? '\x80' : ' ', sizeof text);
+				text[at] = (char)c;
+				assert_int_equal(sv_has_control(sv_of(text, n)),
+						 c < ' ' || c == 0x7f);
+				assert_int_equal(sv_find_control(sv_of(text, n)),
+						 c < ' ' || c == 0x7f ? at : n);
+			}
+	assert_false(sv_has_control(SV_NONE));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +98,7 @@ int main(void)
 	    cmocka_unit_test(trimming_takes_space_and_tab_alone),
 	    cmocka_unit_test(words_stand_between_spaces),
 	    cmocka_unit_test(comparisons),
+	    cmocka_unit_test(controls_are_found_wherever_they_stand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

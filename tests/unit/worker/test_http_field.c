@@ -66,6 +66,8 @@ static void an_alias_is_found_whichever_side_is_odd(void **state)
 		    http_fields_alias(fields_of(&t, cases[i].fields), names, ARRAY_LEN(names));
 
 		assert_ptr_equal(got, cases[i].want == -1 ? NULL : &names[cases[i].want]);
+		got = http_fields_odd_alias(fields_of(&t, cases[i].fields), names, 1);
+		assert_ptr_equal(got, cases[i].want == 0 ? &names[0] : NULL);
 	}
 }
 

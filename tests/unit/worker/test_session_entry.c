@@ -6,6 +6,8 @@
 #define SENT 100000
 #define IDLE 3600000
 
+static const struct session_entry_of of = {.sent_ms = SENT, .idle_ms = IDLE, .policy_bits_n = 3};
+
 static const struct session_row row = {
     .app = SV_INIT("demo"),
     .ref = SV_INIT("k3f9"),
@@ -29,7 +31,7 @@ static struct session_entry *entry(void)
 {
 	struct session_entry *e = NULL;
 
-	assert_int_equal(session_entry_new(&row, SENT, IDLE, &e), ERR_OK);
+	assert_int_equal(session_entry_new(&row, &of, &e), ERR_OK);
 	return e;
 }
 
@@ -48,6 +50,10 @@ static void a_row_comes_back_as_it_was(void **state)
 	assert_int_equal(got.idle_left_ms, row.idle_left_ms - 1000);
 	assert_int_equal(got.absolute_left_ms, row.absolute_left_ms - 1000);
 	assert_false(got.touch_due);
+	assert_memory_equal(got.policy_bits, "\0\0\0", 3);
+	memcpy(got.policy_bits, "abc", 3); /* kept */
+	assert_memory_equal(session_entry_row(e, SENT).policy_bits, "abc", 3);
+	assert_sv_equal(session_entry_row(e, SENT).claims, row.claims);
 	session_entry_free(&e);
 	assert_null(e);
 	session_entry_free(&e);
@@ -75,7 +81,7 @@ static void activity_is_due_by_table(void **state)
 
 		r.touch_due = cases[i].due;
 		r.idle_left_ms = cases[i].idle_left_ms;
-		assert_int_equal(session_entry_new(&r, SENT, IDLE, &e), ERR_OK);
+		assert_int_equal(session_entry_new(&r, &of, &e), ERR_OK);
 		assert_true(session_entry_row(e, at).touch_due);
 		assert_false(session_entry_row(e, at - 1).touch_due);
 		session_entry_touched(e, at);
@@ -92,14 +98,14 @@ static void tokens_are_kept_for_half_of_their_time(void **state)
 	(void)state;
 	assert_int_equal(session_entry_token(e, service(0), SENT).n, 0);
 	session_entry_add_token(e, service(0), SV("one"), SENT, 1000);
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer one"));
-	assert_sv_equal(session_entry_token(e, service(0), SENT + 499), SV("Bearer one"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("one"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT + 499), SV("one"));
 	assert_int_equal(session_entry_token(e, service(0), SENT + 500).n, 0);
 	assert_int_equal(session_entry_token(e, service(1), SENT).n, 0);
 	session_entry_add_token(e, service(1), SV("two"), SENT, 2000);
 	session_entry_add_token(e, service(0), SV("three"), SENT, 1000); /* in its place */
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer three"));
-	assert_sv_equal(session_entry_token(e, service(1), SENT + 999), SV("Bearer two"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("three"));
+	assert_sv_equal(session_entry_token(e, service(1), SENT + 999), SV("two"));
 	session_entry_add_token(e, service(2), SV("dead"), SENT, 0);
 	session_entry_add_token(e, service(2), SV("dead"), SENT, -5);
 	session_entry_add_token(e, service(2), SV_NONE, SENT, 1000);
@@ -122,7 +128,7 @@ static void there_are_so_many_at_most(void **state)
 		assert_int_equal(session_entry_block(e, service(i)).n > 0, i < SESSION_BLOCKS_MAX);
 	}
 	session_entry_add_token(e, service(0), SV("new"), SENT, 1000); /* replacing needs no room */
-	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("Bearer new"));
+	assert_sv_equal(session_entry_token(e, service(0), SENT), SV("new"));
 	session_entry_free(&e);
 }
 
@@ -166,12 +172,12 @@ static void a_row_has_a_limit(void **state)
 	(void)state;
 	assert_non_null(big);
 	r.claims = sv_of(big, SESSION_ROW_MAX + 1);
-	assert_int_equal(session_entry_new(&r, SENT, IDLE, &e), ERR_LIMIT);
+	assert_int_equal(session_entry_new(&r, &of, &e), ERR_LIMIT);
 	r.claims = sv_of(big, SESSION_ROW_MAX);
-	assert_int_equal(session_entry_new(&r, SENT, IDLE, &e), ERR_LIMIT);
+	assert_int_equal(session_entry_new(&r, &of, &e), ERR_LIMIT);
 	assert_null(e);
 	r = (struct session_row){.claims = sv_of(big, SESSION_ROW_MAX)};
-	assert_int_equal(session_entry_new(&r, SENT, IDLE, &e), ERR_OK);
+	assert_int_equal(session_entry_new(&r, &of, &e), ERR_OK);
 	session_entry_free(&e);
 	free(big);
 }
@@ -179,7 +185,7 @@ static void a_row_has_a_limit(void **state)
 static enum err make_all(void *arg)
 {
 	struct session_entry *e = NULL;
-	enum err rc = session_entry_new(&row, SENT, IDLE, &e);
+	enum err rc = session_entry_new(&row, &of, &e);
 
 	(void)arg;
 	if (rc != ERR_OK)

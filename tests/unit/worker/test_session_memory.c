@@ -63,9 +63,10 @@ static struct session_entry *entry(void)
 {
 	static const struct session_row row = {
 	    .app = SV_INIT("a"), .idle_left_ms = 60000, .absolute_left_ms = 50000};
+	const struct session_entry_of of = {.sent_ms = clock_boot_ms(), .idle_ms = 60000};
 	struct session_entry *e = NULL;
 
-	assert_int_equal(session_entry_new(&row, clock_boot_ms(), 60000, &e), ERR_OK);
+	assert_int_equal(session_entry_new(&row, &of, &e), ERR_OK);
 	return e;
 }
 
