@@ -3,10 +3,10 @@
 
     make bench BENCH=flood [FLOOD_RATE=2000]
 
-Two loads go on side by side, each at FLOOD_RATE requests a second. The first is of good requests, and its latency is what
-counts; the second is good in one round and bad in the next, in turn, so that the worker has as many requests in either. What
-is measured is the first load's latency beside bad requests over that beside good ones, round by round: 1 is no
-difference. The log must not fill up either: its lines while bad requests come in, a second.
+Two loads go on side by side, each at FLOOD_RATE requests a second. The first is of good requests, and its latency is
+what counts; the second is good in one round and bad in the next, in turn, so that the worker has as many requests in
+either. What is measured is the first load's latency beside bad requests over that beside good ones, round by round: 1
+is no difference. The log must not fill up either: its lines while bad requests come in, a second.
 """
 import os
 import statistics
@@ -58,8 +58,8 @@ def main():
         first = rig.load(server.port, rig.head(), cookies=cookies, rate=RATE)
         for name, how in floods(rig):
             once = {"once": True} if how.get("once") else {}  # a connection for each request costs its own
-            good = rig.load(server.port, rig.head(more="Connection: close\r\n" if once else ""), cookies=cookies, rate=RATE,
-                            connections=CONNECTIONS, **once)
+            head = rig.head(more="Connection: close\r\n" if once else "")
+            good = rig.load(server.port, head, cookies=cookies, rate=RATE, connections=CONNECTIONS, **once)
             bad = rig.load(server.port, rate=RATE, connections=CONNECTIONS, **how)
             ratios, logged = {"p50": [], "p99": []}, []
             for _ in range(ROUNDS):
