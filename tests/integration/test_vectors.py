@@ -287,8 +287,10 @@ def test_odd_case_of_a_configured_name_CVE_2026_33433(world, alice):
     assert worker.stop() == 0
 
 
-@vectors([("CVE-2026-40574", "a@evil.com@company.com", True, 403), ("CVE-2026-40574-unverified", "a@company.com", False, 403),
-          ("CVE-2026-40574-unsaid", "a@company.com", None, 403), ("CVE-2026-40574-suffix", "a@evilcompany.com", True, 403),
+@vectors([("CVE-2026-40574", "a@evil.com@company.com", True, 403),
+          ("CVE-2026-40574-unverified", "a@company.com", False, 403),
+          ("CVE-2026-40574-unsaid", "a@company.com", None, 403),
+          ("CVE-2026-40574-suffix", "a@evilcompany.com", True, 403),
           ("CVE-2026-40574-honest", "a@Company.com", True, 200)])
 def test_email_domain(world, edge, row):
     mail, verified, status = row
@@ -385,7 +387,8 @@ def test_public_field(world, more):
 
 def test_the_last_entry_of_the_list_counts_CVE_2023_36456(world):
     world.answers[FakeBroker.LOGIN_BEGIN] = begun
-    head = ["GET /auth/login HTTP/1.1", "Host: " + HOST, "X-Forwarded-Proto: http", "X-Forwarded-For: 6.6.6.6, 198.51.100.7"]
+    head = ["GET /auth/login HTTP/1.1", "Host: " + HOST, "X-Forwarded-Proto: http",
+            "X-Forwarded-For: 6.6.6.6, 198.51.100.7"]
     assert world.ask(("\r\n".join(head) + "\r\n\r\n").encode(), "public").status == 302
     assert world.broker.seen[-1][1][4] == b"198.51.100.0/24"
 
