@@ -12,14 +12,14 @@ static char fold(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
 }
 
-bool http_name_is_alias(struct sv name, struct sv of)
+bool http_name_folds(struct sv a, struct sv b)
 {
-	if (name.n != of.n)
+	if (a.n != b.n)
 		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (fold(name.p[i]) != fold(of.p[i]))
+	for (size_t i = 0; i < a.n; i++)
+		if (fold(a.p[i]) != fold(b.p[i]))
 			return false;
-	return !http_name_eq(name, of);
+	return true;
 }
 
 const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n)
@@ -40,28 +40,4 @@ enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret)
 		return ERR_EXISTS;
 	*ret = first->value;
 	return ERR_OK;
-}
-
-/* Only a name with an odd separator, or one where a name of ours has an odd one, can be an
- * alias: with '-' alone in both, folding is what http_name_eq() does. */
-static bool has_odd_separator(struct sv name)
-{
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] != '-' && fold(name.p[i]) == '-')
-			return true;
-	return false;
-}
-
-const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames)
-{
-	for (size_t j = 0; j < nnames; j++) {
-		bool odd = has_odd_separator(names[j]);
-
-		for (size_t i = 0; i < f.n; i++)
-			if (f.v[i].name.n == names[j].n &&
-			    (odd || has_odd_separator(f.v[i].name)) &&
-			    http_name_is_alias(f.v[i].name, names[j]))
-				return &names[j];
-	}
-	return NULL;
 }

@@ -6,15 +6,16 @@
 Two loads go on side by side, each at FLOOD_RATE requests a second. The first is of good requests, and its latency is
 what counts; the second is good in one round and bad in the next, in turn, so that the worker has as many requests in
 either. What is measured is the first load's latency beside bad requests over that beside good ones, round by round: 1
-is no difference. The log must not fill up either: its lines in a round with bad requests, of which there are thousands.
+is no difference. CPU: that of a bad request alone over that of a good one alone. The log must not fill up either: its lines in a round with bad requests, of which there are thousands.
 """
 import os
 
 from figures import Figures
-from rig import BIN, CONNECTIONS, HOST, ROUNDS, Rig
+from rig import BIN, CONNECTIONS, HOST, ROUNDS, Rig, us_per_request
 
 RATE = int(os.environ.get("FLOOD_RATE", "2000"))
 MOST = 1.2  # of the latency beside good requests
+MOST_CPU = 1  # of a good request's
 LINES = 160  # of a round: a few in each of its seconds, but for the first, and the one that it began before (common/log.h)
 HEAD_BYTES = 8192
 
@@ -60,16 +61,17 @@ def main():
             head = rig.head(more="Connection: close\r\n" if once else "")
             good = rig.load(server.port, head, cookies=cookies, rate=RATE, connections=CONNECTIONS, **once)
             bad = rig.load(server.port, rate=RATE, connections=CONNECTIONS, **how)
-            ratios, logged = {"p50": [], "p99": []}, []
+            ratios, logged = {"p50": [], "p99": [], "cpu": []}, []
             for _ in range(ROUNDS):
                 beside_good = side_by_side(first, good)
                 before = lines(server)
                 beside_bad = side_by_side(first, bad)
                 logged.append(lines(server) - before)
-                for which, found in ratios.items():
-                    found.append(beside_bad[which + "_us"] / beside_good[which + "_us"])
+                for which in ("p50", "p99"):
+                    ratios[which].append(beside_bad[which + "_us"] / beside_good[which + "_us"])
+                ratios["cpu"].append(us_per_request(server, bad) / us_per_request(server, good))
             for which, found in ratios.items():
-                figures.measure("flood_%s_%s" % (name, which), found, "ratio", most=MOST)
+                figures.measure("flood_%s_%s" % (name, which), found, "ratio", most=MOST_CPU if which == "cpu" else MOST)
             figures.measure("flood_%s_log" % name, logged, "lines", most=LINES)
             good.close()
             bad.close()

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "worker/field_rules.h"
 #include "worker/forwarded.h"
 
 #define FIELDS 32
@@ -20,7 +21,7 @@ static void judge(enum config_edge edge, struct http_fields f)
 		return;
 	}
 	assert(got.method.n > 0 && got.url.path.n > 0 && got.client.n > 0 && got.port > 0);
-	assert(http_fields_alias(f, injected, ARRAY_LEN(injected)) == NULL);
+	assert(field_rules_break(f, injected, ARRAY_LEN(injected)) == NULL);
 	again.https = got.https;
 	assert(forwarded_host(sv_cut(got.origin, got.https ? 8 : 7, got.origin.n), &again) ==
 	       ERR_OK);
