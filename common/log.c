@@ -12,7 +12,7 @@ static struct {
 	int64_t peer_second;
 	unsigned peer_lines, peer_dropped, peer_limit;
 	uint64_t suppressed;
-} logger = {.role = "bff", .least = LOG_INFO};
+} logger = {.role = "bff", .least = LOG_INFO, .peer_limit = LOG_PEER_PER_SECOND};
 
 struct line {
 	char p[LOG_LINE_MAX];
