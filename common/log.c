@@ -10,9 +10,9 @@ static struct {
 	unsigned generation;
 	enum log_level least;
 	int64_t peer_second;
-	unsigned peer_lines, peer_dropped;
+	unsigned peer_lines, peer_dropped, peer_limit;
 	uint64_t suppressed;
-} logger = {.role = "bff", .least = LOG_INFO};
+} logger = {.role = "bff", .least = LOG_INFO, .peer_limit = LOG_PEER_PER_SECOND};
 
 struct line {
 	char p[LOG_LINE_MAX];
@@ -145,14 +145,17 @@ void log_write_peer(enum log_level level, const char *event, const struct log_fi
 		return;
 	if (second != logger.peer_second) {
 		unsigned dropped = logger.peer_dropped;
+		bool flood = second == logger.peer_second + 1 &&
+			     logger.peer_lines + dropped > LOG_PEER_PER_SECOND;
 
 		logger.peer_second = second;
+		logger.peer_limit = flood ? LOG_PEER_IN_FLOOD : LOG_PEER_PER_SECOND;
 		logger.peer_lines = 0;
 		logger.peer_dropped = 0;
 		if (dropped > 0)
 			log_warn("log_lines_dropped", KU("dropped", dropped));
 	}
-	if (logger.peer_lines >= LOG_PEER_PER_SECOND) {
+	if (logger.peer_lines >= logger.peer_limit) {
 		logger.peer_dropped++;
 		logger.suppressed++;
 		return;

@@ -7,7 +7,8 @@
  * The event is a constant word, variables are fields. Text from a peer goes through K()
  * like everything else: it is escaped and cut at LOG_VALUE_MAX. A struct secret has no K.
  * Lines that a stranger can cause are written with log_peer(), which passes at most
- * LOG_PEER_PER_SECOND of them and counts the rest (event log_lines_dropped).
+ * LOG_PEER_PER_SECOND of them, LOG_PEER_IN_FLOOD where the second before had more than that to say,
+ * and counts the rest (event log_lines_dropped, with the next line that passes).
  * Only process-level code logs; libraries return errors. Writing never blocks for long and
  * a failure to write is ignored: there is nowhere to say it.
  */
@@ -19,6 +20,7 @@
 #define LOG_VALUE_MAX 256
 #define LOG_LINE_MAX 2048
 #define LOG_PEER_PER_SECOND 50
+#define LOG_PEER_IN_FLOOD 5 /* some 150 MB a day */
 
 enum log_level { LOG_DEBUG = 1, LOG_INFO, LOG_WARN, LOG_ERROR };
 

@@ -1,50 +1,82 @@
 #include "worker/field_rules.h"
 
-#define SINGLE_NAMES                                                                               \
-	SV_INIT("X-Forwarded-Method"), SV_INIT("X-Forwarded-Uri"), SV_INIT("X-Forwarded-Host"),    \
-	    SV_INIT("X-Forwarded-Proto"), SV_INIT("X-Forwarded-For"), SV_INIT("Host"),             \
-	    SV_INIT("Authorization"), SV_INIT("Origin"), SV_INIT("X-CSRF-Token"),                  \
-	    SV_INIT("Sec-Fetch-Site"), SV_INIT("Sec-Fetch-Mode"), SV_INIT("Sec-Fetch-Dest"),       \
-	    SV_INIT("Sec-WebSocket-Key"), SV_INIT("Access-Control-Request-Method"),                \
-	    SV_INIT("Referer"), SV_INIT("User-Agent"), SV_INIT("Content-Type"),                    \
-	    SV_INIT("Content-Length"), SV_INIT("Transfer-Encoding"), SV_INIT("X-Real-IP")
-
-/* Decisions rest on these: once each, and no alias of one. */
-static const struct sv single[] = {SINGLE_NAMES};
-
-/* These may come more than once, but under no other name either. */
-static const struct sv relied_on[] = {
-    SINGLE_NAMES,
-    SV_INIT("Cookie"),
-    SV_INIT("Accept"),
-    SV_INIT("X-Requested-With"),
-    SV_INIT("X-Original-URI"),
-    SV_INIT("X-Original-URL"),
-    SV_INIT("X-Original-Method"),
-    SV_INIT("X-Original-Host"),
-    SV_INIT("X-Rewrite-URL"),
+enum rule {
+	MAY_REPEAT = 1,
+	ONCE,
+	ONE_VALUE, /* once, and a comma in it is two values that somebody joined */
 };
 
-/* A comma in one of these is two values that somebody joined; the names of `single` that are not
- * here have their own syntax, or may hold one. */
-static const struct sv never_joined[] = {
-    SV_INIT("Host"),
-    SV_INIT("Origin"),
-    SV_INIT("X-CSRF-Token"),
-    SV_INIT("Sec-Fetch-Site"),
-    SV_INIT("Sec-Fetch-Mode"),
-    SV_INIT("Sec-Fetch-Dest"),
-    SV_INIT("Sec-WebSocket-Key"),
-    SV_INIT("Access-Control-Request-Method"),
-    SV_INIT("X-Forwarded-Method"),
-    SV_INIT("X-Forwarded-Host"),
-    SV_INIT("X-Forwarded-Proto"),
+/* What decisions rest on. The values of those that are only ONCE have a syntax of their own, or may
+ * hold a comma. */
+static const struct known {
+	struct sv name;
+	enum rule rule;
+} known[] = {
+    {SV_INIT("Host"), ONE_VALUE},
+    {SV_INIT("Cookie"), MAY_REPEAT},
+    {SV_INIT("Accept"), MAY_REPEAT},
+    {SV_INIT("Origin"), ONE_VALUE},
+    {SV_INIT("Referer"), ONCE},
+    {SV_INIT("X-Real-IP"), ONCE},
+    {SV_INIT("User-Agent"), ONCE},
+    {SV_INIT("Content-Type"), ONCE},
+    {SV_INIT("X-CSRF-Token"), ONE_VALUE},
+    {SV_INIT("Authorization"), ONCE}, /* see is_joined() */
+    {SV_INIT("X-Rewrite-URL"), MAY_REPEAT},
+    {SV_INIT("Content-Length"), ONCE},
+    {SV_INIT("Sec-Fetch-Site"), ONE_VALUE},
+    {SV_INIT("Sec-Fetch-Mode"), ONE_VALUE},
+    {SV_INIT("Sec-Fetch-Dest"), ONE_VALUE},
+    {SV_INIT("X-Original-URI"), MAY_REPEAT},
+    {SV_INIT("X-Original-URL"), MAY_REPEAT},
+    {SV_INIT("X-Original-Host"), MAY_REPEAT},
+    {SV_INIT("X-Forwarded-For"), ONCE},
+    {SV_INIT("X-Forwarded-Uri"), ONCE},
+    {SV_INIT("X-Forwarded-Host"), ONE_VALUE},
+    {SV_INIT("X-Requested-With"), MAY_REPEAT},
+    {SV_INIT("Sec-WebSocket-Key"), ONE_VALUE},
+    {SV_INIT("X-Forwarded-Proto"), ONE_VALUE},
+    {SV_INIT("X-Original-Method"), MAY_REPEAT},
+    {SV_INIT("Transfer-Encoding"), ONCE},
+    {SV_INIT("X-Forwarded-Method"), ONE_VALUE},
+    {SV_INIT("Access-Control-Request-Method"), ONE_VALUE},
 };
 
-static bool is_one_of(const struct sv *names, size_t n, struct sv name)
+static bool folds(struct sv a, struct sv b)
 {
-	for (size_t i = 0; i < n; i++)
-		if (http_name_eq(names[i], name) || http_name_is_alias(name, names[i]))
+	return a.n == b.n && http_name_folds(a, b);
+}
+
+/* Bearer and Basic credentials hold no comma (RFC 6750 2.1, RFC 7617 2); others may. */
+static bool is_joined(const struct http_field *f, enum rule rule)
+{
+	if (rule != ONE_VALUE && !http_name_eq(f->name, SV("Authorization")))
+		return false;
+	if (sv_find(f->value, ',') == f->value.n)
+		return false;
+	return rule == ONE_VALUE || sv_eq_nocase(sv_cut(f->value, 0, 7), SV("Bearer ")) ||
+	       sv_eq_nocase(sv_cut(f->value, 0, 6), SV("Basic "));
+}
+
+/* The at-th field, whose name folds to this one. */
+static const char *judge_known(struct http_fields fields, size_t at, struct sv name, enum rule rule)
+{
+	const struct http_field *f = &fields.v[at];
+
+	if (!http_name_eq(f->name, name))
+		return "header_alias";
+	if (rule != MAY_REPEAT && http_fields_nth(fields, name, 0) != f)
+		return "header_twice";
+	return is_joined(f, rule) ? "header_joined" : NULL;
+}
+
+static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (folds(known[i].name, name))
+			return true;
+	for (size_t i = 0; i < ninjected; i++)
+		if (folds(injected[i], name))
 			return true;
 	return false;
 }
@@ -54,59 +86,42 @@ static bool is_one_of(const struct sv *names, size_t n, struct sv name)
  * something is missing, or of what we answer, so that the service sees nobody. No honest client
  * names any of it.
  */
-static bool connection_names_ours(struct http_fields fields, const struct sv *injected,
-				  size_t ninjected)
+static const char *judge_connection(struct sv value, const struct sv *injected, size_t ninjected)
 {
-	const struct http_field *field;
+	while (value.n > 0) {
+		size_t end = sv_find(value, ',');
 
-	for (size_t i = 0; (field = http_fields_nth(fields, SV("Connection"), i)) != NULL; i++) {
-		struct sv rest = field->value;
-
-		while (rest.n > 0) {
-			size_t end = sv_find(rest, ',');
-			struct sv name = sv_trim(sv_cut(rest, 0, end));
-
-			if (is_one_of(relied_on, ARRAY_LEN(relied_on), name) ||
-			    is_one_of(injected, ninjected, name))
-				return true;
-			rest = sv_cut(rest, end + 1, rest.n);
-		}
+		if (is_ours(injected, ninjected, sv_trim(sv_cut(value, 0, end))))
+			return "header_connection";
+		value = sv_cut(value, end + 1, value.n);
 	}
-	return false;
+	return NULL;
 }
 
-/* Bearer and Basic credentials hold no comma (RFC 6750 2.1, RFC 7617 2); others may. */
-static bool is_joined(struct http_fields fields)
+static const char *judge_field(struct http_fields fields, size_t at, const struct sv *injected,
+			       size_t ninjected)
 {
-	const struct http_field *f;
+	struct sv name = fields.v[at].name;
+	const char *bad = NULL;
 
-	for (size_t i = 0; i < ARRAY_LEN(never_joined); i++) {
-		f = http_fields_nth(fields, never_joined[i], 0);
-		if (f != NULL && sv_find(f->value, ',') < f->value.n)
-			return true;
-	}
-	f = http_fields_nth(fields, SV("Authorization"), 0);
-	return f != NULL && sv_find(f->value, ',') < f->value.n &&
-	       (sv_eq_nocase(sv_cut(f->value, 0, 7), SV("Bearer ")) ||
-		sv_eq_nocase(sv_cut(f->value, 0, 6), SV("Basic ")));
+	for (size_t i = 0; bad == NULL && i < ARRAY_LEN(known); i++)
+		if (folds(known[i].name, name))
+			bad = judge_known(fields, at, known[i].name, known[i].rule);
+	for (size_t i = 0; bad == NULL && i < ninjected; i++)
+		if (folds(injected[i], name))
+			bad = judge_known(fields, at, injected[i],
+					  http_name_eq(name, SV("Cookie")) ? MAY_REPEAT : ONCE);
+	if (bad == NULL && http_name_eq(name, SV("Connection")))
+		bad = judge_connection(fields.v[at].value, injected, ninjected);
+	return bad;
 }
 
 const char *field_rules_break(struct http_fields fields, const struct sv *injected,
 			      size_t ninjected)
 {
-	for (size_t i = 0; i < ARRAY_LEN(single); i++)
-		if (http_fields_nth(fields, single[i], 1) != NULL)
-			return "header_twice";
-	for (size_t i = 0; i < ninjected; i++)
-		if (!http_name_eq(injected[i], SV("Cookie")) &&
-		    http_fields_nth(fields, injected[i], 1) != NULL)
-			return "header_twice";
-	if (http_fields_odd_alias(fields, relied_on, ARRAY_LEN(relied_on)) != NULL ||
-	    http_fields_alias(fields, injected, ninjected) != NULL)
-		return "header_alias";
-	if (is_joined(fields))
-		return "header_joined";
-	if (connection_names_ours(fields, injected, ninjected))
-		return "header_connection";
-	return NULL;
+	const char *bad = NULL;
+
+	for (size_t i = 0; bad == NULL && i < fields.n; i++)
+		bad = judge_field(fields, i, injected, ninjected);
+	return bad;
 }

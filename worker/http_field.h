@@ -25,19 +25,13 @@ struct http_fields {
 /* The same name, letter case aside. */
 bool http_name_eq(struct sv a, struct sv b);
 
-/* Folds to the same name, but is not http_name_eq(). */
-bool http_name_is_alias(struct sv name, struct sv of);
+/* Folds to the same name: http_name_eq(), or an alias. */
+bool http_name_folds(struct sv a, struct sv b);
 
 /* The n-th field (from 0) of that name; NULL when there are fewer. */
 const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n);
 
 /* The value of the one field of that name. ERR_NOT_FOUND; ERR_EXISTS when there are two. */
 WARN_UNUSED enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret);
-
-/* The same for names that have no other separator than '-', for less. */
-const struct sv *http_fields_odd_alias(struct http_fields f, const struct sv *names, size_t nnames);
-
-/* One of `names` that some field is an alias of; NULL when none is. */
-const struct sv *http_fields_alias(struct http_fields f, const struct sv *names, size_t nnames);
 
 #endif

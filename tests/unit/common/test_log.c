@@ -65,14 +65,48 @@ static void a_line_has_a_limit(void **state)
 	assert_non_null(strstr(got, "x...\""));
 }
 
+/* So many lines in each of these seconds. */
+static void knock(int64_t from_s, int64_t to_s, int lines)
+{
+	for (int64_t s = from_s; s <= to_s; s++) {
+		clock_set(s * 1000, s);
+		for (int i = 0; i < lines; i++)
+			log_peer(LOG_INFO, "knock", KI("i", i));
+	}
+	clock_unset();
+}
+
 static void flood(void)
 {
-	clock_set(1000, 1);
-	for (int i = 0; i < LOG_PEER_PER_SECOND + 7; i++)
-		log_peer(LOG_INFO, "knock", KI("i", i));
-	clock_set(2000, 2);
-	log_peer(LOG_INFO, "knock", K("who", "again"));
-	clock_unset();
+	knock(1, 1, LOG_PEER_PER_SECOND + 7);
+	knock(2, 2, 1);
+}
+
+static void long_flood(void)
+{
+	knock(101, 110, LOG_PEER_PER_SECOND + 1);
+}
+
+/* The second after the flood still has few, the one after that as many as ever. */
+static void after_a_flood(void)
+{
+	knock(201, 202, LOG_PEER_PER_SECOND + 1);
+	knock(203, 204, LOG_PEER_PER_SECOND);
+}
+
+static void a_pause_ends_a_flood(void)
+{
+	knock(301, 301, LOG_PEER_PER_SECOND + 1);
+	knock(303, 303, LOG_PEER_PER_SECOND);
+}
+
+static unsigned lines_of(void (*what)(void))
+{
+	unsigned lines = 0;
+
+	for (const char *p = captured(what); (p = strchr(p, '\n')) != NULL; p++)
+		lines++;
+	return lines;
 }
 
 static void a_stranger_cannot_fill_the_log(void **state)
@@ -102,6 +136,16 @@ static void an_empty_field_is_left_out_where_it_may_be(void **state)
 	assert_non_null(strstr(captured(fields_that_may_be_missing), "event=x b=1 c=\"\"\n"));
 }
 
+static void a_flood_that_goes_on_is_told_in_few_lines(void **state)
+{
+	(void)state;
+	/* Each second after the first also says how many lines the one before lacked. */
+	assert_int_equal(lines_of(long_flood), LOG_PEER_PER_SECOND + 9 * (LOG_PEER_IN_FLOOD + 1));
+	assert_int_equal(lines_of(after_a_flood),
+			 LOG_PEER_PER_SECOND + 2 * LOG_PEER_IN_FLOOD + LOG_PEER_PER_SECOND + 4);
+	assert_int_equal(lines_of(a_pause_ends_a_flood), 2 * LOG_PEER_PER_SECOND + 1);
+}
+
 static void below_the_level(void)
 {
 	log_debug("quiet", K("a", "b"));
@@ -123,6 +167,7 @@ int main(void)
 	    cmocka_unit_test(a_line_has_a_limit),
 	    cmocka_unit_test(a_stranger_cannot_fill_the_log),
 	    cmocka_unit_test(an_empty_field_is_left_out_where_it_may_be),
+	    cmocka_unit_test(a_flood_that_goes_on_is_told_in_few_lines),
 	    cmocka_unit_test(debug_is_off_unless_asked),
 	};
 

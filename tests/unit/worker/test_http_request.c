@@ -175,6 +175,30 @@ static void every_changed_byte_is_survived(void **state)
 	}
 }
 
+/* The scan goes by eight bytes where it can. */
+static void a_bad_byte_is_found_wherever_it_stands(void **state)
+{
+	static const char head[] =
+	    "GET / HTTP/1.1\r\nHost: a\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\n";
+	static const unsigned char bad[] = {0, 1, 0x1f, '\n', '\r', 0x7f};
+	static const unsigned char fine[] = {' ', '\t', '~', 0x80, 0x9f, 0xa0, 0xff};
+	const size_t from = 28, to = sizeof head - 1 - 4;
+
+	(void)state;
+	for (size_t at = from; at < to; at++) {
+		for (size_t i = 0; i < ARRAY_LEN(bad) + ARRAY_LEN(fine); i++) {
+			bool is_bad = i < ARRAY_LEN(bad);
+			struct http_scan scan = {0};
+			char text[sizeof head];
+
+			memcpy(text, head, sizeof head);
+			text[at] = (char)(is_bad ? bad[i] : fine[i - ARRAY_LEN(bad)]);
+			assert_int_equal(http_scan(&scan, sv_of(text, sizeof head - 1)),
+					 is_bad ? HTTP_SCAN_BAD : HTTP_SCAN_DONE);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +207,7 @@ int main(void)
 	    cmocka_unit_test(keep_alive_by_table),
 	    cmocka_unit_test(every_truncation_wants_more),
 	    cmocka_unit_test(every_changed_byte_is_survived),
+	    cmocka_unit_test(a_bad_byte_is_found_wherever_it_stands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
