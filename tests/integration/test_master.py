@@ -589,8 +589,9 @@ def test_inherited_sockets_are_used_and_the_rest_is_bound(stand_in, tmp_path, po
             environ = Path(f"/proc/{pid}/environ").read_text()
             assert "LISTEN_" not in environ.replace("BFF_LISTEN_FDS", "")
             # The order of sections, not that of inheritance.
-            assert bound_port(os.readlink(f"/proc/{pid}/fd/5")) == port
-            assert bound_port(os.readlink(f"/proc/{pid}/fd/6")) == address
+            first = int(re.search(r"CONTRACT_FD_LISTEN (\d+)", (lib.ROOT / "common/contract.h").read_text()).group(1))
+            assert bound_port(os.readlink(f"/proc/{pid}/fd/{first}")) == port
+            assert bound_port(os.readlink(f"/proc/{pid}/fd/{first + 1}")) == address
 
 
 def test_a_restart_keeps_the_queue_of_an_inherited_socket(stand_in, tmp_path):
