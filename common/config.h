@@ -26,6 +26,7 @@
 #define CONFIG_MAX_PEER_USERS 16
 #define CONFIG_MAX_ACR 256   /* bytes of a route's acr together, with a blank between each */
 #define CONFIG_MAX_CLAIM 128 /* bytes of a claim's name */
+#define CONFIG_MAX_PATH 1024 /* bytes of a route's path */
 #define CONFIG_NAME_MAX 64   /* title of a section: [A-Za-z0-9._-] */
 
 struct config_list {

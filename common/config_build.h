@@ -14,7 +14,6 @@
 #define CONFIG_MAX_LIST 256	 /* values of one list */
 #define CONFIG_MAX_HEADERS 64	 /* different names over all identity sets */
 #define CONFIG_MAX_PLACES 100000 /* routes times their hosts */
-#define CONFIG_MAX_PATH 1024	 /* a route's path, config.def's LENGTH */
 #define CONFIG_MAX_TITLE 128	 /* title of `require`, which is free text */
 
 struct config_build {

@@ -24,6 +24,7 @@ from wait import eventually  # noqa: E402
 
 # common/contract.h, in seconds
 FIRST_STATUS_S, LOST_S, DRAIN_HARD_S = 10, 20, 30
+FD_LISTEN = 6  # common/contract.h
 F_GET_SEALS = 1034
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write
 RELOADS = int(os.environ.get("BFF_RELOADS", "50"))
@@ -193,16 +194,17 @@ def test_a_worker_gets_exactly_what_the_contract_says(bindir, tmp_path):
         assert got_env == {
             "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC",
             "CREDENTIALS_DIRECTORY": str(tmp_path), "BFF_LISTEN_FDS": "2",
-            "BFF_GENERATION": "1", "BFF_SLOT": "0"}
+            "BFF_GENERATION": "1", "BFF_SLOT": "0", "BFF_SLAB": "1"}
         fds = {int(n): os.readlink(f"/proc/{pid}/fd/{n}")
                for n in os.listdir(f"/proc/{pid}/fd")}
         assert fds[0] == fds[1] == "/dev/null"
         assert fds[2].startswith("pipe:")
         assert fds[4].startswith("socket:")
+        assert fds[5].startswith("/memfd:")
         if bindir == lib.BIN:
             return  # it closes and opens others by now
-        assert sorted(fds) == [0, 1, 2, 3, 4, 5, 6]
-        assert [bound_port(fds[5]), bound_port(fds[6])] == list(ports.values())
+        assert sorted(fds) == [0, 1, 2, 3, 4, 5, FD_LISTEN, FD_LISTEN + 1]
+        assert [bound_port(fds[FD_LISTEN]), bound_port(fds[FD_LISTEN + 1])] == list(ports.values())
         assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"bff-worker\0"
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^SigBlk:\t0+$", status, re.M)
@@ -589,8 +591,8 @@ def test_inherited_sockets_are_used_and_the_rest_is_bound(stand_in, tmp_path, po
             environ = Path(f"/proc/{pid}/environ").read_text()
             assert "LISTEN_" not in environ.replace("BFF_LISTEN_FDS", "")
             # The order of sections, not that of inheritance.
-            assert bound_port(os.readlink(f"/proc/{pid}/fd/5")) == port
-            assert bound_port(os.readlink(f"/proc/{pid}/fd/6")) == address
+            assert bound_port(os.readlink(f"/proc/{pid}/fd/{FD_LISTEN}")) == port
+            assert bound_port(os.readlink(f"/proc/{pid}/fd/{FD_LISTEN + 1}")) == address
 
 
 def test_a_restart_keeps_the_queue_of_an_inherited_socket(stand_in, tmp_path):

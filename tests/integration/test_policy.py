@@ -34,7 +34,10 @@ RULES = {
     "both": ('require "q" { claim = "groups" any = {"sales", "Sales"} } '
              'require "p" { claim = "name" equals = "Alice Adams" }', {"alice"}),
 }
-ROUTES = "".join('route "%s" { app = "demo" path = "/p/%s/" %s }\n' % (name, name, text)
+ROUTES = """
+identity "other" { header "X-Role" { claim = "/groups/roles/0" only = {"sales"} } header "X-User-ID" { claim = "name" } }
+route "identity" { app = "demo" path = "/p/identity/" identity = "other" }
+""" + "".join('route "%s" { app = "demo" path = "/p/%s/" %s }\n' % (name, name, text)
                  for name, (text, _) in RULES.items()) + """
 route "otp"     { app = "demo" path = "/p/otp/" acr = {otp} }
 route "ordered" { app = "demo" path = "/p/ordered/" acr = {otp, password} }
@@ -194,6 +197,17 @@ def test_401_where_the_route_says_so(s, browsers):
     got = browsers["alice"].get(s.url("/p/up-401/"))
     assert got.status == 401 and got.location is None and "login_url" in got.json()
     assert browser.Browser().get(s.url("/p/up-401/")).status == 401
+
+
+def test_identity_sets_are_the_routes(s, browsers):
+    """Every header of every set on every 200: of the route's set with a value, of the others empty."""
+    for user, role in (("bob", "sales"), ("alice", "")):
+        got = s.verify("/p/identity/", browsers[user])
+        assert (got.header("X-User-ID"), got.header("X-Role")) == (USERS[user]["name"], role)
+        assert got.header("X-User-Email") == got.header("X-User-Groups") == ""
+        got = s.verify("/private/", browsers[user])
+        assert (got.header("X-User-ID"), got.header("X-Role")) == (user, "")
+        assert got.header("X-User-Email") == USERS[user]["email"]
 
 
 # ---- without a session --------------------------------------------------------------------------
