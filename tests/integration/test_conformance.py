@@ -131,7 +131,7 @@ def holds_session(run, answer):
     assert got["authenticated"] is True and got["subject"] == SUB
     assert got["claims"] == {k: PROFILE[k] for k in ("name", "email", "groups")}
     kept = run.stack.pg.value("select claims from bff_private.session where app = '%s'" % run.label)
-    assert json.loads(kept) == {k: PROFILE[k] for k in KEPT}
+    assert json.loads(kept) == {k: PROFILE[k] for k in (*KEPT, "email_verified")}  # which goes with email
     assert run.count("session") == 1 and run.count("grants", "provider") == 1
     served = run.bearer()
     assert (served.status, served.header("Authorization")) == (200, "Bearer " + list(run.issuer.access_tokens)[-1])
