@@ -11,7 +11,7 @@ import pytest
 
 import dialects
 import jws
-from broker import CLIENT_SECRET, Broker, begin, finish, forget
+from broker import CLIENT_SECRET, Broker, begin, finish_when_asked, forget
 from dialect import presets
 from op import Client, Op, Refusal
 from postgres import Postgres
@@ -58,7 +58,7 @@ class Run:
         status, location, body = self.op.visit(begun.location)
         assert status == 302, (body, self.issuer.wrong)
         query = urllib.parse.urlsplit(location).query
-        done = finish(self.worker, begun, dict(urllib.parse.parse_qsl(query)), **about)
+        done = finish_when_asked(self.worker, begun, dict(urllib.parse.parse_qsl(query)), **about)
         assert done.name == "login_finished", (done, self.issuer.wrong)
         return done.session
 
