@@ -234,8 +234,7 @@ static void the_trace_goes_to_the_broker(void **state)
 	assert_int_equal(stand.broker.asked.u.login_begin.traceparent.n, 0);
 	stand.peer[15] = 9;
 	(void)snprintf(more, sizeof more, "Traceparent: %s\r\n", trace);
-	stand_ask(LISTEN_PUBLIC,
-		  "GET http://a.example.com/auth/login HTTP/1.1\r\nHost: a.example.com\r\n", "");
+	stand_browse("GET", "a.example.com", "/auth/session", more, "");
 	assert_int_equal(request_trace(stand.r).n, 0);
 }
 
