@@ -89,7 +89,7 @@ static void count_lag(const struct pg_conn *c)
 	const struct pg_metrics *m = &c->pg->metrics;
 	int64_t lag_us;
 
-	if (m->metrics == NULL || c->pg->listen == NULL || c->lease_from_us == 0)
+	if (m->metrics == NULL)
 		return;
 	lag_us = clock_boot_us() - c->lease_from_us;
 	if (lag_us < PG_LEASE_MS * 1000)

@@ -20,7 +20,9 @@ struct count {
 	struct metrics *metrics;
 	const struct config *config;
 	unsigned *listens, *routes; /* numbers of names, in the configuration's order */
-	uint64_t log_suppressed;    /* of these so many were counted */
+	/* Of these so many were counted. */
+	uint64_t log_suppressed;
+	struct session_cache_stats cache;
 };
 
 static unsigned *numbers(size_t n)
@@ -206,6 +208,19 @@ void count_over(struct request *r)
 
 /* ---- what others keep ---------------------------------------------------------------------- */
 
+static void sample_cache(struct count *x, const struct session_memory *memory)
+{
+	const struct session_cache_stats now = session_memory_stats(memory);
+
+	metrics_set(x->metrics, METRIC_CACHE_ENTRIES, METRICS_AT(0), now.entries);
+	metrics_set(x->metrics, METRIC_CACHE_BYTES, METRICS_AT(0), now.bytes);
+	metrics_add(x->metrics, METRIC_CACHE_HITS, METRICS_AT(0), now.hits - x->cache.hits);
+	metrics_add(x->metrics, METRIC_CACHE_MISSES, METRICS_AT(0), now.misses - x->cache.misses);
+	metrics_add(x->metrics, METRIC_CACHE_EVICTIONS, METRICS_AT(0),
+		    now.evictions - x->cache.evictions);
+	x->cache = now;
+}
+
 void count_sample(struct worker *w)
 {
 	struct count *x = w->count;
@@ -214,6 +229,7 @@ void count_sample(struct worker *w)
 
 	if (x == NULL)
 		return;
+	sample_cache(x, w->memory);
 	pg = pg_state(w->pg);
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS, METRICS_AT(0), pg.up);
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0), pg.connections);

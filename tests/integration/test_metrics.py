@@ -128,16 +128,38 @@ def test_a_refresh_that_fails_has_its_outcome_and_the_breaker_shows(bare):
     assert read(bare)["bff_broker_provider_held_off", {"provider": "idp"}] == 0
 
 
+def test_what_comes_from_memory_is_told_from_what_is_read(bare):
+    b = bare.login("alice")
+    for _ in range(ASKED):  # until both workers have it
+        assert bare.verify("/private/", b).status == 200
+    before = read(bare)
+    for _ in range(ASKED):
+        assert bare.verify("/private/", b).status == 200
+    eventually(lambda: read(bare)["bff_session_cache_hits_total"] + read(bare)["bff_session_cache_misses_total"] >=
+               before["bff_session_cache_hits_total"] + before["bff_session_cache_misses_total"] + ASKED,
+               what="both workers' samples")
+    assert read(bare)["bff_session_cache_hits_total"] > before["bff_session_cache_hits_total"]
+    got = read(bare)
+    waited = {what: got["bff_verify_duration_seconds_count", {"waited_for": what}] -
+              before["bff_verify_duration_seconds_count", {"waited_for": what}]
+              for what in ("nothing", "database", "broker")}
+    assert waited["nothing"] > 0 and waited["broker"] == 0 and sum(waited.values()) == ASKED
+    assert got["bff_session_cache_entries"] >= 1 and got["bff_session_cache_bytes"] > 0
+    assert got["bff_lease_held_seconds_total"] > 0
+
+
 def test_a_revocations_lag_is_bounded(bare):
     b = bare.login("alice")
     assert bare.verify("/api/crm/x", b).status == 200
     ref = bare.verify("/private/", b).header("X-Session-ID")
-    before = read(bare)["bff_broker_revocation_lag_seconds_count"]
+    names = ("bff_broker_revocation_lag_seconds", "bff_revocation_lag_seconds")
+    before = {name: read(bare)[name + "_count"] for name in names}
     bare.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
     assert bare.verify("/api/crm/x", b).status == 401
-    eventually(lambda: read(bare)["bff_broker_revocation_lag_seconds_count"] > before, what="the notification")
-    got = read(bare)
-    assert got["bff_broker_revocation_lag_seconds_sum"] <= 2 * got["bff_broker_revocation_lag_seconds_count"]
+    for name in names:
+        eventually(lambda: read(bare)[name + "_count"] > before[name], what="the notification")  # noqa: B023
+        got = read(bare)
+        assert got[name + "_sum"] <= 2 * got[name + "_count"]
 
 
 # ---- what it must not say ----------------------------------------------------------------------

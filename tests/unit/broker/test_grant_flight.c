@@ -457,6 +457,10 @@ static void what_is_given_up_is_counted(void **state)
 	(void)state;
 	assert_int_equal(metrics_new(NULL, &m), ERR_OK);
 	stand.broker.metrics = m;
+	stand_to_provider("res"); /* the first attempt is no repetition */
+	stand_outcome(TOKEN_NOT_SENT, "word");
+	stand_bool(true);
+	stand.now_ms += 1000000;
 	stand_want("res");
 	stand_reads("res", NULL, 0);
 	stand_leases(true, LEASE_ATTEMPTS_MAX + 1, 1000);

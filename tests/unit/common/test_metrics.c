@@ -46,6 +46,8 @@ static void what_processes_count_is_summed(void **state)
 	struct metrics *a = attach(1), *b = attach(2);
 
 	(void)state;
+	assert_true(a->cells == (uint64_t *)(void *)&a->memory->slabs[1] &&
+		    b->cells == (uint64_t *)(void *)&b->memory->slabs[2]); /* nobody else's */
 	metrics_count(a, METRIC_ACCEPT_PAUSED, METRICS_AT(0));
 	metrics_add(b, METRIC_ACCEPT_PAUSED, METRICS_AT(0), 40);
 	metrics_count(t.owner, METRIC_ACCEPT_PAUSED, METRICS_AT(0));

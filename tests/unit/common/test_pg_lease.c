@@ -330,6 +330,12 @@ static void test_what_is_counted_of_leases(void **state)
 	ask(&h, RAISE, "XX000");
 	RUN_UNTIL(&h.f, h.disturbed == 1);
 	assert_int_equal(metrics_sum(m, METRIC_LEASE_LOST, at), 1);
+	ask(&h, RAISE, "XX000"); /* there is none any more */
+	RUN_UNTIL(&h.f, h.disturbed == 2);
+	command("sql select pg_notify('" CHANNEL "', 'y')");
+	RUN_UNTIL(&h.f, h.notified == 3);
+	assert_int_equal(metrics_sum(m, METRIC_LEASE_LOST, at), 1);
+	assert_int_equal(metrics_sum(m, METRIC_REVOCATION_LAG, at), 1);
 	close_pool(&h.f);
 	metrics_free(&m);
 }

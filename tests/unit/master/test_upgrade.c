@@ -203,6 +203,34 @@ static void what_one_image_leaves_the_next_takes(void **state)
 	assert_null(getenv(UPGRADE_ENV));
 }
 
+/* Another version's table is another memory: counters begin anew, and the upgrade goes on. */
+static void counters_go_on_where_the_table_is_the_same(void **state)
+{
+	static struct supervisor s;
+	int other = memfd_create("other", MFD_CLOEXEC);
+	struct errmsg e;
+	char value[64];
+
+	(void)state;
+	assert_int_equal(tally_open(&f.s.tally, &e), ERR_OK);
+	metrics_count(f.s.tally.metrics, METRIC_CONFIG_RELOADS, METRICS_AT(METRICS_RELOAD_OK));
+	exec_now();
+	(void)snprintf(value, sizeof value, "m%d,", f.s.tally.fd);
+	assert_non_null(strstr(f.env, value));
+	assert_non_null(strstr(f.open, value + 1));
+	(void)snprintf(value, sizeof value, "%d:m%d", (int)getpid(), dup(f.s.tally.fd));
+	assert_int_equal(take(&s, value, &e), ERR_OK);
+	assert_int_equal(
+	    metrics_sum(s.tally.metrics, METRIC_CONFIG_RELOADS, METRICS_AT(METRICS_RELOAD_OK)), 1);
+	assert_int_equal(fcntl(s.tally.fd, F_GETFD), FD_CLOEXEC);
+	tally_close(&s.tally);
+	tally_close(&f.s.tally);
+	(void)snprintf(value, sizeof value, "%d:m%d", (int)getpid(), other);
+	assert_int_equal(take(&s, value, &e), ERR_OK);
+	assert_null(s.tally.metrics);
+	assert_int_equal(fcntl(other, F_GETFD), -1); /* closed */
+}
+
 static void released_the_former_workers_see_the_end(void **state)
 {
 	static struct supervisor s;
@@ -355,6 +383,7 @@ int main(void)
 	    CASE(an_exec_that_fails_changes_nothing),
 	    CASE(more_than_fits_is_refused),
 	    CASE(what_one_image_leaves_the_next_takes),
+	    CASE(counters_go_on_where_the_table_is_the_same),
 	    CASE(released_the_former_workers_see_the_end),
 	    CASE(what_is_left_by_somebody_else),
 	    CASE(more_former_workers_than_places_drain_early),

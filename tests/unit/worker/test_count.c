@@ -4,7 +4,15 @@
 #include "worker/endpoint.h"
 
 static struct pg_state pool;
+static struct session_cache_stats cache;
 static uint64_t suppressed;
+
+struct session_cache_stats __wrap_session_memory_stats(const struct session_memory *m);
+struct session_cache_stats __wrap_session_memory_stats(const struct session_memory *m)
+{
+	assert_ptr_equal(m, stand.w.memory);
+	return cache;
+}
 
 struct pg_state __wrap_pg_state(const struct pg *p);
 struct pg_state __wrap_pg_state(const struct pg *p)
@@ -170,11 +178,20 @@ static void a_sample_adds_what_is_new(void **state)
 	(void)state;
 	pool = (struct pg_state){.connections = 4, .up = 3, .calls = 2};
 	suppressed = 10;
+	cache = (struct session_cache_stats){
+	    .entries = 5, .bytes = 500, .hits = 9, .misses = 4, .evictions = 1};
 	count_sample(&stand.w);
 	suppressed = 12;
+	cache.hits = 11;
+	cache.entries = 3;
 	pool.up = 1;
 	count_sample(&stand.w);
 	assert_int_equal(value(METRIC_LOG_SUPPRESSED, METRICS_AT(0)), 12);
+	assert_int_equal(value(METRIC_CACHE_HITS, METRICS_AT(0)), 11);
+	assert_int_equal(value(METRIC_CACHE_MISSES, METRICS_AT(0)), 4);
+	assert_int_equal(value(METRIC_CACHE_EVICTIONS, METRICS_AT(0)), 1);
+	assert_int_equal(value(METRIC_CACHE_ENTRIES, METRICS_AT(0)), 3);
+	assert_int_equal(value(METRIC_CACHE_BYTES, METRICS_AT(0)), 500);
 	assert_int_equal(value(METRIC_DB_CONNECTIONS, METRICS_AT(0)), 1);
 	assert_int_equal(value(METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0)), 4);
 	assert_int_equal(value(METRIC_DB_IN_FLIGHT, METRICS_AT(0)), 2);
@@ -217,8 +234,7 @@ static void the_trace_goes_to_the_broker(void **state)
 	assert_int_equal(stand.broker.asked.u.login_begin.traceparent.n, 0);
 	stand.peer[15] = 9;
 	(void)snprintf(more, sizeof more, "Traceparent: %s\r\n", trace);
-	stand_ask(LISTEN_PUBLIC,
-		  "GET http://a.example.com/auth/login HTTP/1.1\r\nHost: a.example.com\r\n", "");
+	stand_browse("GET", "a.example.com", "/auth/session", more, "");
 	assert_int_equal(request_trace(stand.r).n, 0);
 }
 
