@@ -158,7 +158,15 @@ static const struct pg_statement statements[] = {
 
 static enum session_memory_mode memory_mode(const struct config *c)
 {
-	return c->web.session_cache ? SESSION_MEMORY_LISTEN : SESSION_MEMORY_OFF;
+	if (!c->web.session_cache)
+		return SESSION_MEMORY_OFF;
+	switch (c->database.revocations) {
+	case REVOCATIONS_LISTEN:
+		return SESSION_MEMORY_LISTEN;
+	case REVOCATIONS_POLL:
+		return SESSION_MEMORY_POLL;
+	}
+	return SESSION_MEMORY_OFF;
 }
 
 static enum err open_database(struct worker *w, struct errmsg *e)
@@ -194,7 +202,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	rc = pg_open(w->base, &o, &w->pg, e);
 	if (rc != ERR_OK)
 		return rc;
-	session_memory_use_pool(w->memory, w->pg);
+	session_memory_use_pool(w->memory, w->pg, WORKER_SQL_REVOCATIONS);
 	pg_on_ready(w->pg, on_pg_ready, w);
 	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
 	if (rc != ERR_OK)
