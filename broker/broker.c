@@ -224,6 +224,7 @@ static enum err open_database(struct broker *b, const struct config *c, struct e
 	    .nstatements = SQL_COUNT,
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
+	    .pipeline = c->database.pipeline,
 	    /* Without one nobody holds a lease, and each request is a read. */
 	    .channel = c->database.revocations == REVOCATIONS_LISTEN ? SESSION_CACHE_CHANNEL : NULL,
 	    .metrics = {b->metrics, METRIC_B_DB_DURATION, METRIC_B_DB_ERRORS, METRIC_B_LEASE_HELD,

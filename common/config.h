@@ -225,7 +225,7 @@ struct config {
 	struct sv path; /* of the main file */
 	struct {
 		struct sv conninfo, web_password_file, broker_password_file;
-		unsigned connections;
+		unsigned connections, pipeline;
 		enum config_revocations revocations;
 		int64_t query_timeout_ms;
 	} database;

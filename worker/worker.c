@@ -182,6 +182,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	    .nstatements = ARRAY_LEN(statements),
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
+	    .pipeline = c->database.pipeline,
 	    .metrics = {count_metrics(w->count), METRIC_DB_DURATION, METRIC_DB_ERRORS,
 			METRIC_LEASE_HELD, METRIC_LEASE_LOST, METRIC_REVOCATION_LAG},
 	};

@@ -274,9 +274,12 @@ def test_the_idle_limit_is_met_from_memory(world):
 # ---- where LISTEN is not to be had ------------------------------------------------------------------
 
 class Deaf:
-    """A pooler in transaction mode, as far as notifications go: none comes through, and nobody says so."""
+    """A pooler in transaction mode, as far as notifications go: none comes through, and nobody says so.
 
-    def __init__(self, pg, directory):
+    With delay_s also a database that is far away."""
+
+    def __init__(self, pg, directory, delay_s=0):
+        self.delay_s = delay_s
         self.directory, self.target = str(directory), os.path.join(pg.sockets, ".s.PGSQL.%d" % pg.port)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(os.path.join(self.directory, ".s.PGSQL.%d" % pg.port))
@@ -315,6 +318,7 @@ class Deaf:
         data = b""
         try:
             while got := server.recv(65536):
+                time.sleep(self.delay_s)
                 data += got
                 while len(data) >= 5 and len(data) > (size := struct.unpack_from(">I", data, 1)[0]):
                     if data[:1] == b"A":
@@ -367,3 +371,44 @@ def test_polled_it_is_refused_within_the_bound(world, deaf):
         assert deaf.dropped == 0
     finally:
         assert worker.stop() == 0, worker.log_text()
+
+
+# ---- many lookups at once ---------------------------------------------------------------------------
+
+def ask_all_at_once(world, worker, n):
+    """n different sessions that nobody remembers, each on a connection of its own: statuses, and how long it took."""
+    heads = [verify_head("/", cookie="bff_session=" + cookie_value(world.session()[0])) for _ in range(n)]
+    clients = [Client(worker.ports["verify"]) for _ in heads]
+    begun = time.monotonic()
+    for client, head in zip(clients, heads):
+        client.send(head)
+    statuses = [client.reply().status for client in clients]
+    took = time.monotonic() - begun
+    for client in clients:
+        client.close()
+    return statuses, took
+
+
+def test_many_lookups_share_a_round_trip(world, tmp_path):
+    delay_s = 0.3
+    far = Deaf(world.pg, tmp_path, delay_s)
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets, 'conninfo = "host=%s' % far.directory))
+    try:
+        statuses, took = ask_all_at_once(world, worker, 60)
+        assert set(statuses) == {200}
+        assert delay_s <= took < 10 * delay_s  # one after the other: 30 on each of two connections
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+        far.close()
+
+
+def test_as_many_as_the_pipeline_takes(world, tmp_path):
+    """What is too much is refused at once; nobody is logged out by it."""
+    far = Deaf(world.pg, tmp_path, 0.3)
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets, 'pipeline = 1 conninfo = "host=%s' % far.directory))
+    try:
+        statuses, _ = ask_all_at_once(world, worker, 40)
+        assert set(statuses) == {200, 503}
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+        far.close()
