@@ -223,8 +223,6 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 	rc = secret_read_file(path, w->config->broker.secret_files, &file, e);
 	if (rc == ERR_OK)
 		rc = cookie_keys_parse(secret_view(file), &w->keys, e);
-	if (rc == ERR_OK && (rc = crypt_hasher_new(&w->hasher)) != ERR_OK)
-		rc = errmsg_set(e, rc, "%s", err_text(rc));
 	secret_free(&file);
 	return rc;
 }
@@ -344,7 +342,6 @@ static void finish(struct worker *w)
 	free_event(&w->ev_status);
 	free_event(&w->ev_drain_idle);
 	worker_tables_free(w);
-	crypt_hasher_free(&w->hasher);
 	cookie_keys_free(&w->keys);
 	count_free(&w->count);
 	if (w->base != NULL)
