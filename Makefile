@@ -53,7 +53,7 @@ PROGRAMS := $(B)/bffd $(B)/bff-worker $(B)/bff-broker
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
 
-.PHONY: all deps test-deps programs unit test check demo bench fuzz lint install clean
+.PHONY: all deps test-deps programs unit test check demo bench fuzz model lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -135,6 +135,13 @@ $(eval $(call unit_rule,broker,-lssl))
 
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+
+# The model test of the session cache, for longer than `make test` does; a failure prints its seed.
+MODEL_STEPS ?= 20000000
+MODEL_SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+model: test-deps
+	@$(MAKE) --no-print-directory $(B)/unit/common/test_session_cache
+	BFF_MODEL_SEED=$(MODEL_SEED) BFF_MODEL_STEPS=$(MODEL_STEPS) $(B)/unit/common/test_session_cache
 
 # fuzz_NAME.c with its corpus. `make test` replays the corpora (asan variant); `make fuzz` looks for more,
 # FUZZ_SECONDS a target.

@@ -215,18 +215,20 @@ static void on_database(void *arg, bool ready)
 static enum err open_database(struct broker *b, const struct config *c, struct errmsg *e)
 {
 	char path[PATH_MAX];
-	struct pg_options o = {.conninfo = c->database.conninfo.p,
-			       .user = "bff_broker",
-			       .password_file_mode = c->broker.secret_files,
-			       .application_name = "bff-broker",
-			       .statements = broker_statements,
-			       .nstatements = SQL_COUNT,
-			       .connections = c->database.connections,
-			       .query_timeout_ms = c->database.query_timeout_ms,
-			       .channel = SESSION_CACHE_CHANNEL,
-			       .metrics = {b->metrics, METRIC_B_DB_DURATION, METRIC_B_DB_ERRORS,
-					   METRIC_B_LEASE_HELD, METRIC_B_LEASE_LOST,
-					   METRIC_B_REVOCATION_LAG}};
+	struct pg_options o = {
+	    .conninfo = c->database.conninfo.p,
+	    .user = "bff_broker",
+	    .password_file_mode = c->broker.secret_files,
+	    .application_name = "bff-broker",
+	    .statements = broker_statements,
+	    .nstatements = SQL_COUNT,
+	    .connections = c->database.connections,
+	    .query_timeout_ms = c->database.query_timeout_ms,
+	    .pipeline = c->database.pipeline,
+	    /* Without one nobody holds a lease, and each request is a read. */
+	    .channel = c->database.revocations == REVOCATIONS_LISTEN ? SESSION_CACHE_CHANNEL : NULL,
+	    .metrics = {b->metrics, METRIC_B_DB_DURATION, METRIC_B_DB_ERRORS, METRIC_B_LEASE_HELD,
+			METRIC_B_LEASE_LOST, METRIC_B_REVOCATION_LAG}};
 	enum err rc;
 
 	if (c->database.broker_password_file.n > 0) {

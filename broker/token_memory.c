@@ -10,7 +10,6 @@ struct token_memory {
 	struct broker *broker;
 	struct renewals *renewals;
 	struct token_cache *cache;
-	struct crypt_hasher *hasher;
 	struct buf packet; /* of the answer being made; its memory stays */
 	struct event *renew, *sweep;
 	int64_t renew_at_ms; /* INT64_MAX: not set */
@@ -107,8 +106,6 @@ enum err token_memory_new(struct broker *b, struct token_memory **ret)
 	if (m->renew != NULL && m->sweep != NULL)
 		rc = renewals_new(RENEWALS_MAX, secrets[0], &m->renewals);
 	if (rc == ERR_OK)
-		rc = crypt_hasher_new(&m->hasher);
-	if (rc == ERR_OK)
 		rc = token_cache_new(TOKEN_CACHE_MAX_BYTES, secrets[1], m->renewals, &m->cache);
 	if (rc != ERR_OK) {
 		token_memory_free(&m);
@@ -131,7 +128,6 @@ void token_memory_free(struct token_memory **pm)
 		event_free(m->sweep);
 	token_cache_free(&m->cache);
 	renewals_free(&m->renewals);
-	crypt_hasher_free(&m->hasher);
 	buf_done(&m->packet);
 	free(m);
 }
@@ -178,7 +174,7 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 	struct token_found found;
 
 	if (use == NULL || !may_answer(t) || m->session.n != IPC_SECRET_LEN ||
-	    crypt_hasher_sha256(t->hasher, m->session, hash) != ERR_OK ||
+	    crypt_sha256(m->session, hash) != ERR_OK ||
 	    token_cache_find(t->cache, hash, use, clock_boot_ms(), &found) != TOKEN_ANSWER)
 		return false;
 	pg_lease_used(p->broker->pg);

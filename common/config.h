@@ -79,6 +79,7 @@ enum config_response_mode { RESPONSE_QUERY = 1, RESPONSE_FORM_POST };
 enum config_claims_from { CLAIMS_ID_TOKEN = 1, CLAIMS_USERINFO = 2 }; /* bit mask */
 enum config_bind_session { BIND_USER_AGENT = 1, BIND_ADDRESS = 2 };   /* bit mask */
 enum config_same_site { SAME_SITE_LAX = 1, SAME_SITE_STRICT };
+enum config_revocations { REVOCATIONS_LISTEN = 1, REVOCATIONS_POLL };
 enum config_logout_method { LOGOUT_GET = 1, LOGOUT_POST };
 enum config_grant {
 	GRANT_SESSION = 1,
@@ -224,7 +225,8 @@ struct config {
 	struct sv path; /* of the main file */
 	struct {
 		struct sv conninfo, web_password_file, broker_password_file;
-		unsigned connections;
+		unsigned connections, pipeline;
+		enum config_revocations revocations;
 		int64_t query_timeout_ms;
 	} database;
 	struct {

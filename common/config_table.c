@@ -36,6 +36,8 @@ static const struct config_word words_same_site[] = {
     {"lax", SAME_SITE_LAX}, {"strict", SAME_SITE_STRICT}, {NULL, 0}};
 static const struct config_word words_bind_session[] = {
     {"user_agent", BIND_USER_AGENT}, {"address", BIND_ADDRESS}, {NULL, 0}};
+static const struct config_word words_revocations[] = {
+    {"listen", REVOCATIONS_LISTEN}, {"poll", REVOCATIONS_POLL}, {NULL, 0}};
 static const struct config_word words_logout_method[] = {
     {"get", LOGOUT_GET}, {"post", LOGOUT_POST}, {NULL, 0}};
 static const struct config_word words_grant[] = {{"session", GRANT_SESSION},

@@ -1,12 +1,13 @@
 #include "common/crypt.h"
 
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init() and its kind, see hash_two() */
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 enum err crypt_random(void *out, size_t n)
@@ -16,97 +17,46 @@ enum err crypt_random(void *out, size_t n)
 	return ERR_OK;
 }
 
+/* Rule Zero: OpenSSL wants EVP used, which fetches the algorithm or allocates a context for each
+ * hash, three of them a request; the functions beneath do neither, and cannot fail. */
+static void hash_two(struct sv a, struct sv b, unsigned char out[CRYPT_SHA256_LEN])
+{
+	SHA256_CTX ctx;
+
+	(void)SHA256_Init(&ctx);
+	(void)SHA256_Update(&ctx, a.p, a.n);
+	(void)SHA256_Update(&ctx, b.p, b.n);
+	(void)SHA256_Final(out, &ctx);
+	OPENSSL_cleanse(&ctx, sizeof ctx);
+}
+
 enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 {
-	unsigned len = 0;
-
-	if (EVP_Digest(in.p, in.n, out, &len, EVP_sha256(), NULL) != 1 || len != CRYPT_SHA256_LEN)
-		return ERR_CRYPTO;
+	hash_two(in, SV_NONE, out);
 	return ERR_OK;
-}
-
-/* The context is no more than that; the type keeps OpenSSL out of the header. */
-struct crypt_hasher {
-	EVP_MD_CTX *ctx;
-};
-
-enum err crypt_hasher_new(struct crypt_hasher **ret)
-{
-	struct crypt_hasher *h = calloc(1, sizeof *h);
-
-	if (h == NULL)
-		return ERR_NOMEM;
-	h->ctx = EVP_MD_CTX_new();
-	if (h->ctx == NULL || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
-		crypt_hasher_free(&h);
-		return ERR_CRYPTO;
-	}
-	*ret = h;
-	return ERR_OK;
-}
-
-void crypt_hasher_free(struct crypt_hasher **h)
-{
-	if (*h == NULL)
-		return;
-	EVP_MD_CTX_free((*h)->ctx);
-	free(*h);
-	*h = NULL;
-}
-
-/* Of both, one after the other. */
-static enum err hash_two(struct crypt_hasher *h, struct sv a, struct sv b,
-			 unsigned char out[CRYPT_SHA256_LEN])
-{
-	unsigned len = 0;
-
-	if (EVP_DigestInit_ex(h->ctx, NULL, NULL) != 1 || EVP_DigestUpdate(h->ctx, a.p, a.n) != 1 ||
-	    EVP_DigestUpdate(h->ctx, b.p, b.n) != 1 || EVP_DigestFinal_ex(h->ctx, out, &len) != 1 ||
-	    len != CRYPT_SHA256_LEN)
-		return ERR_CRYPTO;
-	return ERR_OK;
-}
-
-enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
-			     unsigned char out[CRYPT_SHA256_LEN])
-{
-	return hash_two(h, in, SV_NONE, out);
-}
-
-/* RFC 2104 by hand: OpenSSL's own contexts allocate whenever one is used again. */
-enum err crypt_hasher_hmac(struct crypt_hasher *h, struct sv key, struct sv in,
-			   unsigned char out[CRYPT_SHA256_LEN])
-{
-	unsigned char inner[CRYPT_SHA256_BLOCK], outer[CRYPT_SHA256_BLOCK];
-	unsigned char mac[CRYPT_SHA256_LEN];
-	enum err e;
-
-	if (key.n > CRYPT_SHA256_BLOCK)
-		return ERR_LIMIT;
-	for (size_t i = 0; i < CRYPT_SHA256_BLOCK; i++) {
-		unsigned char k = i < key.n ? (unsigned char)key.p[i] : 0;
-
-		inner[i] = k ^ 0x36;
-		outer[i] = k ^ 0x5c;
-	}
-	e = hash_two(h, sv_of((const char *)inner, sizeof inner), in, mac);
-	if (e == ERR_OK)
-		e = hash_two(h, sv_of((const char *)outer, sizeof outer),
-			     sv_of((const char *)mac, sizeof mac), out);
-	OPENSSL_cleanse(inner, sizeof inner);
-	OPENSSL_cleanse(outer, sizeof outer);
-	OPENSSL_cleanse(mac, sizeof mac);
-	return e;
 }
 
 enum err crypt_hmac_sha256(struct sv key, struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 {
-	unsigned len = 0;
+	unsigned char block[SHA256_CBLOCK] = {0}, inner[SHA256_CBLOCK], outer[SHA256_CBLOCK];
+	unsigned char mac[CRYPT_SHA256_LEN];
 
-	if (key.n > INT32_MAX || HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)in.p,
-				      in.n, out, &len) == NULL)
-		return ERR_CRYPTO;
-	return len == CRYPT_SHA256_LEN ? ERR_OK : ERR_CRYPTO;
+	if (key.n > sizeof block)
+		hash_two(key, SV_NONE, block);
+	else if (key.n > 0)
+		memcpy(block, key.p, key.n);
+	for (size_t i = 0; i < sizeof block; i++) {
+		inner[i] = block[i] ^ 0x36;
+		outer[i] = block[i] ^ 0x5c;
+	}
+	hash_two(sv_of((const char *)inner, sizeof inner), in, mac);
+	hash_two(sv_of((const char *)outer, sizeof outer), sv_of((const char *)mac, sizeof mac),
+		 out);
+	OPENSSL_cleanse(block, sizeof block);
+	OPENSSL_cleanse(inner, sizeof inner);
+	OPENSSL_cleanse(outer, sizeof outer);
+	OPENSSL_cleanse(mac, sizeof mac);
+	return ERR_OK;
 }
 
 /* OSSL_PARAM takes non-const pointers but only reads an input's bytes. */

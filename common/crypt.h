@@ -9,23 +9,12 @@
 #include "common/sv.h"
 
 #define CRYPT_SHA256_LEN 32
-#define CRYPT_SHA256_BLOCK 64
 
 /* n bytes from the system's CSPRNG. ERR_CRYPTO: refuse whatever needed them. */
 WARN_UNUSED enum err crypt_random(void *out, size_t n);
 
+/* Neither this nor the next allocates. */
 WARN_UNUSED enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN]);
-
-/* For many of them: keeps what SHA-256 needs, so that none allocates. */
-struct crypt_hasher;
-WARN_UNUSED enum err crypt_hasher_new(struct crypt_hasher **ret);
-void crypt_hasher_free(struct crypt_hasher **h);
-WARN_UNUSED enum err crypt_hasher_sha256(struct crypt_hasher *h, struct sv in,
-					 unsigned char out[CRYPT_SHA256_LEN]);
-
-/* HMAC-SHA-256 with a key of at most CRYPT_SHA256_BLOCK bytes, without allocating. ERR_LIMIT. */
-WARN_UNUSED enum err crypt_hasher_hmac(struct crypt_hasher *h, struct sv key, struct sv in,
-				       unsigned char out[CRYPT_SHA256_LEN]);
 
 /* HMAC-SHA-256 (RFC 2104). */
 WARN_UNUSED enum err crypt_hmac_sha256(struct sv key, struct sv in,

@@ -63,6 +63,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	p->statements = o->statements;
 	p->nstatements = o->nstatements;
 	p->query_timeout_ms = o->query_timeout_ms;
+	p->max_calls = o->pipeline == 0 ? PG_CALLS_MAX : o->pipeline;
 	p->metrics = o->metrics;
 	p->password_file_mode =
 	    o->password_file_mode == 0 ? SECRET_FILE_STRICT : o->password_file_mode;
@@ -148,7 +149,7 @@ static enum err choose(struct pg *p, struct pg_conn **ret)
 	}
 	if (best == NULL)
 		return ERR_UNAVAILABLE;
-	if (best->ncalls >= PG_CALLS_MAX)
+	if (best->ncalls >= p->max_calls)
 		return ERR_LIMIT;
 	*ret = best;
 	return ERR_OK;

@@ -37,7 +37,7 @@
 #include "common/sv.h"
 
 #define PG_PARAMS_MAX 32   /* of one statement */
-#define PG_CALLS_MAX 16384 /* under way on one connection; more: ERR_LIMIT */
+#define PG_CALLS_MAX 16384 /* under way on one connection at most; more: ERR_LIMIT */
 #define PG_LEASE_MS 2000   /* a lease is over so long after its round trip was sent */
 #define PG_RENEW_MS 500	   /* between two round trips of a connection whose lease is used */
 
@@ -87,6 +87,7 @@ struct pg_options {
 	size_t nstatements;
 	unsigned connections;
 	int64_t query_timeout_ms;
+	unsigned pipeline;   /* calls under way on one connection; 0: PG_CALLS_MAX */
 	const char *channel; /* an SQL identifier to LISTEN on; NULL: none */
 	struct pg_listener listener;
 	struct pg_metrics metrics;
@@ -131,8 +132,8 @@ struct pg_state pg_state(const struct pg *p);
 void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg);
 
 /* Sends statement number `stmt` with its nparams parameters (copied). ret may be NULL.
- * ERR_UNAVAILABLE; ERR_LIMIT (PG_CALLS_MAX, or parameters too large), ERR_SYNTAX (NUL in text),
- * ERR_NOMEM. */
+ * ERR_UNAVAILABLE; ERR_LIMIT (pg_options.pipeline, or parameters too large), ERR_SYNTAX (NUL in
+ * text), ERR_NOMEM. */
 WARN_UNUSED enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
 			      void *arg, struct pg_call **ret);
 

@@ -74,6 +74,7 @@ struct pg {
 	const struct pg_statement *statements;
 	size_t nstatements;
 	int64_t query_timeout_ms;
+	size_t max_calls;
 	char *listen; /* the statement; NULL: no channel */
 	struct pg_listener listener;
 	struct pg_metrics metrics;

@@ -11,7 +11,7 @@ revoke all on all functions in schema bff_private from public, bff_web, bff_brok
 -- The daemons.
 grant usage on schema bff_private to bff_web, bff_broker;
 grant execute on function bff_private.session_get(bytea), bff_private.session_touch(bytea[]),
-	bff_private.session_end(bytea) to bff_web;
+	bff_private.session_end(bytea), bff_private.revocations(text) to bff_web;
 -- In the order of broker/broker_sql.def.
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8, text),

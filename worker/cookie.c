@@ -98,11 +98,10 @@ enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_
 	return COOKIE_OK;
 }
 
-static enum err tag_of(const struct cookie_keys *k, struct sv key, struct sv text,
-		       char out[TAG_TEXT_LEN])
+static enum err tag_of(struct sv key, struct sv text, char out[TAG_TEXT_LEN])
 {
 	unsigned char mac[CRYPT_SHA256_LEN];
-	enum err e = cookie_keys_mac(k, key, text, mac);
+	enum err e = crypt_hmac_sha256(key, text, mac);
 
 	if (e == ERR_OK)
 		(void)b64url_encode(mac, COOKIE_TAG_LEN, out); /* fills out exactly */
@@ -117,8 +116,8 @@ static bool tag_is_good(const struct cookie_keys *k, struct sv text, struct sv t
 	struct sv key;
 
 	for (size_t i = 0; !good && cookie_keys_nth(k, i, &key); i++)
-		good = tag_of(k, key, text, want) == ERR_OK &&
-		       crypt_equal(tag, sv_of(want, sizeof want));
+		good =
+		    tag_of(key, text, want) == ERR_OK && crypt_equal(tag, sv_of(want, sizeof want));
 	explicit_bzero(want, sizeof want);
 	return good;
 }
@@ -225,7 +224,7 @@ enum err cookie_session_make(const struct cookie_keys *k, const struct cookie_se
 		buf_add_char(out, '.');
 		out->n += b64url_encode(s->client, sizeof s->client, out->p + out->n);
 	}
-	if (tag_of(k, key, sv_cut(buf_sv(out), start, out->n), out->p + out->n + 1) != ERR_OK)
+	if (tag_of(key, sv_cut(buf_sv(out), start, out->n), out->p + out->n + 1) != ERR_OK)
 		return ERR_CRYPTO;
 	buf_add_char(out, '.');
 	out->n += TAG_TEXT_LEN;

@@ -6,7 +6,6 @@
 #include "worker/cookie.h"
 
 struct cookie_keys {
-	struct crypt_hasher *hasher;
 	size_t n;
 	struct {
 		size_t n;
@@ -26,17 +25,9 @@ void cookie_keys_free(struct cookie_keys **k)
 {
 	if (*k == NULL)
 		return;
-	crypt_hasher_free(&(*k)->hasher);
 	explicit_bzero(*k, sizeof **k);
 	free(*k);
 	*k = NULL;
-}
-
-enum err cookie_keys_mac(const struct cookie_keys *k, struct sv key, struct sv text,
-			 unsigned char out[CRYPT_SHA256_LEN])
-{
-	return key.n <= CRYPT_SHA256_BLOCK ? crypt_hasher_hmac(k->hasher, key, text, out)
-					   : crypt_hmac_sha256(key, text, out);
 }
 
 static enum err take_line(struct cookie_keys *k, struct sv line, unsigned number, struct errmsg *e)
@@ -75,11 +66,6 @@ enum err cookie_keys_parse(struct sv file, struct cookie_keys **ret, struct errm
 
 	if (k == NULL)
 		return errmsg_set(e, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
-	got = crypt_hasher_new(&k->hasher);
-	if (got != ERR_OK) {
-		cookie_keys_free(&k);
-		return errmsg_set(e, got, "%s", err_text(got));
-	}
 	for (unsigned number = 1; got == ERR_OK && file.n > 0; number++) {
 		size_t end = sv_find(file, '\n');
 		struct sv line = sv_cut(file, 0, end);

@@ -8,16 +8,11 @@
 #ifndef BFF_COOKIE_KEYS_H
 #define BFF_COOKIE_KEYS_H
 
-#include "common/crypt.h"
+#include "common/sv.h"
 
 struct cookie_keys;
 
 /* The i-th key, the first being the one that signs; false: there are fewer. */
 bool cookie_keys_nth(const struct cookie_keys *k, size_t i, struct sv *ret);
-
-/* HMAC-SHA-256 under one of them; allocates nothing for a key of up to CRYPT_SHA256_BLOCK bytes.
- * ERR_CRYPTO. */
-WARN_UNUSED enum err cookie_keys_mac(const struct cookie_keys *k, struct sv key, struct sv text,
-				     unsigned char out[CRYPT_SHA256_LEN]);
 
 #endif

@@ -156,10 +156,8 @@ void session_cookie(struct request *r)
 		r->session_why = REASON_CLIENT;
 		return;
 	}
-	r->has_hash =
-	    crypt_hasher_sha256(r->w->hasher,
-				sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
-				r->hash) == ERR_OK;
+	r->has_hash = crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+				   r->hash) == ERR_OK;
 	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
 }
 

@@ -1,9 +1,12 @@
 /*
  * session_memory - the worker's sessions in memory, on the loop and fed by the pool
  *
- * common/session_cache (which says when it may say yes) with values of session_entry.h.
- * SESSION_MEMORY_LISTEN: it is the pool's listener, and rows live under the lease of the connection
- * that read them. SESSION_MEMORY_OFF: it keeps nothing, and every question is a read.
+ * common/session_cache (which says when it may say yes) with values of session_entry.h. It hears of
+ * revocations in one of two ways. SESSION_MEMORY_LISTEN: it is the pool's listener, and rows live
+ * under the lease of the connection that read them. SESSION_MEMORY_POLL, where LISTEN is not to be
+ * had: it asks the database every PG_RENEW_MS what ended since it last asked, while anybody uses
+ * what it has; all rows live under one lease, which an answer renews from the sending of its
+ * question. SESSION_MEMORY_OFF: it keeps nothing, and every question is a read.
  *
  * Whoever waits for anything after session_memory_get() asks again: what it gave is gone by then.
  */
@@ -21,6 +24,7 @@
 enum session_memory_mode {
 	SESSION_MEMORY_OFF = 1,
 	SESSION_MEMORY_LISTEN,
+	SESSION_MEMORY_POLL,
 };
 
 struct session_memory;
@@ -35,8 +39,9 @@ void session_memory_free(struct session_memory **m);
 /* For pg_options; of a pool that is opened with SESSION_CACHE_CHANNEL. */
 struct pg_listener session_memory_listener(struct session_memory *m);
 
-/* The pool that rows come from. */
-void session_memory_use_pool(struct session_memory *m, struct pg *pg);
+/* The pool that rows come from; poll_stmt: the number of `revocations`, for
+ * SESSION_MEMORY_POLL. */
+void session_memory_use_pool(struct session_memory *m, struct pg *pg, unsigned poll_stmt);
 
 /* Told of all that may end a session, after the memory itself. */
 void session_memory_on_ended(struct session_memory *m, session_ended_fn fn, void *arg);

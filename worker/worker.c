@@ -158,7 +158,15 @@ static const struct pg_statement statements[] = {
 
 static enum session_memory_mode memory_mode(const struct config *c)
 {
-	return c->web.session_cache ? SESSION_MEMORY_LISTEN : SESSION_MEMORY_OFF;
+	if (!c->web.session_cache)
+		return SESSION_MEMORY_OFF;
+	switch (c->database.revocations) {
+	case REVOCATIONS_LISTEN:
+		return SESSION_MEMORY_LISTEN;
+	case REVOCATIONS_POLL:
+		return SESSION_MEMORY_POLL;
+	}
+	return SESSION_MEMORY_OFF;
 }
 
 static enum err open_database(struct worker *w, struct errmsg *e)
@@ -174,6 +182,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	    .nstatements = ARRAY_LEN(statements),
 	    .connections = c->database.connections,
 	    .query_timeout_ms = c->database.query_timeout_ms,
+	    .pipeline = c->database.pipeline,
 	    .metrics = {count_metrics(w->count), METRIC_DB_DURATION, METRIC_DB_ERRORS,
 			METRIC_LEASE_HELD, METRIC_LEASE_LOST, METRIC_REVOCATION_LAG},
 	};
@@ -194,7 +203,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 	rc = pg_open(w->base, &o, &w->pg, e);
 	if (rc != ERR_OK)
 		return rc;
-	session_memory_use_pool(w->memory, w->pg);
+	session_memory_use_pool(w->memory, w->pg, WORKER_SQL_REVOCATIONS);
 	pg_on_ready(w->pg, on_pg_ready, w);
 	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
 	if (rc != ERR_OK)
@@ -214,8 +223,6 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 	rc = secret_read_file(path, w->config->broker.secret_files, &file, e);
 	if (rc == ERR_OK)
 		rc = cookie_keys_parse(secret_view(file), &w->keys, e);
-	if (rc == ERR_OK && (rc = crypt_hasher_new(&w->hasher)) != ERR_OK)
-		rc = errmsg_set(e, rc, "%s", err_text(rc));
 	secret_free(&file);
 	return rc;
 }
@@ -335,7 +342,6 @@ static void finish(struct worker *w)
 	free_event(&w->ev_status);
 	free_event(&w->ev_drain_idle);
 	worker_tables_free(w);
-	crypt_hasher_free(&w->hasher);
 	cookie_keys_free(&w->keys);
 	count_free(&w->count);
 	if (w->base != NULL)

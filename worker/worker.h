@@ -44,7 +44,6 @@ struct worker {
 	struct session_watches *watches;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
-	struct crypt_hasher *hasher;
 	struct route_table *routes;
 	struct identity_table *identities;
 	struct policy_table *policy;

@@ -1,6 +1,8 @@
 """Sessions that workers remember, and their ends: at once everywhere, and within the bound whatever breaks."""
 import os
 import signal
+import socket
+import struct
 import threading
 import time
 
@@ -267,3 +269,146 @@ def test_the_idle_limit_is_met_from_memory(world):
             until(lambda h=h: h.seen[-1][1] == 401, "the idle limit")
     for h in hammers:
         assert h.last_yes() - begun < 1.6
+
+
+# ---- where LISTEN is not to be had ------------------------------------------------------------------
+
+class Deaf:
+    """A pooler in transaction mode, as far as notifications go: none comes through, and nobody says so.
+
+    With delay_s also a database that is far away."""
+
+    def __init__(self, pg, directory, delay_s=0):
+        self.delay_s = delay_s
+        self.directory, self.target = str(directory), os.path.join(pg.sockets, ".s.PGSQL.%d" % pg.port)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(os.path.join(self.directory, ".s.PGSQL.%d" % pg.port))
+        self.listener.listen(16)
+        self.dropped = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.target)
+            for run, ends in ((self.up, (client, server)), (self.down, (server, client))):
+                threading.Thread(target=run, args=ends, daemon=True).start()
+
+    @staticmethod
+    def end(*sockets):
+        for s in sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def up(self, client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+        except OSError:
+            pass
+        self.end(client, server)
+
+    def down(self, server, client):
+        data = b""
+        try:
+            while got := server.recv(65536):
+                time.sleep(self.delay_s)
+                data += got
+                while len(data) >= 5 and len(data) > (size := struct.unpack_from(">I", data, 1)[0]):
+                    if data[:1] == b"A":
+                        self.dropped += 1
+                    else:
+                        client.sendall(data[:size + 1])
+                    data = data[size + 1:]
+        except OSError:
+            pass
+        self.end(client, server)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def deaf(world, tmp_path):
+    d = Deaf(world.pg, tmp_path)
+    yield d
+    d.close()
+
+
+def test_polled_it_is_refused_within_the_bound(world, deaf):
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets,
+                          'revocations = poll conninfo = "host=%s' % deaf.directory))
+    try:
+        secret, ref = world.session()
+        other, _ = world.session()
+        with Hammer(worker, secret) as h, Hammer(worker, other) as o:
+            before, seen = reads(world), len(h.seen)
+            until(lambda: len(h.seen) > seen + 2000, "requests")
+            assert reads(world) - before < 200
+            world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+            acknowledged = time.monotonic()
+            until(lambda: h.seen[-1][1] == 401, "the refusal")
+            assert h.last_yes() - acknowledged < LEASE_S
+            # A transaction that began before polls did, and commits after some.
+            with world.pg.session() as slow:
+                slow.run("begin; delete from bff_private.session where ref = '%s'" % ref)
+                third, third_ref = world.session()
+                with Hammer(worker, third) as t:
+                    slow.run("delete from bff.sessions where ref = '%s'" % third_ref)
+                    until(lambda: t.seen[-1][0] - t.seen[0][0] > 1.2, "two polls")
+                    assert t.statuses() == {200}
+                    slow.run("commit")
+                    acknowledged = time.monotonic()
+                    until(lambda: t.seen[-1][1] == 401, "the refusal")
+                assert t.last_yes() - acknowledged < LEASE_S
+        assert o.statuses() == {200}
+        assert deaf.dropped == 0
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+
+
+# ---- many lookups at once ---------------------------------------------------------------------------
+
+def ask_all_at_once(world, worker, n):
+    """n different sessions that nobody remembers, each on a connection of its own: statuses, and how long it took."""
+    heads = [verify_head("/", cookie="bff_session=" + cookie_value(world.session()[0])) for _ in range(n)]
+    clients = [Client(worker.ports["verify"]) for _ in heads]
+    begun = time.monotonic()
+    for client, head in zip(clients, heads):
+        client.send(head)
+    statuses = [client.reply().status for client in clients]
+    took = time.monotonic() - begun
+    for client in clients:
+        client.close()
+    return statuses, took
+
+
+def test_many_lookups_share_a_round_trip(world, tmp_path):
+    delay_s = 0.3
+    far = Deaf(world.pg, tmp_path, delay_s)
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets, 'conninfo = "host=%s' % far.directory))
+    try:
+        statuses, took = ask_all_at_once(world, worker, 60)
+        assert set(statuses) == {200}
+        assert delay_s <= took < 10 * delay_s  # one after the other: 30 on each of two connections
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+        far.close()
+
+
+def test_as_many_as_the_pipeline_takes(world, tmp_path):
+    """What is too much is refused at once; nobody is logged out by it."""
+    far = Deaf(world.pg, tmp_path, 0.3)
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets, 'pipeline = 1 conninfo = "host=%s' % far.directory))
+    try:
+        statuses, _ = ask_all_at_once(world, worker, 40)
+        assert set(statuses) == {200, 503}
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+        far.close()

@@ -155,11 +155,11 @@ def test_results_are_of_types_that_pg_c_reads(cluster, path, role):
 # ---- rights ----------------------------------------------------------------------------------
 
 
-def test_bff_web_executes_three_functions_and_nothing_else(cluster):
+def test_bff_web_executes_four_functions_and_nothing_else(cluster):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private', 'public') "
                        "and has_function_privilege('bff_web', p.oid, 'execute') order by 1")
-    assert [r[0] for r in got] == ["session_end", "session_get", "session_touch"]
+    assert [r[0] for r in got] == ["revocations", "session_end", "session_get", "session_touch"]
 
 
 @pytest.mark.parametrize("sql", [
@@ -205,6 +205,37 @@ def test_bff_web_cannot(pg, sql):
     refused(pg, sql, "bff_web")
     assert state(pg, 1) == "live"
     assert pg.value("select count(*) from bff_private.session where ref = '%s'" % ref) == "1"
+
+
+def polled(pg, since=None):
+    (got,) = pg.psql("select upto, named from bff_private.revocations(%s)" % ("'%s'" % since if since else "null"),
+                     user="bff_web")
+    return got
+
+
+def test_the_revocation_log_names_what_ended_since(pg):
+    """Once each, in the order of commits; what expired is nobody's business, and many are a flush."""
+    for n in (1, 2, 3, 4):
+        create(pg, n)
+    start, named = polled(pg)
+    assert named == "flush"
+    assert polled(pg, start)[1] == ""
+    pg.psql("delete from bff.sessions where ref = (select ref from bff_private.session where id_hash = %s)" % sql_hash(1))
+    upto, named = polled(pg, start)
+    assert named == pg.value("select left(encode(%s, 'hex'), 16)" % sql_hash(1))
+    assert polled(pg, upto)[1] == ""
+    with pg.session("postgres") as slow:  # began before the next poll, and commits after it
+        slow.run("begin; delete from bff_private.session where id_hash = %s" % sql_hash(2))
+        pg.psql("select * from bff_private.session_end(%s)" % sql_hash(3), user="bff_web")
+        upto, named = polled(pg, upto)
+        assert named == pg.value("select left(encode(%s, 'hex'), 16)" % sql_hash(3))
+        slow.run("commit")
+    upto, named = polled(pg, upto)
+    assert named == pg.value("select left(encode(%s, 'hex'), 16)" % sql_hash(2))
+    pg.psql("update bff_private.session set absolute_expires_at = now() where id_hash = %s; "
+            "select * from bff_private.sweep(1000)" % sql_hash(4))
+    assert polled(pg, upto)[1] == ""
+    assert polled(pg, "1 " + upto.split(" ")[1])[1] == "flush"  # of another server
 
 
 def test_bff_web_cannot_find_sessions_it_has_no_hash_of(pg):

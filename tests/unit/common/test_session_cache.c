@@ -340,6 +340,7 @@ struct model {
 	struct conn conns[CONNS];
 	int64_t lease_ms[CONNS];
 	struct session sessions[SESSIONS];
+	unsigned long grown, taken;
 	unsigned long yes, yes_after_end, refused_late, refused_else, notices, drops;
 };
 
@@ -638,13 +639,39 @@ static void do_get(struct model *m)
 	m->yes_after_end += s->ended;
 }
 
+/* What is got grows: a token, or ready headers. It may be gone afterwards, where room is scarce. */
+static void do_grow(struct model *m)
+{
+	struct session *s = &m->sessions[below(m, SESSIONS)];
+
+	if (session_cache_get(m->c, hash_of_session(s), m->now) == NULL)
+		return;
+	session_cache_resize(m->c, hash_of_session(s), 1 + below(m, 3000));
+	m->grown++;
+}
+
+/* A row that was read said no, or is brought up to date. */
+static void do_take(struct model *m)
+{
+	struct session *s = &m->sessions[below(m, SESSIONS)];
+	struct value *v = session_cache_take(m->c, hash_of_session(s));
+
+	HOLDS(m, !m->exact || v != NULL || !s->filed || m->now >= s->ends_ms); /* else swept */
+	s->filed = false;
+	if (v == NULL)
+		return;
+	HOLDS(m, v->session == s->number);
+	free_value(&values_alive, v);
+	m->taken++;
+}
+
 static void step(struct model *m)
 {
 	static const struct {
 		void (*fn)(struct model *m);
 		unsigned weight;
-	} ACTS[] = {{do_time, 15}, {do_send, 30}, {do_serve, 90},  {do_read, 90},
-		    {do_end, 2},   {do_break, 1}, {do_connect, 6}, {do_get, 90}};
+	} ACTS[] = {{do_time, 15}, {do_send, 30},   {do_serve, 90}, {do_read, 90}, {do_end, 2},
+		    {do_break, 1}, {do_connect, 6}, {do_get, 90},   {do_grow, 5},  {do_take, 1}};
 	unsigned total = 0, at;
 
 	for (size_t i = 0; i < ARRAY_LEN(ACTS); i++)
@@ -688,6 +715,7 @@ static void run_model(uint64_t seed, unsigned long steps, size_t max_bytes)
 	}
 	/* It did say yes, and it met what it has to be careful about. */
 	HOLDS(m, m->yes > steps / 50 && m->yes_after_end > 0 && m->refused_late > 0);
+	HOLDS(m, m->grown > 100 && m->taken > 10);
 	HOLDS(m, m->refused_else > 0 && m->notices > 100 && m->drops > 100);
 	HOLDS(m, m->exact == (stats.evictions == 0));
 	print_message(

@@ -279,7 +279,6 @@ static inline int stand_open_with(const char *text)
 	assert_non_null(w->cookie_names);
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);
 	assert_int_equal(cookie_keys_parse(SV(STAND_KEYS), &w->keys, &e), ERR_OK);
-	assert_int_equal(crypt_hasher_new(&w->hasher), ERR_OK);
 	w->base = event_base_new();
 	assert_non_null(w->base);
 	stand_memory(SESSION_MEMORY_LISTEN);
@@ -314,7 +313,6 @@ static inline int stand_close(void **state)
 	buf_done(&stand.out);
 	session_memory_free(&stand.w.memory);
 	event_base_free(stand.w.base);
-	crypt_hasher_free(&stand.w.hasher);
 	cookie_keys_free(&stand.w.keys);
 	free(stand.w.cookie_names);
 	policy_table_free(&stand.w.policy);

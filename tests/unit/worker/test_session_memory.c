@@ -6,7 +6,21 @@
 
 #define NOW 1000000
 
+/* What the next poll is answered. */
+struct pg_rows {
+	const char *upto, *named;
+	struct pg_trip trip;
+};
+
 static struct {
+	struct {
+		unsigned n;
+		enum err refuses;
+		char since[64]; /* "(null)" */
+		pg_fn fn;
+		void *arg;
+		int64_t sent_ms;
+	} poll;
 	struct event_base *base;
 	struct session_memory *m;
 	unsigned leases_used;
@@ -14,7 +28,54 @@ static struct {
 	struct sv payload; /* what on_ended() was last told */
 } f;
 
+#define STMT 3
+
 void __wrap_pg_lease_used(struct pg *p);
+enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
+			 void *arg, struct pg_call **ret);
+void __wrap_pg_call_cancel(struct pg_call **c);
+size_t __wrap_pg_rows_count(const struct pg_rows *r);
+struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r);
+
+enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
+			 void *arg, struct pg_call **ret)
+{
+	(void)p;
+	assert_int_equal(stmt, STMT);
+	if (f.poll.refuses != ERR_OK)
+		return f.poll.refuses;
+	f.poll.n++;
+	(void)snprintf(f.poll.since, sizeof f.poll.since, "%.*s",
+		       params[0].p == NULL ? 6 : (int)params[0].n,
+		       params[0].p == NULL ? "(null)" : (const char *)params[0].p);
+	f.poll.fn = fn;
+	f.poll.arg = arg;
+	f.poll.sent_ms = clock_boot_ms();
+	*ret = (struct pg_call *)&f.poll; /* never looked into */
+	return ERR_OK;
+}
+
+void __wrap_pg_call_cancel(struct pg_call **c)
+{
+	*c = NULL;
+}
+
+size_t __wrap_pg_rows_count(const struct pg_rows *r)
+{
+	return r->upto == NULL ? 0 : 1;
+}
+
+struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
+{
+	assert_int_equal(row, 0);
+	return sv_str(col == 0 ? r->upto : r->named);
+}
+
+const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r)
+{
+	return &r->trip;
+}
 
 void __wrap_pg_lease_used(struct pg *p)
 {
@@ -201,6 +262,136 @@ static void what_grows_is_counted(void **state)
 			 session_entry_bytes(e) - entry_before);
 }
 
+/* --- polled --- */
+
+static void turn(void)
+{
+	loop_turn(f.base);
+}
+
+static void polled(enum err e, const char *upto, const char *named)
+{
+	/* Any connection of the pool: there is one lease for all. */
+	struct pg_rows rows = {upto, named, {.conn = 5, .serial = 99, .sent_ms = f.poll.sent_ms}};
+
+	f.poll.fn(f.poll.arg, e, e == ERR_OK ? &rows : NULL);
+}
+
+static void open_polling(void)
+{
+	open_as(SESSION_MEMORY_POLL);
+	session_memory_use_pool(f.m, NULL, STMT);
+	memset(&f.poll, 0, sizeof f.poll);
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	assert_int_equal(f.poll.n, 1);
+	assert_string_equal(f.poll.since, "(null)");
+	polled(ERR_OK, "c1", "flush");
+	assert_int_equal(f.ended, 1);
+}
+
+static void polling_renews_one_lease_for_all(void **state)
+{
+	(void)state;
+	open_polling();
+	assert_int_equal(loop_asked_ms(), PG_RENEW_MS);
+	assert_true(put(1)); /* of connection 0, which has no lease of its own */
+	assert_non_null(session_memory_get(f.m, hash(1)));
+	clock_set(NOW + 1500, 0);
+	turn();
+	assert_int_equal(f.poll.n, 2);
+	assert_string_equal(f.poll.since, "c1");
+	clock_set(NOW + 1900, 0);
+	polled(ERR_OK, "c2", "");
+	clock_set(NOW + 1500 + PG_LEASE_MS - 1, 0); /* from its sending on */
+	assert_non_null(session_memory_get(f.m, hash(1)));
+	clock_set(NOW + 1500 + PG_LEASE_MS, 0);
+	assert_null(session_memory_get(f.m, hash(1)));
+	assert_int_equal(f.leases_used, 0);
+}
+
+static void what_a_poll_names_goes(void **state)
+{
+	struct session_seen before;
+
+	(void)state;
+	open_polling();
+	assert_true(put(1));
+	assert_true(put(2));
+	assert_true(put(3));
+	before = seen();
+	assert_non_null(session_memory_get(f.m, hash(1)));
+	turn();
+	polled(ERR_OK, "c2", "0101010101010101 0202020202020202");
+	assert_null(session_memory_get(f.m, hash(1)));
+	assert_null(session_memory_get(f.m, hash(2)));
+	assert_non_null(session_memory_get(f.m, hash(3)));
+	assert_false(session_memory_believes(f.m, hash(1), &before));
+	assert_int_equal(f.ended, 3);
+	turn();
+	polled(ERR_OK, "c3", "flush");
+	assert_null(session_memory_get(f.m, hash(3)));
+}
+
+/* One that fails renews nothing, and the next goes on from where the last good one was. */
+static void a_poll_that_fails_loses_nothing(void **state)
+{
+	(void)state;
+	open_polling();
+	assert_true(put(1));
+	assert_non_null(session_memory_get(f.m, hash(1)));
+	turn();
+	polled(ERR_UNAVAILABLE, NULL, NULL);
+	clock_set(NOW + PG_LEASE_MS, 0);
+	f.poll.refuses = ERR_UNAVAILABLE;
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	f.poll.refuses = ERR_OK;
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	assert_string_equal(f.poll.since, "c1");
+	polled(ERR_OK, NULL, NULL); /* no row is no answer */
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	assert_string_equal(f.poll.since, "c1");
+	polled(ERR_OK, "c2", "");
+	assert_non_null(session_memory_get(f.m, hash(1)));
+}
+
+static void while_nobody_asks_nothing_is_polled(void **state)
+{
+	(void)state;
+	open_polling();
+	turn(); /* used once since the last: once more */
+	turn();
+	assert_int_equal(f.poll.n, 1);
+	assert_null(session_memory_get(f.m, hash(1)));
+	assert_int_equal(loop_asked_ms(), 0); /* and then at once */
+	turn();
+	assert_int_equal(f.poll.n, 2);
+	turn(); /* under way: no second one beside it */
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	assert_int_equal(f.poll.n, 2);
+}
+
+/* A row that was read before a poll named its session is not filed, whichever came first. */
+static void a_row_overtaken_by_a_poll_is_not_filed(void **state)
+{
+	struct session_entry *e;
+	struct session_seen before;
+
+	(void)state;
+	open_polling();
+	before = seen();
+	assert_null(session_memory_get(f.m, hash(1)));
+	turn();
+	polled(ERR_OK, "c2", "0101010101010101");
+	e = entry();
+	assert_false(session_memory_put(f.m, hash(1), &before, &e));
+	session_entry_free(&e);
+}
+
 static enum err make(void *arg)
 {
 	struct session_memory *m = NULL;
@@ -227,6 +418,11 @@ int main(void)
 	    cmocka_unit_test_teardown(off_it_keeps_nothing, close_all),
 	    cmocka_unit_test_teardown(what_nobody_asks_for_is_swept, close_all),
 	    cmocka_unit_test_teardown(what_grows_is_counted, close_all),
+	    cmocka_unit_test_teardown(polling_renews_one_lease_for_all, close_all),
+	    cmocka_unit_test_teardown(what_a_poll_names_goes, close_all),
+	    cmocka_unit_test_teardown(a_poll_that_fails_loses_nothing, close_all),
+	    cmocka_unit_test_teardown(while_nobody_asks_nothing_is_polled, close_all),
+	    cmocka_unit_test_teardown(a_row_overtaken_by_a_poll_is_not_filed, close_all),
 	    cmocka_unit_test_teardown(without_memory_there_is_none, close_all),
 	};
 

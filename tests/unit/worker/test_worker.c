@@ -367,7 +367,8 @@ static void test_alive_is_said_of_a_ready_one(void **state)
 
 static void test_what_the_database_and_the_broker_are_given(void **state)
 {
-	static const char *const names[] = {"SESSION_GET", "SESSION_TOUCH", "SESSION_END"};
+	static const char *const names[] = {"SESSION_GET", "SESSION_TOUCH", "REVOCATIONS",
+					    "SESSION_END"};
 	struct config *c = load("");
 	unsigned char want[CRYPT_SHA256_LEN];
 
@@ -379,6 +380,7 @@ static void test_what_the_database_and_the_broker_are_given(void **state)
 	assert_string_equal(f.password_file, "/run/creds/pw");
 	assert_int_equal(f.options.password_file_mode, SECRET_FILE_STRICT);
 	assert_int_equal(f.options.connections, 3);
+	assert_string_equal(f.options.channel, SESSION_CACHE_CHANNEL);
 	assert_int_equal(f.options.query_timeout_ms, 70);
 	assert_int_equal(f.options.nstatements, ARRAY_LEN(names));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
