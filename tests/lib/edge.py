@@ -17,7 +17,8 @@ from process import Process, READY_TIMEOUT_S
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(ROOT, "etc", "edge")
-KINDS = ("traefik", "caddy", "nginx")
+KINDS = ("traefik", "caddy", "nginx", "haproxy", "envoy")
+FETCHED = ("traefik", "envoy")  # Debian has the others
 
 
 def substitute(text, pairs):
@@ -26,6 +27,8 @@ def substitute(text, pairs):
         if key not in text:
             raise AssertionError("the sample no longer holds %r" % key)
     keys = sorted(pairs, key=len, reverse=True)
+    if not keys:
+        return text
     return re.sub("|".join(re.escape(k) for k in keys), lambda m: pairs[m.group()], text)
 
 
@@ -39,8 +42,8 @@ def missing(kind):
 
 
 def _program(kind):
-    if kind == "traefik":
-        return cache.traefik()
+    if kind in FETCHED:
+        return {"traefik": cache.traefik, "envoy": cache.envoy}[kind]()
     found = shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         raise cache.Missing("no %s on this machine" % kind)
@@ -69,6 +72,16 @@ class Edge:
         if self.kind == "caddy":
             sites = ", ".join("http://%s:%d" % (h, self.port) for h in self.hosts)
             return {"Caddyfile": {"\nhttp://app.example.com:80": "\n" + sites, **self._addresses()}}
+        if self.kind == "haproxy":
+            return {"bff.lua": {},
+                    "haproxy.cfg": {"bind :80": "bind 127.0.0.1:%d" % self.port, **self._addresses(),
+                                    "/etc/haproxy/bff.lua": os.path.join(self.directory, "bff.lua")}}
+        if self.kind == "envoy":
+            addresses = {"address: 127.0.0.1, port_value: " + k.split(":")[1]: "address: 127.0.0.1, port_value: %d" % v
+                         for k, v in self.addresses.items()}
+            return {"envoy.yaml": {"address: 0.0.0.0, port_value: 80 ": "address: 127.0.0.1, port_value: %d " % self.port,
+                                   "http://127.0.0.1:7080": "http://127.0.0.1:%d" % self.addresses["127.0.0.1:7080"],
+                                   **addresses}}
         hosts = " || ".join("Host(`%s`)" % h for h in self.hosts)
         return {"traefik.yml": {'":80"': '"127.0.0.1:%d"' % self.port,
                                 '"/etc/traefik/bff.yml"': '"%s"' % os.path.join(self.directory, "bff.yml")},
@@ -96,6 +109,11 @@ class Edge:
             own = self._own("main.caddy", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\nimport %s\n"
                             % os.path.join(at, "Caddyfile"))
             return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", own]
+        if self.kind == "haproxy":
+            return [_program("haproxy"), "-db", "-f", os.path.join(at, "haproxy.cfg")]
+        if self.kind == "envoy":
+            return [_program("envoy"), "--config-path", os.path.join(at, "envoy.yaml"), "--disable-hot-restart",
+                    "--concurrency", "1", "--log-level", "warning"]
         temporary = "".join("%s_temp_path %s/%s;\n" % (t, at, t) for t in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user www-data;\n" if os.geteuid() == 0 else ""  # else "nobody", who could be anybody

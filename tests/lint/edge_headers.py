@@ -9,6 +9,8 @@ import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OTHERS = ("Forwarded", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Port",
+          "X-Rewrite-URL", "X-Real-IP")  # Envoy's sample strips these as well
 
 
 def read(*path):
@@ -41,6 +43,14 @@ def samples():
     names = re.findall(r"proxy_set_header (\S+)\s+\$(bff_\w+);", server)
     yield "nginx/bff.conf: proxy_set_header", [n for n, v in names
                                                if taken.get(v) == n.lower().replace("-", "_")], ()
+    haproxy = read("etc", "edge", "haproxy", "haproxy.cfg")
+    yield "haproxy/haproxy.cfg: lua.bff", re.search(r"lua\.bff \S+ (\S+)", haproxy).group(1).split(","), ()
+    envoy = read("etc", "edge", "envoy", "envoy.yaml")
+    written = {n.lower(): n for n in contract()}
+    listed = re.search(r"allowed_upstream_headers:\s+patterns:\n((?:\s+- exact: \S+\n)+)", envoy).group(1)
+    yield "envoy/envoy.yaml: allowed_upstream_headers", [written.get(n, n) for n in re.findall(r"exact: (\S+)", listed)], ()
+    yield "envoy/envoy.yaml: remove", [n for n in re.findall(r"- remove: (\S+)", envoy)
+                                       if n not in OTHERS], ("Authorization", "Cookie")
     readme = read("README.md")
     paragraph = re.search(r"On a 200 these headers(.*?)A service must", readme, re.S)
     if paragraph:
