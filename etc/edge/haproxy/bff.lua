@@ -4,7 +4,8 @@
 --   and after it a rule that refuses what is not allowed: { var(txn.bff_allowed) -m bool }
 --
 -- A 200 sets each HEADER of the request, or takes it off where bff has nothing to say, and then
--- txn.bff_allowed. Any other answer of bff goes to the client as it is. No answer: neither happens.
+-- txn.bff_allowed. Any other answer of bff goes to the client as it is. No answer (or one that HAProxy made up,
+-- which has no X-Correlation-ID): neither happens.
 -- bff never gets the body, so an upload does not pass through here.
 
 local TIMEOUT_MS = 10000
@@ -71,9 +72,11 @@ end
 core.register_action("bff", { "http-req" }, function(txn, verify, headers)
 	local url = "http://" .. verify .. "/auth/verify"
 	local answer = core.httpclient():get({ url = url, headers = question(txn), timeout = TIMEOUT_MS })
-	if answer.status == 200 then
+	if not answer.headers or not answer.headers["x-correlation-id"] then
+		return
+	elseif answer.status == 200 then
 		allow(txn, answer, headers)
-	elseif answer.status and answer.status >= 300 and answer.status <= 599 then
+	elseif answer.status >= 300 then
 		deny(txn, answer)
 	end
 end, 2)
