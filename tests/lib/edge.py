@@ -79,9 +79,9 @@ class Edge:
         if self.kind == "envoy":
             addresses = {"address: 127.0.0.1, port_value: " + k.split(":")[1]: "address: 127.0.0.1, port_value: %d" % v
                          for k, v in self.addresses.items()}
-            return {"envoy.yaml": {"address: 0.0.0.0, port_value: 80 ": "address: 127.0.0.1, port_value: %d " % self.port,
-                                   "http://127.0.0.1:7080": "http://127.0.0.1:%d" % self.addresses["127.0.0.1:7080"],
-                                   **addresses}}
+            verify = "127.0.0.1:7080"
+            return {"envoy.yaml": {"0.0.0.0, port_value: 80 ": "127.0.0.1, port_value: %d " % self.port,
+                                   "http://" + verify: "http://127.0.0.1:%d" % self.addresses[verify], **addresses}}
         hosts = " || ".join("Host(`%s`)" % h for h in self.hosts)
         return {"traefik.yml": {'":80"': '"127.0.0.1:%d"' % self.port,
                                 '"/etc/traefik/bff.yml"': '"%s"' % os.path.join(self.directory, "bff.yml")},

@@ -388,7 +388,7 @@ class Stack:
         if return_to:
             url += "&return_to=" + return_to
         answer = b.open(url)
-        landed = answer.status == (200 if self.kind else 404)  # without an edge there is no page
+        landed = answer.status == (200 if self.edge else 404)  # without an edge there is no page
         if not landed or "bff_session" not in b.cookies(self.url("/", host)):
             raise AssertionError("login failed: %r\n%r\n%s\nidp: %s" % (
                 answer, b.history, self.tails(), self.idp.stats()["errors"]))
