@@ -25,6 +25,9 @@ route "socket" { app = "demo" path = "/api/crm/socket" exact = yes methods = {GE
 route "shared" { app = "demo" path = "/api/crm/shared/" service = "crm" preflight = pass }
 route "admins" { app = "demo" path = "/api/crm/admin/" service = "crm"
                  require "admins" { claim = "groups" any = {"admins"} } }
+route "sales"  { app = "demo" path = "/api/crm/sales/" service = "crm"
+                 require "sales" { claim = "groups" any = {"sales"} } }
+route "gold"   { app = "demo" path = "/api/crm/gold/" service = "crm" acr = {"gold", "platinum"} max_age = "30m" }
 """
 
 # ---- the cases --------------------------------------------------------------------------------
@@ -66,9 +69,15 @@ def cases():
         Case("no session, a cookie that is none of ours", "GET /api/crm/list", None, FETCH + [
             ("Cookie", "bff_session=v1.1.AAAA.AAAA; theme=dark")]),
         Case("forbidden by method", "PUT /read/x", "alice", FETCH + [OWN, CSRF], b""),
+        Case("allowed by a rule", "GET /api/crm/sales/list", "alice", FETCH),
         Case("forbidden by a rule", "GET /api/crm/admin/list", "alice", FETCH),
         Case("forbidden, fetch of another origin that may read", "PUT /read/x", "alice", FETCH + [
             ("Origin", PARTNER)], b""),
+        Case("a stronger login, fetch", "GET /api/crm/gold/list", "alice", FETCH),
+        Case("a stronger login, navigation", "GET /api/crm/gold/list", "alice", NAVIGATION),
+        Case("a stronger login, fetch of another origin that may read", "GET /api/crm/gold/list", "alice", FETCH + [
+            ("Origin", PARTNER)]),
+        Case("a stronger login, no session, fetch", "GET /api/crm/gold/list", None, FETCH),
         Case("CSRF: no token", "POST /api/crm/items", "alice", FETCH + [OWN], b"{}"),
         Case("CSRF: a page of somebody else", "POST /api/crm/items", "alice", FETCH + [
             ("Origin", STRANGER), CSRF], b"{}"),
