@@ -12,7 +12,9 @@ import pytest
 
 import browser
 import edge as edges
+from edge import Edge
 from edge_cell import ALICE, UPLOAD, Asker, Case, echo, events, head, refused_upload
+from port import free_port
 from side_by_side import SideBySide
 from stack import IDENTITY
 
@@ -130,7 +132,7 @@ def cases():
         Case("Connection: Upgrade to h2c", "GET /api/crm/list", "alice", FETCH + [
             ("Connection", "Upgrade"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")]),
         Case("Connection: Upgrade to h2c and WebSocket", "GET /api/crm/list", "alice", FETCH + [
-            ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Upgrade", "h2c"), ("Upgrade", "h2c, websocket")]),
+            ("Connection", "Upgrade"), ("Upgrade", "h2c"), ("Upgrade", "websocket")]),
         Case("TE and keep-alive", "GET /api/crm/list", "alice", FETCH + [
             ("Connection", "keep-alive, TE"), ("TE", "trailers"), ("Keep-Alive", "timeout=5")]),
         Case("a path that is another to somebody", "GET /api/crm/%2e%2e/orders/list", "alice", FETCH),
@@ -237,6 +239,22 @@ def test_cell(request, kind, case):
             f.write(render(cells))
         return
     assert got == parse(read_golden()).get((case.name, kind))
+
+
+@pytest.mark.parametrize("more, status, came", [
+    ({"local url =": "error('broken')\n\tlocal url ="}, 503, 0), ({}, 200, 1)], ids=["broken", "whole"])
+def test_haproxy_refuses_where_its_script_fails(matrix, tmp_path, more, status, came):
+    """HAProxy itself goes on."""
+    stack = matrix.stack
+    edge = Edge("haproxy", str(tmp_path), free_port(), [], stack.asks["haproxy"], stack.ports["public"],
+                [stack.services[n].port for n in ("crm", "orders", "page")], more)
+    stack.services["page"].forget()
+    try:
+        edge.start()
+        got = browser.raw(edge.port, "GET", "/public", [("Host", stack.host("haproxy"))])
+    finally:
+        edge.stop()
+    assert (got.status, len(stack.services["page"].requests)) == (status, came)
 
 
 def test_golden_file_has_each_cell_once():

@@ -53,7 +53,7 @@ def _program(kind):
 class Edge:
     def __init__(self, kind, directory, port, hosts, verify, public, services, more=()):
         self.kind, self.directory, self.port, self.hosts = kind, directory, port, list(hosts)
-        self.more = dict(more)  # further replacements in the one sample
+        self.more = dict(more)  # further replacements in the sample
         self.addresses = {"127.0.0.1:7080": verify, "127.0.0.1:7081": public}
         for n, service in enumerate(services):
             self.addresses["127.0.0.1:%d" % (8080 + n)] = service
@@ -88,12 +88,16 @@ class Edge:
                 "bff.yml": {"Host(`app.example.com`)": "(%s)" % hosts, **self._addresses()}}
 
     def _write(self):
+        unused = set(self.more)
         for name, pairs in self._pairs().items():
-            pairs = {**pairs, **self.more}
             with open(os.path.join(SAMPLES, self.kind, name), encoding="utf-8") as f:
                 text = f.read()
+            here = {k: v for k, v in self.more.items() if k in text}
+            unused -= set(here)
             with open(os.path.join(self.directory, name), "w", encoding="utf-8") as f:
-                f.write(substitute(text, pairs))
+                f.write(substitute(text, {**pairs, **here}))
+        if unused:
+            raise AssertionError("the sample no longer holds %r" % unused)
 
     def _own(self, name, text):
         path = os.path.join(self.directory, name)
