@@ -6,6 +6,7 @@ services must see of it.
 A cell is what one edge made of one request. Edges that agree share one. What differs from run to run is written
 as a word: EDGE (the edge's origin), HERE (its host and port), ID, TIME. A header without a value counts as none.
 """
+import contextlib
 import os
 
 import pytest
@@ -207,14 +208,26 @@ class Matrix:
         if case.outage is None:
             return self.askers[kind].cell(case)
         if case.outage not in self.made:
-            down, up = {"database": (lambda: self.stack.pg.stop("immediate"), self.stack.pg.start),
-                        "bff": (self.stack.stop_bffd, self.stack.start_bffd)}[case.outage]
-            down()
-            self.made[case.outage] = {(k, c.name): asker.cell(c) for k, asker in self.askers.items()
-                                      for c in cases() if c.outage == case.outage}
-            up()
-            self.stack.await_health()
+            with {"database": self.no_database, "bff": self.no_bff}[case.outage]():
+                self.made[case.outage] = {(k, c.name): asker.cell(c) for k, asker in self.askers.items()
+                                          for c in cases() if c.outage == case.outage}
         return self.made[case.outage][kind, case.name]
+
+    @contextlib.contextmanager
+    def no_database(self):
+        """Once each worker knows: until then it may answer from what it had read."""
+        self.stack.pg.stop("immediate")
+        self.stack.await_health(503)
+        yield
+        self.stack.pg.start()
+        self.stack.await_health()
+
+    @contextlib.contextmanager
+    def no_bff(self):
+        self.stack.stop_bffd()
+        yield
+        self.stack.start_bffd()
+        self.stack.await_health()
 
 
 @pytest.fixture(scope="module", name="matrix")

@@ -287,12 +287,12 @@ class Stack:
     def start_broker(self):
         self.broker = self._daemon("broker", "bff-broker")
 
-    def await_health(self):
-        """Until every worker has database and broker: each connection may be another worker's."""
+    def await_health(self, status=200):
+        """Until every worker has database and broker, or (503) misses one: each connection may be another worker's."""
         host = self.url().split("/")[2]
 
         def healthy():
-            return all(browser.raw(self.ports["public"], "GET", "/auth/health", [("Host", host)]).status == 200
+            return all(browser.raw(self.ports["public"], "GET", "/auth/health", [("Host", host)]).status == status
                        for _ in range(HEALTH_ASKS))
 
         eventually(healthy, what="health of every worker")
