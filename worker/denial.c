@@ -227,6 +227,8 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 		add_login(r, navigates, up ? &step_up : NULL, &url);
 	if (up && status == 401)
 		add_challenge(r, &step_up);
+	if (nginx)
+		http_reply_header(&r->reply, SV("X-Error"), dialect[kind].error);
 	if (status == 401 || status == 403)
 		add_cors(r);
 	if (why == REASON_AMBIGUOUS)

@@ -7,8 +7,8 @@
  * route's acr and max_age. Nothing else of the request is echoed but an allow-listed Origin.
  *
  * nginx takes headers from a denial and never its body. There a 401 with Location asks for a
- * redirect, and any other 401 has the URL in X-Login-URL, from which the sample makes the body
- * again: no byte of a login URL needs an escape in JSON (see login_url).
+ * redirect, any other 401 has the URL in X-Login-URL, and X-Error is what the body would say; from
+ * these the sample makes it again: no byte of a login URL needs an escape in JSON (see login_url).
  */
 #ifndef BFF_DENIAL_H
 #define BFF_DENIAL_H

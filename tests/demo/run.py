@@ -1,4 +1,4 @@
-"""`make demo`: everything on this machine, until Ctrl-C. EDGE=traefik|caddy|nginx chooses the edge.
+"""`make demo`: everything on this machine, until Ctrl-C. EDGE=traefik|caddy|nginx|haproxy|envoy chooses the edge.
 
 Without EDGE it is Traefik where one is at hand (on PATH, or built by an earlier run) or a recent Go is, which
 then builds it; else Caddy.

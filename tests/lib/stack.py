@@ -287,12 +287,12 @@ class Stack:
     def start_broker(self):
         self.broker = self._daemon("broker", "bff-broker")
 
-    def await_health(self):
-        """Until every worker has database and broker: each connection may be another worker's."""
+    def await_health(self, status=200):
+        """Until every worker has database and broker, or (503) misses one: each connection may be another worker's."""
         host = self.url().split("/")[2]
 
         def healthy():
-            return all(browser.raw(self.ports["public"], "GET", "/auth/health", [("Host", host)]).status == 200
+            return all(browser.raw(self.ports["public"], "GET", "/auth/health", [("Host", host)]).status == status
                        for _ in range(HEALTH_ASKS))
 
         eventually(healthy, what="health of every worker")
@@ -388,7 +388,7 @@ class Stack:
         if return_to:
             url += "&return_to=" + return_to
         answer = b.open(url)
-        landed = answer.status == (200 if self.kind else 404)  # without an edge there is no page
+        landed = answer.status == (200 if self.edge else 404)  # without an edge there is no page
         if not landed or "bff_session" not in b.cookies(self.url("/", host)):
             raise AssertionError("login failed: %r\n%r\n%s\nidp: %s" % (
                 answer, b.history, self.tails(), self.idp.stats()["errors"]))

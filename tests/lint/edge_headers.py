@@ -9,6 +9,8 @@ import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OTHERS = ("Forwarded", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Port",
+          "X-Rewrite-URL", "X-Real-IP")  # samples that can strip these as well
 
 
 def read(*path):
@@ -34,13 +36,22 @@ def samples():
     yield "caddy/Caddyfile: copy_headers", re.search(r"copy_headers (.*)", caddy).group(1).split(), ()
     stripped = [n for n in re.findall(r"request_header -(\S+)", caddy) if "*" not in n]
     # bff reads these two; copy_headers replaces them, and bff always answers both.
-    yield "caddy/Caddyfile: request_header -", [n for n in stripped if "Forwarded" not in n], ("Authorization", "Cookie")
+    yield "caddy/Caddyfile: request_header -", [n for n in stripped if n not in OTHERS], ("Authorization", "Cookie")
     nginx = read("etc", "edge", "nginx", "bff.conf")
     server = re.split(r"^\s+location ", nginx, maxsplit=1, flags=re.M)[0]
     taken = dict(re.findall(r"auth_request_set \$(\w+)\s+\$upstream_http_(\w+);", server))
     names = re.findall(r"proxy_set_header (\S+)\s+\$(bff_\w+);", server)
     yield "nginx/bff.conf: proxy_set_header", [n for n, v in names
                                                if taken.get(v) == n.lower().replace("-", "_")], ()
+    haproxy = read("etc", "edge", "haproxy", "haproxy.cfg")
+    yield "haproxy/haproxy.cfg: lua.bff", re.search(r"lua\.bff \S+ (\S+)", haproxy).group(1).split(","), ()
+    envoy = read("etc", "edge", "envoy", "envoy.yaml")
+    written = {n.lower(): n for n in contract()}
+    listed = re.search(r"allowed_upstream_headers:\s+patterns:\n((?:\s+- exact: \S+\n)+)", envoy).group(1)
+    names = [written.get(n, n) for n in re.findall(r"exact: (\S+)", listed)]
+    yield "envoy/envoy.yaml: allowed_upstream_headers", names, ()
+    yield "envoy/envoy.yaml: remove", [n for n in re.findall(r"- remove: (\S+)", envoy)
+                                       if n not in OTHERS], ("Authorization", "Cookie")
     readme = read("README.md")
     paragraph = re.search(r"On a 200 these headers(.*?)A service must", readme, re.S)
     if paragraph:
