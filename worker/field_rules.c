@@ -3,11 +3,12 @@
 enum rule {
 	MAY_REPEAT = 1,
 	ONCE,
-	ONE_VALUE, /* once, and a comma in it is two values that somebody joined */
+	ONE_VALUE,   /* once, and a comma in it is two values that somebody joined */
+	CREDENTIALS, /* once; Bearer and Basic have no comma (RFC 6750 2.1, 7617 2), others may */
 };
 
-/* What decisions rest on. The values of those that are only ONCE have a syntax of their own, or may
- * hold a comma. */
+/* What decisions rest on, the shortest name first: a look ends where they get too long. The values
+ * of those that are only ONCE have a syntax of their own, or may hold a comma. */
 static const struct known {
 	struct sv name;
 	enum rule rule;
@@ -21,7 +22,7 @@ static const struct known {
     {SV_INIT("User-Agent"), ONCE},
     {SV_INIT("Content-Type"), ONCE},
     {SV_INIT("X-CSRF-Token"), ONE_VALUE},
-    {SV_INIT("Authorization"), ONCE}, /* see is_joined() */
+    {SV_INIT("Authorization"), CREDENTIALS},
     {SV_INIT("X-Rewrite-URL"), MAY_REPEAT},
     {SV_INIT("Content-Length"), ONCE},
     {SV_INIT("Sec-Fetch-Site"), ONE_VALUE},
@@ -47,15 +48,21 @@ static bool folds(struct sv a, struct sv b)
 	return a.n == b.n && http_name_folds(a, b);
 }
 
-/* Bearer and Basic credentials hold no comma (RFC 6750 2.1, RFC 7617 2); others may. */
-static bool is_joined(const struct http_field *f, enum rule rule)
+/* NULL: none of ours. */
+static const struct known *known_as(struct sv name)
 {
-	if (rule != ONE_VALUE && !http_name_eq(f->name, SV("Authorization")))
+	for (size_t i = 0; i < ARRAY_LEN(known) && known[i].name.n <= name.n; i++)
+		if (folds(known[i].name, name))
+			return &known[i];
+	return NULL;
+}
+
+static bool is_joined(struct sv value, enum rule rule)
+{
+	if ((rule != ONE_VALUE && rule != CREDENTIALS) || sv_find(value, ',') == value.n)
 		return false;
-	if (sv_find(f->value, ',') == f->value.n)
-		return false;
-	return rule == ONE_VALUE || sv_eq_nocase(sv_cut(f->value, 0, 7), SV("Bearer ")) ||
-	       sv_eq_nocase(sv_cut(f->value, 0, 6), SV("Basic "));
+	return rule == ONE_VALUE || sv_eq_nocase(sv_cut(value, 0, 7), SV("Bearer ")) ||
+	       sv_eq_nocase(sv_cut(value, 0, 6), SV("Basic "));
 }
 
 /* The at-th field, whose name folds to this one. */
@@ -67,18 +74,15 @@ static const char *judge_known(struct http_fields fields, size_t at, struct sv n
 		return "header_alias";
 	if (rule != MAY_REPEAT && http_fields_nth(fields, name, 0) != f)
 		return "header_twice";
-	return is_joined(f, rule) ? "header_joined" : NULL;
+	return is_joined(f->value, rule) ? "header_joined" : NULL;
 }
 
 static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (folds(known[i].name, name))
-			return true;
 	for (size_t i = 0; i < ninjected; i++)
 		if (folds(injected[i], name))
 			return true;
-	return false;
+	return known_as(name) != NULL;
 }
 
 /*
@@ -102,11 +106,9 @@ static const char *judge_field(struct http_fields fields, size_t at, const struc
 			       size_t ninjected)
 {
 	struct sv name = fields.v[at].name;
-	const char *bad = NULL;
+	const struct known *k = known_as(name);
+	const char *bad = k == NULL ? NULL : judge_known(fields, at, k->name, k->rule);
 
-	for (size_t i = 0; bad == NULL && i < ARRAY_LEN(known); i++)
-		if (folds(known[i].name, name))
-			bad = judge_known(fields, at, known[i].name, known[i].rule);
 	for (size_t i = 0; bad == NULL && i < ninjected; i++)
 		if (folds(injected[i], name))
 			bad = judge_known(fields, at, injected[i],

@@ -75,6 +75,56 @@ static void what_breaks_a_rule_is_named(void **state)
 	}
 }
 
+/* The table goes by length, so a name out of its place would go unseen. */
+static void every_name_is_known(void **state)
+{
+	static const char *const names[] = {"Cookie",
+					    "X-Real-IP",
+					    "User-Agent",
+					    "Content-Type",
+					    "X-CSRF-Token",
+					    "Authorization",
+					    "X-Rewrite-URL",
+					    "Content-Length",
+					    "Sec-Fetch-Site",
+					    "Sec-Fetch-Mode",
+					    "Sec-Fetch-Dest",
+					    "X-Original-URI",
+					    "X-Original-URL",
+					    "X-Original-Host",
+					    "X-Forwarded-For",
+					    "X-Forwarded-Uri",
+					    "X-Forwarded-Host",
+					    "X-Requested-With",
+					    "Sec-WebSocket-Key",
+					    "X-Forwarded-Proto",
+					    "X-Original-Method",
+					    "Transfer-Encoding",
+					    "X-Forwarded-Method",
+					    "Access-Control-Request-Method",
+					    "Host",
+					    "Accept",
+					    "Origin",
+					    "Referer"};
+	char text[64];
+	struct fields_text t;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *got;
+
+		(void)snprintf(text, sizeof text, "Connection: %s", names[i]);
+		got = field_rules_break(fields_of(&t, sv_str(text)), NULL, 0);
+		assert_string_equal(got == NULL ? names[i] : got, "header_connection");
+		(void)snprintf(text, sizeof text, "%s: x", names[i]);
+		for (char *dash = text; (dash = strchr(dash, '-')) != NULL;) {
+			*dash = '_';
+			got = field_rules_break(fields_of(&t, sv_str(text)), NULL, 0);
+			assert_string_equal(got == NULL ? text : got, "header_alias");
+		}
+	}
+}
+
 static void honest_requests_break_none(void **state)
 {
 	static const struct sv cases[] = {
@@ -111,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_breaks_a_rule_is_named),
+	    cmocka_unit_test(every_name_is_known),
 	    cmocka_unit_test(honest_requests_break_none),
 	    cmocka_unit_test(what_is_not_injected_may_repeat),
 	};
