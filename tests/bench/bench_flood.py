@@ -6,7 +6,8 @@
 Two loads go on side by side, each at FLOOD_RATE requests a second. The first is of good requests, and its latency is
 what counts; the second is good in one round and bad in the next, in turn, so that the worker has as many requests in
 either. What is measured is the first load's latency beside bad requests over that beside good ones, round by round: 1
-is no difference. CPU: that of a bad request alone over that of a good one alone. The log must not fill up either: its lines in a round with bad requests, of which there are thousands.
+is no difference. CPU: that of a bad request alone over that of a good one of its size alone. The log must not fill up
+either: its lines in a round with bad requests, of which there are thousands.
 """
 import os
 
@@ -16,14 +17,14 @@ from rig import BIN, CONNECTIONS, HOST, ROUNDS, Rig, us_per_request
 RATE = int(os.environ.get("FLOOD_RATE", "2000"))
 MOST = 1.2  # of the latency beside good requests
 MOST_CPU = 1  # of a good request's
-LINES = 160  # of a round: a few in each of its seconds, but for the first, and the one that it began before (common/log.h)
+LINES = 160  # of a round: few in each of its seconds but the first two (common/log.h)
 HEAD_BYTES = 8192
 
 
 def floods(rig):
-    """Name, how the second load is made."""
+    """Name, how the second load is made; `size`: what makes a good request as long."""
     garbage = rig.garbage(1000)
-    long_head = rig.head(more="X-Pad: %s\r\n" % ("a" * (HEAD_BYTES - 1100)))
+    pad = "X-Pad: %s\r\n" % ("a" * (HEAD_BYTES - 1100))
     with open(rig.head(), encoding="ascii", newline="") as f:
         head = f.read()
     elsewhere = rig.private("elsewhere", head.replace("X-Forwarded-Host: " + HOST, "X-Forwarded-Host: unknown.example"))
@@ -32,7 +33,7 @@ def floods(rig):
     yield "garbage_cookies", {"head": rig.head(), "cookies": garbage, "status": 401}
     yield "unknown_hosts", {"head": elsewhere, "cookies": garbage, "status": 403}
     yield "crooked_targets", {"head": crooked, "cookies": garbage, "status": 400}
-    yield "long_heads", {"head": long_head, "cookies": garbage, "status": 401}
+    yield "long_heads", {"head": rig.head(more=pad), "cookies": garbage, "status": 401, "size": pad}
     yield "malformed_heads", {"head": malformed, "cookies": garbage, "status": 400, "once": True}
 
 
@@ -57,9 +58,11 @@ def main():
         server = rig.ours("flooded", rig.first(cookies))
         first = rig.load(server.port, rig.head(), cookies=cookies, rate=RATE)
         for name, how in floods(rig):
+            size = how.pop("size", "")
             once = {"once": True} if how.get("once") else {}  # a connection for each request costs its own
             head = rig.head(more="Connection: close\r\n" if once else "")
             good = rig.load(server.port, head, cookies=cookies, rate=RATE, connections=CONNECTIONS, **once)
+            sized = rig.load(server.port, rig.head(more=size), cookies=cookies, rate=RATE) if size else good
             bad = rig.load(server.port, rate=RATE, connections=CONNECTIONS, **how)
             ratios, logged = {"p50": [], "p99": [], "cpu": []}, []
             for _ in range(ROUNDS):
@@ -69,13 +72,14 @@ def main():
                 logged.append(lines(server) - before)
                 for which in ("p50", "p99"):
                     ratios[which].append(beside_bad[which + "_us"] / beside_good[which + "_us"])
-                ratios["cpu"].append(us_per_request(server, bad) / us_per_request(server, good))
+                ratios["cpu"].append(us_per_request(server, bad) / us_per_request(server, sized))
             for which, found in ratios.items():
-                figures.measure("flood_%s_%s" % (name, which), found, "ratio", most=MOST_CPU if which == "cpu" else MOST)
+                most = MOST_CPU if which == "cpu" else MOST
+                figures.measure("flood_%s_%s" % (name, which), found, "ratio", most=most)
             figures.measure("flood_%s_log" % name, logged, "lines", most=LINES)
-            good.close()
-            bad.close()
-            rig.loads[:] = [first]
+            rig.loads.remove(first)
+            rig.close_loads()
+            rig.loads.append(first)
     figures.write(program=BIN)
 
 
