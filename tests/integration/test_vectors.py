@@ -218,10 +218,19 @@ def test_source_that_is_missing_CVE_2024_45410(world, alice, edge, name):
     assert_refused(ask(world, edge, alice, drop=[name]), edge)
 
 
+def counted(world, series):
+    got = world.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "metrics")
+    assert got.status == 200
+    return sum(int(line.rsplit(" ", 1)[1]) for line in got.body.splitlines() if line.startswith(series))
+
+
 def test_direct_request_of_a_stranger_CVE_2026_40575(world, alice):
-    got = world.ask(asked("traefik", uri="/api/hooks/", method="POST", cookie="bff_session=" + cookie_value(alice)),
-                    "strange")
+    series = ('bff_denials_total{reason="peer"}', 'bff_untrusted_peers_total{listen="strange"}')
+    before = [counted(world, one) for one in series]
+    head = asked("traefik", uri="/api/hooks/", method="POST", cookie="bff_session=" + cookie_value(alice))
+    got = world.ask(head, "strange")
     assert got.status == 403 and not got.all("x-user-id")
+    assert [counted(world, one) for one in series] == [n + 1 for n in before]
 
 
 # ---- cookies, and who one is -----------------------------------------------------------------------------
