@@ -204,7 +204,7 @@ BENCH ?= verify
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libbroker.a $(B)/libcommon.a
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker) -lssl
 
 bench: all
 	@$(MAKE) --no-print-directory $(BENCH_PROGRAMS)

@@ -1,0 +1,379 @@
+"""What the parts of the bench stand on: a database with sessions, our daemons, nginx, and the load.
+
+    with Rig() as rig:
+        rig.sessions(1000)                                   # rows put in by SQL, as the owner
+        ours = rig.ours("cached", session_cache="on")        # a bffd with one worker on the servers' core
+        load = rig.load(ours.port, rig.head(), cookies=rig.cookies(1000))
+        us_per_request(ours, load)                           # one round
+
+Servers run on the first core, the load and PostgreSQL on the last. CPU is the kernel's own account of a process, all
+its threads, in nanoseconds (its CPU clock, which is what utime + stime of /proc/PID/stat round).
+"""
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import resource
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+BIN = os.path.abspath(os.environ.get("BFF_BIN") or os.path.join(ROOT, "build", "gcc"))
+os.environ.setdefault("BFF_BIN", BIN)
+
+from port import free_port  # noqa: E402
+from postgres import Postgres, client_environment  # noqa: E402
+from process import Process  # noqa: E402
+from wait import eventually  # noqa: E402
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))  # of one round
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+CONNECTIONS = 64
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+TOKEN_BYTES = 1200  # of an access token: an RS256 JWT with some claims
+HOST = "app.localhost:8000"
+CLAIMS = '{"email":"u%1$s@example.com","name":"User %1$s","groups":["sales","support"]}'
+
+CONFIG = """
+database {{ conninfo = "{conninfo}" web_password_file = "{d}/pw" broker_password_file = "{d}/pw" connections = 2
+	query_timeout = 10s }}
+web {{ workers = {workers} cookie_keys = "{d}/cookie" session_cache = {session_cache} max_connections = 20000 idle_timeout = 1h }}
+broker {{ socket = "{d}/broker.sock" peer_user = "{uid}" key_ring = "{d}/ring" }}
+listen "verify" {{ kind = verify address = "127.0.0.1:{port}" edge = {edge} trusted_peers = {{"127.0.0.1/32"}} {listen} }}
+listen "public" {{ kind = public address = "127.0.0.1:{public}" trusted_peers = {{"127.0.0.1/32"}} }}
+provider "idp" {{ issuer = "{issuer}" insecure_loopback = yes client_id = "bff" client_auth = client_secret_basic
+	client_secret_file = "{d}/pw" signing_alg = RS256 scopes = {{openid}} keep_claims = {{email, name, groups}} }}
+app "demo" {{ provider = "idp" origins = {{"http://{host}"}} insecure_loopback = yes absolute_timeout = 24h }}
+identity "default" {{ header "X-User-ID" {{ claim = "subject" }} header "X-User-Email" {{ claim = "email" }}
+	header "X-User-Name" {{ claim = "name" }} header "X-User-Groups" {{ claim = "groups" }} }}
+service "own" {{ provider = "idp" grant = session }}
+route "all" {{ app = "demo" path = "/" }}
+route "own" {{ app = "demo" path = "/own/" service = "own" }}
+"""
+
+SESSIONS = """
+insert into bff_private.session (id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time,
+	absolute_expires_at, idle, grant_id, client, user_agent)
+select sha256(sha256(('bench' || i)::bytea)), 'bench-' || i, 'demo', 'idp', '%(issuer)s', 'u' || i, '', 'u' || i,
+	format('u%%s@example.com', i), format('User %%s', i), format('%(claims)s', i)::json, '', 0,
+	now() + '1 day', '12 hours', substr(sha256(('grant' || i)::bytea), 1, 16), '127.0.0.0/24', 'bench'
+from generate_series(1, %(count)d) i;
+insert into bff_private.session_activity (id_hash, last_seen, check_at)
+select id_hash, now(), now() + '12 hours' from bff_private.session where ref like 'bench-%%';
+analyze;
+"""
+
+# What Traefik sends for a browser's request: the browser's own head, and X-Forwarded-*.
+HEAD = """GET {target} HTTP/1.1\r
+Host: 127.0.0.1:7080\r
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r
+Accept: application/json\r
+Accept-Language: en-US,en;q=0.5\r
+Cookie: {cookie}\r
+Sec-Fetch-Dest: empty\r
+Sec-Fetch-Mode: cors\r
+Sec-Fetch-Site: same-origin\r
+X-Forwarded-For: 127.0.0.1\r
+X-Forwarded-Host: {host}\r
+X-Forwarded-Method: GET\r
+X-Forwarded-Proto: http\r
+X-Forwarded-Uri: {uri}\r
+{more}Accept-Encoding: gzip\r
+\r
+"""
+
+NGINX = """
+daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {d}/{name}.pid; error_log {d}/{name}.log;
+events {{ worker_connections 20000; }}
+http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_temp_path {d}; proxy_temp_path {d};
+	fastcgi_temp_path {d}; uwsgi_temp_path {d}; scgi_temp_path {d}; {http}
+	server {{ listen 127.0.0.1:{port} backlog=4096 {listen}; {server} }} }}
+"""
+
+
+def b64(raw):
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def cpu_ns(pid):
+    """All CPU time of a process: its CPU clock (clock_getcpuclockid(3), for which Python has no name)."""
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
+        return [int(p) for p in f.read().split()]
+
+
+def private_bytes(pid):
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+
+
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def on_core(core, command):
+    return ["prlimit", "--nofile=%d" % FILES, "taskset", "-c", str(core), *command]
+
+
+def answer(port, head, tls=False):
+    """The whole answer to one request of our making, given as text."""
+    lines = head.split("\r\n")
+    headers = [line.split(": ", 1) for line in lines[1:] if line]
+    if tls:
+        c = http.client.HTTPSConnection("127.0.0.1", port, context=ssl._create_unverified_context(), timeout=10)
+    else:
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        c.putrequest("GET", lines[0].split(" ")[1], skip_host=True, skip_accept_encoding=True)
+        for name, value in headers:
+            c.putheader(name, value)
+        c.endheaders()
+        r = c.getresponse()
+        r.read()
+        return r
+    finally:
+        c.close()
+
+
+class Server:
+    """A program under load: `pids` are the processes whose CPU counts."""
+
+    def __init__(self, process, port, pids, tls=False):
+        self.process, self.port, self.pids, self.tls = process, port, pids, tls
+
+    def cpu_ns(self):
+        return sum(cpu_ns(pid) for pid in self.pids())
+
+    def stop(self):
+        self.process.stop()
+
+
+class Load:
+    """tests/bench/load.c, connected and warm; each run() is a round."""
+
+    def __init__(self, port, head_path, cookies=None, connections=CONNECTIONS, status=200, rate=None, once=False, tls=False):
+        command = [os.path.join(BIN, "bench", "load"), "-p", str(port), "-h", head_path, "-c", str(connections),
+                   "-s", str(status)]
+        for flag, value in (("-k", cookies), ("-r", rate)):
+            command += [flag, str(value)] if value else []
+        command += ["-1"] * once + ["-t"] * tls
+        self.process = subprocess.Popen(on_core(LOAD_CORE, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit("load: not ready: %s" % " ".join(command))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self, seconds=None):
+        self.process.stdin.write("run %f\n" % (seconds or SECONDS))
+        self.process.stdin.flush()
+
+    def result(self, clean=True):
+        got = json.loads(self.process.stdout.readline() or "{}")
+        if not got or (clean and (got["errors"] or got["good"] != got["requests"] or got["requests"] == 0)):
+            raise SystemExit("load: %s of %s" % (got or "ended", " ".join(self.process.args)))
+        return got
+
+    def run(self, seconds=None, clean=True):
+        self.start(seconds)
+        return self.result(clean)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def us_per_request(server, load, seconds=None):
+    before = server.cpu_ns()
+    got = load.run(seconds)
+    return (server.cpu_ns() - before) / got["requests"] / 1000
+
+
+def interleaved(pairs, rounds=None, seconds=None):
+    """{name: (server, load)} -> {name: [µs a request, one a round]}: a round of each in turn, so that what else the
+    machine does falls on all alike."""
+    samples = {name: [] for name in pairs}
+    for _ in range(rounds or ROUNDS):
+        for name, (server, load) in pairs.items():
+            samples[name].append(us_per_request(server, load, seconds))
+    return samples
+
+
+class Rig:
+    def __init__(self, shared_buffers="256MB"):
+        self.directory = tempfile.mkdtemp(prefix="bff-bench-")
+        os.chmod(self.directory, 0o755)
+        self.pg = Postgres(settings={"shared_buffers": shared_buffers, "max_wal_size": "4GB", "max_connections": 200})
+        self.issuer = "http://127.0.0.1:%d" % free_port()
+        self.key = os.urandom(32)
+        self.started, self.loads = [], []
+        self.broker = None
+        self.names = 0
+
+    def __enter__(self):
+        try:
+            return self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _start(self):
+        if os.geteuid() != 0:
+            raise SystemExit("the bench reads the memory and descriptors of processes that let nobody but root do so")
+        self.private("cookie", b64(self.key) + "\n")
+        self.private("pw", "unused: the socket trusts\n")
+        self.private("ring", "1 %s\n" % b64(os.urandom(32)))
+        self.pg.init()
+        self.pg.start()
+        os.sched_setaffinity(self.pg.process.pid, {LOAD_CORE})
+        self.pg.migrate()
+        return self
+
+    def __exit__(self, *_):
+        for load in self.loads:
+            load.close()
+        for process in reversed(self.started):
+            process.kill()
+        self.pg.remove()
+        if os.environ.get("BFF_KEEP"):
+            print("kept:", self.directory)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def private(self, name, text):
+        with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
+            f.write(text)
+        return self.path(name)
+
+    # ---- sessions -----------------------------------------------------------------------------
+
+    def sessions(self, count, database="bff"):
+        sql = self.private("sessions.sql", SESSIONS % {"count": count, "issuer": self.issuer, "claims": CLAIMS})
+        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", sql, self.pg.conninfo(database, "postgres")], check=True,
+                       env=client_environment())
+
+    def cookie(self, secret):
+        head = "v1.%d.%s" % (time.time() // 86400, b64(secret))
+        return "bff_session=%s.%s" % (head, b64(hmac.digest(self.key, head.encode(), "sha256")[:16]))
+
+    def cookies(self, count, of=None):
+        """A file with the cookies of `count` sessions, spread evenly over the `of` that sessions() made."""
+        step = (of or count) / count
+        secrets = (hashlib.sha256(b"bench%d" % (1 + int(n * step))).digest() for n in range(count))
+        return self._cookie_file(map(self.cookie, secrets))
+
+    def _cookie_file(self, cookies):
+        self.names += 1
+        return self.private("cookies-%d" % self.names, "".join(c + "\n" for c in cookies))
+
+    def garbage(self, count):
+        """Cookies whose tag is not ours."""
+        return self._cookie_file(self.cookie(os.urandom(32))[:-6] + "AAAAAA" for _ in range(count))
+
+    def grants(self, count):
+        """A file with the cookies of sessions that have a grant and the login's own token (service "own")."""
+        made = self.path("grants")
+        os.mkdir(made)
+        subprocess.run([BIN + "/bench/grants", self.path("ring"), made, "0", str(count), self.issuer, str(TOKEN_BYTES),
+                        "7200000", "7100000", "7200000"], check=True)
+        from bench_broker import COLUMNS
+        for table, columns in COLUMNS.items():
+            copy = "\\copy bff_private.%s (%s) from '%s'" % (table, columns, os.path.join(made, table))
+            subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", copy, self.pg.conninfo(user="postgres")],
+                           check=True, env=client_environment())
+        self.pg.psql("update bff_private.session set claims = format('%s', subject)::json where ref not like 'bench-%%'; analyze"
+                     % CLAIMS.replace("User %1$s", "Some User").replace("u%1$s@", "%1$s@"))
+        with open(os.path.join(made, "secrets"), "rb") as f:
+            return self._cookie_file(self.cookie(f.read(32)) for _ in range(count))
+
+    def head(self, uri="/api/things?page=2", target="/auth/verify", cookie="@COOKIE@", host=HOST, more=""):
+        """A file with the request that an edge sends."""
+        self.names += 1
+        return self.private("head-%d" % self.names, HEAD.format(uri=uri, target=target, cookie=cookie, host=host, more=more))
+
+    # ---- programs -----------------------------------------------------------------------------
+
+    def _config(self, name, **more):
+        values = {"d": self.directory, "conninfo": self.pg.conninfo(), "uid": os.getuid(), "issuer": self.issuer, "host": HOST,
+                  "port": free_port(), "public": free_port(), "workers": 1, "session_cache": "on", "edge": "traefik",
+                  "listen": "", **more}
+        return self.private(name + ".conf", CONFIG.format(**values)), values["port"]
+
+    def start(self, name, command, core=SERVER_CORE, **more):
+        process = Process(name, on_core(core, command), self.path(name + ".log"), **more)
+        self.started.append(process)
+        return process
+
+    def start_broker(self):
+        """With the provider that plays a script; grants() may be called once it is there."""
+        from bench_broker import modulus
+        self.start("provider", [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), self.issuer, "20", "7200",
+                                str(TOKEN_BYTES), modulus()], LOAD_CORE).await_connection(
+                                    ("127.0.0.1", int(self.issuer.rsplit(":", 1)[1])))
+        self.broker = self.start("broker", [BIN + "/bff-broker", "-c", self._config("broker")[0]]).await_notify()
+        for event in ("event=sealing_key", "event=provider_keys"):
+            eventually(lambda e=event: e in self.broker.log_text(), what=event)
+        return self.broker
+
+    def ours(self, name, cookie=None, tls=False, database="bff", **more):
+        """A bffd whose workers answer; `cookie` is of a live session, asked about until it is accepted."""
+        config, port = self._config(name, conninfo=self.pg.conninfo(database), **more)
+        process = self.start(name, [BIN + "/bffd", "-c", config]).await_notify()
+        server = Server(process, port, lambda: children(process.pid), tls)
+        if cookie:
+            head = HEAD.format(uri="/x", target="/auth/verify", cookie=cookie, host=HOST, more="")
+            eventually(lambda: answer(port, head, tls).status == 200, what="an answer of " + name)
+        return server
+
+    def first(self, cookies):
+        with open(cookies, encoding="ascii") as f:
+            return f.readline().strip()
+
+    def nginx(self, name, server, tls=None, http=""):
+        """`server`: what stands in its server block; tls: (certificate, key)."""
+        port = free_port()
+        listen = "ssl; ssl_certificate %s; ssl_certificate_key %s" % tls if tls else ""
+        config = self.private(name + ".nginx", NGINX.format(d=self.directory, name=name, port=port, listen=listen, server=server,
+                                                            files=FILES, http=http))
+        process = self.start(name, ["nginx", "-p", self.directory, "-c", config, "-e", self.path(name + ".log")])
+        process.await_connection(("127.0.0.1", port))
+        return Server(process, port, lambda: children(process.pid), bool(tls))
+
+    def same_headers(self, server, head_path, cookie):
+        """nginx's directives for an empty 200 with the headers that `server` answers."""
+        with open(head_path, encoding="ascii", newline="") as f:
+            got = answer(server.port, f.read().replace("@COOKIE@", cookie), server.tls)
+        if got.status != 200:
+            raise SystemExit("answered %d\n%s" % (got.status, server.process.log_text()[-2000:]))
+        skip = ("content-length", "connection", "date")
+        return "location / { %s return 200; }" % " ".join(
+            'add_header %s "%s";' % (k, v.replace("$", "").replace('"', '\\"')) for k, v in got.getheaders()
+            if k.lower() not in skip)
+
+    def load(self, port, head, **more):
+        load = Load(port, head, **more)
+        self.loads.append(load)
+        return load
+
+    def database_cpu_ns(self):
+        """Of the server and its connections that are open."""
+        return sum(cpu_ns(pid) for pid in [self.pg.process.pid, *children(self.pg.process.pid)])
