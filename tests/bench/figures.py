@@ -24,9 +24,12 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 56, 16, 40, 48
 
 
 def plain(value):
-    """Three digits that say something, and no exponent."""
-    return "%d" % float("%.3g" % value) if abs(value) >= 99.5 or value == int(value) else "%.3g" % value \
-        if abs(value) >= 0.01 else "%.4f" % value
+    """Three digits that say something, and no exponent; a whole number as it is."""
+    if isinstance(value, int):
+        return str(value)
+    if value == int(value) or abs(value) >= 99.5:
+        return "%d" % float("%.3g" % value)
+    return ("%.3g" if abs(value) >= 0.01 else "%.4f") % value
 
 
 def machine():

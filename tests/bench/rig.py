@@ -147,6 +147,30 @@ def answer(port, head, tls=False):
         c.close()
 
 
+class Tail:
+    """The lines of a log, as they come."""
+
+    def __init__(self, path):
+        self.file = open(path, encoding="utf-8", errors="replace")
+
+    def wait(self, word, timeout_s=60):
+        """The next line with this in it."""
+        end, held = time.monotonic() + timeout_s, ""
+        while time.monotonic() < end:
+            line = self.file.readline()
+            held += line
+            if not line:
+                time.sleep(0.002)
+            elif held.endswith("\n"):
+                if word in held:
+                    return held
+                held = ""
+        raise SystemExit("no %r in %s" % (word, self.file.name))
+
+    def close(self):
+        self.file.close()
+
+
 class Server:
     """A program under load: `pids` are the processes whose CPU counts."""
 
@@ -246,8 +270,7 @@ class Rig:
         return self
 
     def __exit__(self, *_):
-        for load in self.loads:
-            load.close()
+        self.close_loads()
         for process in reversed(self.started):
             process.kill()
         self.pg.remove()
@@ -373,6 +396,10 @@ class Rig:
         load = Load(port, head, **more)
         self.loads.append(load)
         return load
+
+    def close_loads(self):
+        while self.loads:
+            self.loads.pop().close()
 
     def database_cpu_ns(self):
         """Of the server and its connections that are open."""
