@@ -253,7 +253,8 @@ static bool judge(struct conn *c, const char *end, bool *ret_closes)
 	return true;
 }
 
-static void hear(struct load *l, struct conn *c)
+/* `ended`: the other side has said that nothing follows, which it says once. */
+static void hear(struct load *l, struct conn *c, bool ended)
 {
 	bool closes = false;
 
@@ -283,7 +284,7 @@ static void hear(struct load *l, struct conn *c)
 				fail("an answer is too long");
 			continue;
 		}
-		answered(l, c, closes);
+		answered(l, c, closes || ended);
 		return;
 	}
 }
@@ -321,7 +322,7 @@ static void on_event(struct load *l, struct conn *c, uint32_t events)
 		flush(l, c);
 		break;
 	case WAITING:
-		hear(l, c);
+		hear(l, c, (events & EPOLLRDHUP) != 0);
 		break;
 	case IDLE: /* TLS tickets, or the other side ends it between two requests */
 		if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {

@@ -171,7 +171,7 @@ static void revoke_one(struct run *r, const char *ref)
 	struct pollfd p[CONNS_MAX + 1];
 	int64_t begun, refused_at = 0, heard_at = 0;
 	nfds_t left = r->n;
-	char sql[256];
+	char sql[2048];
 
 	(void)snprintf(sql, sizeof sql, "select * from bff.revoke_session('%s', 'bench')", ref);
 	begun = now_us();

@@ -74,7 +74,7 @@ analyze;
 
 # What Traefik sends for a browser's request: the browser's own head, and X-Forwarded-*.
 HEAD = """GET {target} HTTP/1.1\r
-Host: 127.0.0.1:7080\r
+Host: {at}\r
 User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r
 Accept: application/json\r
 Accept-Language: en-US,en;q=0.5\r
@@ -95,7 +95,7 @@ NGINX = """
 daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {d}/{name}.pid; error_log {d}/{name}.log;
 events {{ worker_connections 20000; }}
 http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_temp_path {d}; proxy_temp_path {d};
-	fastcgi_temp_path {d}; uwsgi_temp_path {d}; scgi_temp_path {d}; {http}
+	fastcgi_temp_path {d}; uwsgi_temp_path {d}; scgi_temp_path {d};
 	server {{ listen 127.0.0.1:{port} backlog=4096 {listen}; {server} }} }}
 """
 
@@ -302,15 +302,15 @@ class Rig:
         """A file with the cookies of `count` sessions, spread evenly over the `of` that sessions() made."""
         step = (of or count) / count
         secrets = (hashlib.sha256(b"bench%d" % (1 + int(n * step))).digest() for n in range(count))
-        return self._cookie_file(map(self.cookie, secrets))
+        return self.cookie_file(map(self.cookie, secrets))
 
-    def _cookie_file(self, cookies):
+    def cookie_file(self, cookies):
         self.names += 1
         return self.private("cookies-%d" % self.names, "".join(c + "\n" for c in cookies))
 
     def garbage(self, count):
         """Cookies whose tag is not ours."""
-        return self._cookie_file(self.cookie(os.urandom(32))[:-6] + "AAAAAA" for _ in range(count))
+        return self.cookie_file(self.cookie(os.urandom(32))[:-6] + "AAAAAA" for _ in range(count))
 
     def grants(self, count):
         """A file with the cookies of sessions that have a grant and the login's own token (service "own")."""
@@ -326,12 +326,13 @@ class Rig:
         self.pg.psql("update bff_private.session set claims = format('%s', subject)::json where ref not like 'bench-%%'; analyze"
                      % CLAIMS.replace("User %1$s", "Some User").replace("u%1$s@", "%1$s@"))
         with open(os.path.join(made, "secrets"), "rb") as f:
-            return self._cookie_file(self.cookie(f.read(32)) for _ in range(count))
+            return self.cookie_file(self.cookie(f.read(32)) for _ in range(count))
 
-    def head(self, uri="/api/things?page=2", target="/auth/verify", cookie="@COOKIE@", host=HOST, more=""):
+    def head(self, uri="/api/things?page=2", target="/auth/verify", at="127.0.0.1:7080", more=""):
         """A file with the request that an edge sends."""
         self.names += 1
-        return self.private("head-%d" % self.names, HEAD.format(uri=uri, target=target, cookie=cookie, host=host, more=more))
+        return self.private("head-%d" % self.names, HEAD.format(uri=uri, target=target, at=at, cookie="@COOKIE@", host=HOST,
+                                                                more=more))
 
     # ---- programs -----------------------------------------------------------------------------
 
@@ -363,7 +364,7 @@ class Rig:
         process = self.start(name, [BIN + "/bffd", "-c", config]).await_notify()
         server = Server(process, port, lambda: children(process.pid), tls)
         if cookie:
-            head = HEAD.format(uri="/x", target="/auth/verify", cookie=cookie, host=HOST, more="")
+            head = HEAD.format(uri="/x", target="/auth/verify", at="127.0.0.1:7080", cookie=cookie, host=HOST, more="")
             eventually(lambda: answer(port, head, tls).status == 200, what="an answer of " + name)
         return server
 
@@ -371,13 +372,14 @@ class Rig:
         with open(cookies, encoding="ascii") as f:
             return f.readline().strip()
 
-    def nginx(self, name, server, tls=None, http=""):
+    def nginx(self, name, server, tls=None, core=SERVER_CORE):
         """`server`: what stands in its server block; tls: (certificate, key)."""
         port = free_port()
         listen = "ssl; ssl_certificate %s; ssl_certificate_key %s" % tls if tls else ""
         config = self.private(name + ".nginx", NGINX.format(d=self.directory, name=name, port=port, listen=listen, server=server,
-                                                            files=FILES, http=http))
-        process = self.start(name, ["nginx", "-p", self.directory, "-c", config, "-e", self.path(name + ".log")])
+                                                            files=FILES))
+        process = self.start(name, ["nginx", "-p", self.directory, "-c", config, "-e", self.path(name + ".log")],
+                             core)
         process.await_connection(("127.0.0.1", port))
         return Server(process, port, lambda: children(process.pid), bool(tls))
 
