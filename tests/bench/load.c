@@ -386,10 +386,13 @@ static uint64_t quantile_us(const struct load *l, double q)
 	return i * 10 + 5;
 }
 
+/* Any of them, so that at a rate each has its turn. */
 static void start_idle(struct load *l)
 {
-	struct conn *c = l->idle[--l->nidle];
+	size_t k = l->sent * 7919 % l->nidle;
+	struct conn *c = l->idle[k];
 
+	l->idle[k] = l->idle[--l->nidle];
 	if (c->phase == CLOSED)
 		dial(l, c);
 	else

@@ -72,6 +72,14 @@ select id_hash, now(), now() + '12 hours' from bff_private.session where ref lik
 analyze;
 """
 
+COLUMNS = {
+    "session": "id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time, created_at,"
+               " absolute_expires_at, idle, grant_id, client, user_agent",
+    "session_activity": "id_hash, last_seen, check_at",
+    "grants": "grant_id, provider, issuer, sub, session_hash, refresh_sealed",
+    "token": "grant_id, service, sealed, generation, expires_at",
+}
+
 # What Traefik sends for a browser's request: the browser's own head, and X-Forwarded-*.
 HEAD = """GET {target} HTTP/1.1\r
 Host: {at}\r
@@ -121,6 +129,22 @@ def private_bytes(pid):
 
 def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def modulus():
+    """Of a new RSA key, in base64url: the provider's, which signs nothing here."""
+    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    text = subprocess.run(["openssl", "rsa", "-noout", "-modulus"], input=key, check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout.decode()
+    return b64(bytes.fromhex(text.strip().split("=")[1]))
+
+
+def copy_grants(pg, made):
+    """Into the tables, what the program `grants` wrote into this folder."""
+    for table, columns in COLUMNS.items():
+        copy = "\\copy bff_private.%s (%s) from '%s'" % (table, columns, os.path.join(made, table))
+        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", copy, pg.conninfo(user="postgres")], check=True,
+                       env=client_environment())
 
 
 def on_core(core, command):
@@ -318,11 +342,7 @@ class Rig:
         os.mkdir(made)
         subprocess.run([BIN + "/bench/grants", self.path("ring"), made, "0", str(count), self.issuer, str(TOKEN_BYTES),
                         "7200000", "7100000", "7200000"], check=True)
-        from bench_broker import COLUMNS
-        for table, columns in COLUMNS.items():
-            copy = "\\copy bff_private.%s (%s) from '%s'" % (table, columns, os.path.join(made, table))
-            subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", copy, self.pg.conninfo(user="postgres")],
-                           check=True, env=client_environment())
+        copy_grants(self.pg, made)
         self.pg.psql("update bff_private.session set claims = format('%s', subject)::json where ref not like 'bench-%%'; analyze"
                      % CLAIMS.replace("User %1$s", "Some User").replace("u%1$s@", "%1$s@"))
         with open(os.path.join(made, "secrets"), "rb") as f:
@@ -349,7 +369,6 @@ class Rig:
 
     def start_broker(self):
         """With the provider that plays a script; grants() may be called once it is there."""
-        from bench_broker import modulus
         self.start("provider", [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), self.issuer, "20", "7200",
                                 str(TOKEN_BYTES), modulus()], LOAD_CORE).await_connection(
                                     ("127.0.0.1", int(self.issuer.rsplit(":", 1)[1])))
