@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """End to end through an edge, with its question to us and without: what that adds.
 
-    make bench BENCH=edges
+    make bench BENCH=edges [BENCH_EDGES="traefik caddy nginx"]
 
 Each edge runs its sample of etc/edge/ with our worker on the same core, and beside it a plain proxy of the same program to
 the same service (nginx's `return 200`, on the other core). CPU is that of the edge and the worker together, with 64
@@ -11,13 +11,13 @@ import os
 import shutil
 
 from figures import Figures
-from rig import BIN, HOST, LOAD_CORE, SERVER_CORE, Rig, Server, children, interleaved, us_per_request  # first: it knows where the next are
+from rig import BIN, HOST, LOAD_CORE, SERVER_CORE, WARM, Rig, Server, children, interleaved, us_per_request  # first: it knows where the next are
 
 import cache
 from edge import Edge, missing
 from port import free_port
 
-KINDS = ("traefik", "caddy", "nginx")
+KINDS = os.environ.get("BENCH_EDGES", "traefik caddy nginx").split()
 NAME = HOST.split(":", 1)[0]
 SESSIONS = 1000
 REQUEST = """GET /own/things?page=2 HTTP/1.1\r
@@ -87,7 +87,7 @@ def measure(figures, rig, kind, cookies, request, service):
     single = {"plain": rig.load(without.port, request, cookies=cookies, connections=1),
               "auth": rig.load(both.port, request, cookies=cookies, connections=1)}
     for name, server in (("plain", without), ("auth", both)):
-        us_per_request(server, loads[name], 0.5)
+        us_per_request(server, loads[name], WARM)
     samples = interleaved({"plain": (without, loads["plain"]), "auth": (both, loads["auth"])})
     latency = {"plain": [], "auth": []}
     for _ in samples["plain"]:

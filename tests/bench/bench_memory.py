@@ -22,12 +22,12 @@ def ask_each(rig, server, head, cookies, count):
     before, done = rig.database_cpu_ns(), 0
     with Load(server.port, head, cookies=cookies, connections=64) as load:
         while done < count:
-            done += load.run(1)["requests"]
+            done += load.run(0.25)["requests"]
     return (rig.database_cpu_ns() - before) / 1000 / done
 
 
 def worker(figures, rig):
-    few, many, head = rig.cookies(100), rig.cookies(SESSIONS), rig.head()
+    few, many, head = rig.cookies(min(100, SESSIONS)), rig.cookies(SESSIONS), rig.head()
     server = rig.ours("worker", rig.first(few))
     pid = server.pids()[0]
     ask_each(rig, server, head, few, 2000)

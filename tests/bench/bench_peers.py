@@ -13,7 +13,7 @@ import secrets
 import urllib.parse
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, Rig, Server, children, interleaved, us_per_request  # first: it says where the modules below are
+from rig import BIN, LOAD_CORE, WARM, Rig, Server, children, interleaved, us_per_request  # first: it says where the modules below are
 
 import cache
 from browser import Browser
@@ -135,7 +135,7 @@ def main():
     with Idp(clients, port=free_port(), access_token_ttl=3600) as idp, Rig() as rig:
         pairs, redis = pairs_of(rig, idp.issuer, ports, secret)
         for server, load in pairs.values():
-            us_per_request(server, load, 0.5)
+            us_per_request(server, load, WARM)
         samples = interleaved(pairs)
         store = us_per_request(Server(redis, 0, lambda: [redis.pid]), pairs["oauth2_proxy_redis"][1])
         for name, values in samples.items():

@@ -31,7 +31,7 @@ class Steady:
 
     def _run(self):
         while not self.stopping.is_set():
-            got = self.load.run(2, clean=False)
+            got = self.load.run(clean=False)
             self.requests += got["requests"] + got["errors"]
             self.failed += got["errors"] + got["requests"] - got["good"]
             self.worst_us = max(self.worst_us, got["max_us"])

@@ -12,7 +12,7 @@ import os
 import subprocess
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, Rig, client_environment, on_core
+from rig import BIN, LOAD_CORE, WARM, Rig, client_environment, on_core
 
 REVOCATIONS = int(os.environ.get("REVOCATIONS", "300"))
 OTHERS = 1000  # sessions of the load, which stay
@@ -37,8 +37,8 @@ def under_load(figures, rig, cache):
     cookies, head = rig.cookies(OTHERS), rig.head()
     server = rig.ours("revoked-" + cache, rig.first(cookies), workers=WORKERS, session_cache=cache)
     load = rig.load(server.port, head, cookies=cookies)
-    load.run(0.5)
-    got = load.run(1)
+    load.run(WARM)
+    got = load.run()
     rate = SHARE * got["requests"] / got["seconds"]
     rig.close_loads()
     load = rig.load(server.port, head, cookies=cookies, rate=rate)

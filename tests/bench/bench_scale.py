@@ -11,7 +11,7 @@ none makes them. Rounds take turns; plots sessions.svg and connections.svg.
 import os
 
 from figures import Figures, plot
-from rig import ROUNDS, Rig, interleaved, us_per_request
+from rig import ROUNDS, WARM, Rig, interleaved, us_per_request
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000000"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "10000"))
@@ -52,7 +52,7 @@ def sessions(figures):
             both[size] = (WithDatabase(rig, off), rig.load(off.port, rig.head(), cookies=cookies))
             cached[size] = (on, rig.load(on.port, rig.head(), cookies=few))
             for server, load in (both[size], cached[size]):
-                us_per_request(server, load, 0.5)
+                us_per_request(server, load, WARM)
         both, cached = interleaved(both), interleaved(cached)
         for size in sizes:
             figures.measure("verify_uncached_and_db_%d" % size, both[size], "us")

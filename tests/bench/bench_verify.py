@@ -13,11 +13,10 @@ import shutil
 import subprocess
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, Rig, client_environment, interleaved, on_core, us_per_request
+from rig import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, WARM, Rig, client_environment, interleaved, on_core, us_per_request
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
 PIPELINE = 32
-STRACE_S = 1.0
 NOISE = 1.02  # of a count of system calls: the lease's round trips, activity
 
 
@@ -52,7 +51,7 @@ def system_calls(server, load):
             while "TracerPid:\t0\n" in open("/proc/%d/status" % pid, encoding="ascii").read():
                 if tracer.poll() is not None:
                     raise SystemExit("strace: " + tracer.stderr.read())
-        requests = load.run(STRACE_S)["requests"]
+        requests = load.run()["requests"]
     finally:
         tracer.send_signal(2)
     table = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", tracer.communicate()[1], re.M)
@@ -95,8 +94,8 @@ def main():
         if encrypted:
             pairs["verify_cached_tls"] = pair(encrypted[0], head, plain)
             pairs["nginx_return_200_tls"] = pair(encrypted[1], head, plain)
-        for server, load in pairs.values():  # caches are filled, branches learnt
-            us_per_request(server, load, min(SECONDS, 0.5))
+        for server, load in pairs.values():
+            us_per_request(server, load, WARM)
         script = rig.private("lookup.sql", "\\startpipeline\n" + (statement() + ";\n") * PIPELINE + "\\endpipeline\n")
         os.chmod(script, 0o644)
         one = rig.pg.value("select encode(id_hash, 'hex') from bff_private.session where ref = 'bench-1'")

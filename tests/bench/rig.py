@@ -34,6 +34,7 @@ from process import Process  # noqa: E402
 from wait import eventually  # noqa: E402
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))  # of one round
+WARM = min(SECONDS, 0.5)  # before what counts: caches are filled, branches learnt
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 CONNECTIONS = 64
 CORES = sorted(os.sched_getaffinity(0))
