@@ -4,20 +4,23 @@
     make bench BENCH=reload [RELOADS=1000]
 
 Two loads at a rate go on meanwhile: connections that stay, and one a request. A request that was sent and has no
-whole answer of 200 failed. Descriptors and private memory of the master and the broker are taken when a tenth of the
-reloads are done and at the end, each time when the old workers are gone.
+whole answer of 200 failed. Descriptors and memory of the master and the broker are taken after WARM_RELOADS and at the
+end, each time when the old workers are gone.
 """
 import os
 import signal
 import threading
+import time
 
 from figures import Figures
-from rig import BIN, Rig, Tail, children, descriptors, eventually, private_bytes
+from rig import BIN, Rig, Tail, anonymous_bytes, children, descriptors, eventually
 
 RELOADS = int(os.environ.get("RELOADS", "1000"))
 KEPT_RATE, FRESH_RATE = 2000, 200
 WORKERS = 2
-NOISE_BYTES = 64 * 1024  # what an allocator may keep
+LOOKS, LOOK_S = 5, 0.2
+NOISE_BYTES = 256 * 1024  # what an allocator keeps, now more, now less
+WARM_RELOADS = 50
 
 
 class Steady:
@@ -42,10 +45,14 @@ class Steady:
 
 
 def held(rig, server):
-    """Once the old workers are gone: {name: (descriptors, private bytes)}."""
+    """Once the old workers are gone: {name: (descriptors, bytes)}."""
     eventually(lambda: len(children(server.process.pid)) == WORKERS, timeout_s=60, what="the end of the old workers")
-    return {name: (descriptors(pid), private_bytes(pid))
-            for name, pid in (("master", server.process.pid), ("broker", rig.broker.pid))}
+    looks = {"master": [], "broker": []}
+    for _ in range(LOOKS):  # the least: what is under way just now is not what stays
+        for name, pid in (("master", server.process.pid), ("broker", rig.broker.pid)):
+            looks[name].append((descriptors(pid), anonymous_bytes(pid)))
+        time.sleep(LOOK_S)
+    return {name: tuple(map(min, zip(*seen))) for name, seen in looks.items()}
 
 
 def reload(server, log, count):
@@ -65,10 +72,11 @@ def main():
         kept = Steady(rig.load(server.port, rig.head(), cookies=cookies, rate=KEPT_RATE))
         fresh = Steady(rig.load(server.port, rig.head(more="Connection: close\r\n"), cookies=cookies, rate=FRESH_RATE,
                                 once=True, connections=16))
+        warm = min(WARM_RELOADS, (RELOADS + 1) // 2)
         try:
-            reload(server, log, max(RELOADS // 10, 1))
+            reload(server, log, warm)
             before = held(rig, server)
-            reload(server, log, RELOADS - max(RELOADS // 10, 1))
+            reload(server, log, RELOADS - warm)
             after = held(rig, server)
         finally:
             log.close()

@@ -128,6 +128,13 @@ def private_bytes(pid):
         return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
 
 
+def anonymous_bytes(pid):
+    """Memory that is no file's: what a leak would show in. (A page of a library turns private when the last other
+    process that has it ends.)"""
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Anonymous:"))
+
+
 def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
