@@ -58,8 +58,8 @@ def sessions(figures):
             figures.measure("verify_uncached_and_db_%d" % size, both[size], "us")
             figures.measure("verify_cached_%d" % size, cached[size], "us")
         growth = [b / a for a, b in zip(both[sizes[0]], both[sizes[-1]])]
-        figures.measure("sessions_growth", growth, "ratio", most=1.1)
-        figures.measure("sessions_growth_cached", [b / a for a, b in zip(cached[sizes[0]], cached[sizes[-1]])], "ratio", most=1.1)
+        figures.measure("sessions_growth_%d" % sizes[-1], growth, "ratio", most=1.1)
+        figures.measure("sessions_growth_cached_%d" % sizes[-1], [b / a for a, b in zip(cached[sizes[0]], cached[sizes[-1]])], "ratio", most=1.1)
     plot("sessions", "CPU of a verify over sessions in the table", "sessions", "µs", {
         "read: worker + PostgreSQL": [(s, figures.value("verify_uncached_and_db_%d" % s)) for s in sizes],
         "cached: worker": [(s, figures.value("verify_cached_%d" % s)) for s in sizes]})

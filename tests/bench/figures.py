@@ -20,7 +20,7 @@ FOLDER = os.environ.get("BENCH_DIR", os.path.join(ROOT, "build", "bench"))
 LINE = re.compile(r"^(?P<name>[a-z0-9_]+) +(?P<value>-?[0-9.]+) (?P<unit>\S+) +budget (?P<budget>-|-?[0-9.]+) "
                   r"(?P<verdict>ok|over)(?: \((?P<low>-?[0-9.]+) to (?P<high>-?[0-9.]+)\))?$")
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 56, 16, 40, 48
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 56, 36, 40, 48
 
 
 def plain(value):
@@ -39,7 +39,7 @@ def machine():
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, text=True, check=False).stdout.strip()
     return {"cpu": model.group(1) if model else os.uname().machine, "cores": os.cpu_count(), "kernel": os.uname().release,
-            "load": os.getloadavg()[0], "commit": commit}
+            "load": round(os.getloadavg()[0], 1), "commit": commit}
 
 
 class Figures:
