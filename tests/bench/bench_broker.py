@@ -18,7 +18,8 @@ import time
 import urllib.request
 
 from figures import Figures
-from rig import BIN, ROOT, copy_grants, cpu_ns, modulus, private_bytes  # first: it says where the next are
+from load import BIN, ROOT, cpu_ns, private_bytes
+from rig import copy_grants, modulus  # which says where the modules below are
 
 from broker import Broker
 from ca import Authority
@@ -75,7 +76,8 @@ class Bench:
         made = os.path.join(self.directory, name)
         os.mkdir(made)
         subprocess.run([BIN + "/bench/grants", self.broker.directory + "/key-ring", made, str(self.first), str(count),
-                        self.issuer, str(TOKEN_BYTES), str(TTL_S * 1000), str(left_min_s * 1000), str(left_max_s * 1000)],
+                        self.issuer, str(TOKEN_BYTES),
+                        *(str(s * 1000) for s in (TTL_S, left_min_s, left_max_s))],
                        check=True)
         self.first += count
         copy_grants(self.pg, made)
@@ -84,7 +86,8 @@ class Bench:
     def load(self, secrets, *arguments, wait=True):
         command = [BIN + "/bench/token_load", self.broker.socket, self.broker.digest().hex(), secrets, "demo", "own",
                    *(str(a) for a in arguments)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ, SLOW_MS=str(LATENCY_MS)),
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                   env=dict(os.environ, SLOW_MS=str(LATENCY_MS)),
                                    preexec_fn=lambda: os.sched_setaffinity(0, {os.cpu_count() - 1}))
         return self.result(process) if wait else process
 
@@ -158,7 +161,8 @@ class Bench:
             time.sleep(1)
         got = self.result(process)
         after = self.stats()
-        self.figures.measure("grants_renewed_in_background", after["refreshes"] - before["refreshes"], "grants", least=GRANTS)
+        renewed = after["refreshes"] - before["refreshes"]
+        self.figures.measure("grants_renewed_in_background", renewed, "grants", least=GRANTS)
         self.figures.measure("refresh_tokens_sent_twice", after["repeated"], "refreshes", most=0)
         self.figures.measure("background_p99", got["p99_ms"], "ms")
         self.figures.measure("background_broker_busy", (cpu_s(pid) - cpu) / (time.monotonic() - begun), "cores")

@@ -3,15 +3,16 @@
 
     make bench BENCH=edges [BENCH_EDGES="traefik caddy nginx"]
 
-Each edge runs its sample of etc/edge/ with our worker on the same core, and beside it a plain proxy of the same program to
-the same service (nginx's `return 200`, on the other core). CPU is that of the edge and the worker together, with 64
+Each edge runs its sample of etc/edge/ with our worker on the same core, and beside it a plain proxy of the same program
+to the same service (nginx's `return 200`, on the other core). CPU is that of the edge and the worker together, with 64
 connections; latency is the median with one. The route injects a service's token; the rounds take turns.
 """
 import os
 import shutil
 
 from figures import Figures
-from rig import BIN, HOST, LOAD_CORE, SERVER_CORE, WARM, Rig, Server, children, interleaved, us_per_request  # first: it knows where the next are
+from load import BIN, LOAD_CORE, SERVER_CORE, WARM, Server, children, interleaved, us_per_request
+from rig import HOST, Rig  # which says where the modules below are
 
 import cache
 from edge import Edge, missing
@@ -54,13 +55,13 @@ def plain(rig, kind, service):
     port, home = free_port(), rig.path("plain-" + kind)
     os.mkdir(home)
     if kind == "caddy":
-        config = rig.private("Caddyfile", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\nhttp://%s:%d {\n\treverse_proxy "
-                             "127.0.0.1:%d\n}\n" % (NAME, port, service))
+        config = rig.private("Caddyfile", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\nhttp://%s:%d {\n"
+                             "\treverse_proxy 127.0.0.1:%d\n}\n" % (NAME, port, service))
         command = [program(kind), "run", "--adapter", "caddyfile", "--config", config]
     else:
         dynamic = rig.private("plain.yml", TRAEFIK.format(name=NAME, service=service))
-        command = [program(kind), "--entryPoints.web.address=127.0.0.1:%d" % port, "--providers.file.filename=" + dynamic,
-                   "--log.level=WARN"]
+        command = [program(kind), "--entryPoints.web.address=127.0.0.1:%d" % port, "--log.level=WARN",
+                   "--providers.file.filename=" + dynamic]
     process = rig.start("plain-" + kind, command, env={"HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home})
     process.await_connection(("127.0.0.1", port))
     return Server(process, port, lambda: pids_of(process, kind))
@@ -83,9 +84,9 @@ def measure(figures, rig, kind, cookies, request, service):
     worker = rig.ours("worker-" + kind, rig.first(cookies), edge=kind)
     without = plain(rig, kind, service)
     alone, both = guarded(rig, kind, worker, service)
-    loads = {"plain": rig.load(without.port, request, cookies=cookies), "auth": rig.load(both.port, request, cookies=cookies)}
-    single = {"plain": rig.load(without.port, request, cookies=cookies, connections=1),
-              "auth": rig.load(both.port, request, cookies=cookies, connections=1)}
+    ports = {"plain": without.port, "auth": both.port}
+    loads = {name: rig.load(port, request, cookies=cookies) for name, port in ports.items()}
+    single = {name: rig.load(port, request, cookies=cookies, connections=1) for name, port in ports.items()}
     for name, server in (("plain", without), ("auth", both)):
         us_per_request(server, loads[name], WARM)
     samples = interleaved({"plain": (without, loads["plain"]), "auth": (both, loads["auth"])})
@@ -112,7 +113,7 @@ def main():
         request = rig.private("request", REQUEST.format(host=HOST))
         service = rig.nginx("service", "location / { return 200; }", core=LOAD_CORE).port
         for kind in KINDS:
-            why = "built by the tests, and not there yet" if kind == "traefik" and not cache.traefik_at_hand() else missing(kind)
+            why = missing(kind) if kind != "traefik" or cache.traefik_at_hand() else "the tests have not built it yet"
             if why:
                 print("# edge %s left out: %s" % (kind, why))
                 continue

@@ -9,7 +9,8 @@ session with a token, the token's bytes.
 import os
 
 from figures import Figures
-from rig import BIN, Load, Rig, TOKEN_BYTES, private_bytes
+from load import BIN, Load, private_bytes
+from rig import TOKEN_BYTES, Rig
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "50000"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "5000"))
@@ -51,8 +52,9 @@ def broker(figures, rig):
     pid = server.pids()[0]
     before = private_bytes(pid)
     ask_each(rig, server, head, cookies, GRANTS)
-    figures.measure("grant_in_broker", (private_bytes(rig.broker.pid) - base) / GRANTS - TOKEN_BYTES, "bytes", most=2 * KIB)
-    figures.measure("session_with_token_in_worker", (private_bytes(pid) - before) / GRANTS - TOKEN_BYTES, "bytes", most=KIB)
+    for name, grown, most in (("grant_in_broker", private_bytes(rig.broker.pid) - base, 2 * KIB),
+                              ("session_with_token_in_worker", private_bytes(pid) - before, KIB)):
+        figures.measure(name, grown / GRANTS - TOKEN_BYTES, "bytes", most=most)
 
 
 def main():

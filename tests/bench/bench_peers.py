@@ -13,7 +13,8 @@ import secrets
 import urllib.parse
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, WARM, Rig, Server, children, interleaved, us_per_request  # first: it says where the modules below are
+from load import BIN, LOAD_CORE, WARM, Server, children, interleaved, us_per_request
+from rig import Rig  # which says where the modules below are
 
 import cache
 from browser import Browser
@@ -79,8 +80,9 @@ def apache(rig, issuer, port, secret):
             pass
     wanted = ("mpm_event", "authz_core", "authn_core", "authz_user", "auth_openidc")
     modules = "\n".join("LoadModule %s_module %s/mod_%s.so" % (m, MODULES, m) for m in wanted)
-    config = rig.private("apache.conf", APACHE.format(d=rig.directory, name=NAME, port=port, issuer=issuer, secret=secret,
-                                                      modules=modules, passphrase=secrets.token_hex(16)))
+    config = rig.private("apache.conf", APACHE.format(d=rig.directory, name=NAME, port=port, issuer=issuer,
+                                                      secret=secret, modules=modules,
+                                                      passphrase=secrets.token_hex(16)))
     process = rig.start("apache", ["apache2", "-f", config, "-D", "FOREGROUND"])
     process.await_connection(("127.0.0.1", port))
     return Server(process, port, lambda: children(process.pid))
@@ -88,12 +90,14 @@ def apache(rig, issuer, port, secret):
 
 def oauth2_proxy(rig, issuer, name, port, secret, *more):
     command = [cache.oauth2_proxy(), "--provider=oidc", "--oidc-issuer-url=" + issuer, "--client-id=" + name,
-               "--client-secret=" + secret, "--redirect-url=http://%s:%d/oauth2/callback" % (NAME, port), "--email-domain=*",
+               "--client-secret=" + secret, "--redirect-url=http://%s:%d/oauth2/callback" % (NAME, port),
+               "--email-domain=*",
                "--cookie-secure=false", "--cookie-secret=" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
                "--http-address=127.0.0.1:%d" % port, "--upstream=static://200", "--reverse-proxy=true",
                "--trusted-proxy-ip=127.0.0.1", "--set-xauthrequest=true", "--pass-access-token=true",
                "--set-authorization-header=true", "--skip-provider-button=true", "--code-challenge-method=S256",
-               "--scope=openid profile email", "--request-logging=false", "--auth-logging=false", "--standard-logging=false", *more]
+               "--scope=openid profile email", "--request-logging=false", "--auth-logging=false",
+               "--standard-logging=false", *more]
     process = rig.start(name, command, env={"GOMAXPROCS": "1"})
     process.await_connection(("127.0.0.1", port))
     return Server(process, port, lambda: [process.pid])
@@ -123,8 +127,8 @@ def pairs_of(rig, issuer, ports, secret):
     except cache.Missing as why:
         print("# oauth2-proxy left out: %s" % why)
         return found, redis
-    for name, more in (("cookie", ()), ("redis", ("--session-store-type=redis", "--redis-connection-url=redis://127.0.0.1:%d"
-                                                  % ports["redis"]))):
+    in_redis = ("--session-store-type=redis", "--redis-connection-url=redis://127.0.0.1:%d" % ports["redis"])
+    for name, more in (("cookie", ()), ("redis", in_redis)):
         server = oauth2_proxy(rig, issuer, "oauth2-proxy-" + name, ports["oauth2-proxy-" + name], secret, *more)
         peer("oauth2_proxy_" + name, server, "/oauth2/auth", "/oauth2/start?rd=/", "_oauth2_proxy", status=202)
     return found, redis
@@ -148,7 +152,8 @@ def main():
         for name, values in samples.items():
             figures.measure(name + "_cpu", values, "us")
         for name in sorted(set(samples) & {"mod_auth_openidc", "oauth2_proxy_cookie", "oauth2_proxy_redis"}):
-            figures.measure(name + "_over_ours", [a / b for a, b in zip(samples[name], samples["verify_cached"])], "ratio", least=1)
+            ratios = [a / b for a, b in zip(samples[name], samples["verify_cached"])]
+            figures.measure(name + "_over_ours", ratios, "ratio", least=1)
     figures.write(program=BIN)
 
 

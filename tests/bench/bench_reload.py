@@ -13,7 +13,8 @@ import threading
 import time
 
 from figures import Figures
-from rig import BIN, Rig, Tail, anonymous_bytes, children, descriptors, eventually
+from load import BIN, Tail, anonymous_bytes, children, descriptors
+from rig import Rig, eventually
 
 RELOADS = int(os.environ.get("RELOADS", "1000"))
 KEPT_RATE, FRESH_RATE = 2000, 200

@@ -12,7 +12,8 @@ import os
 import subprocess
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, WARM, Rig, client_environment, on_core
+from load import BIN, LOAD_CORE, WARM, on_core
+from rig import Rig, client_environment
 
 REVOCATIONS = int(os.environ.get("REVOCATIONS", "300"))
 OTHERS = 1000  # sessions of the load, which stay
@@ -27,9 +28,10 @@ def revoked(rig, server, head):
     lines = []
     for n in range(OTHERS + 1, OTHERS + REVOCATIONS + 1):
         lines.append("bench-%d\t%s\n" % (n, rig.cookie(hashlib.sha256(b"bench%d" % n).digest())))
-    ran = subprocess.run(on_core(LOAD_CORE, [BIN + "/bench/revocation", rig.pg.conninfo(user="postgres"), str(server.port), head,
-                                             rig.private("revoked", "".join(lines)), str(ASKERS)]),
-                         stdout=subprocess.PIPE, text=True, check=True, env=client_environment())
+    command = [BIN + "/bench/revocation", rig.pg.conninfo(user="postgres"), str(server.port), head,
+               rig.private("revoked", "".join(lines)), str(ASKERS)]
+    ran = subprocess.run(on_core(LOAD_CORE, command), stdout=subprocess.PIPE, text=True, check=True,
+                         env=client_environment())
     return [tuple(int(n) / 1000 for n in line.split()) for line in ran.stdout.splitlines()]
 
 

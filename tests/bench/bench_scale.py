@@ -3,15 +3,16 @@
 
     make bench BENCH=scale [BENCH_SESSIONS=1000000] [BENCH_CONNECTIONS=10000]
 
-Sessions: databases of one cluster, with 1,000 sessions to BENCH_SESSIONS, and a bffd on each; 1,000 of them are asked about,
-spread over the whole table. Without the cache, what is counted is the worker and its connections in PostgreSQL together,
-since the lookup is PostgreSQL's. Connections: 1 to BENCH_CONNECTIONS that all ask, and one connection for each request, as
-an edge that keeps none makes them. Rounds take turns; plots sessions.svg and connections.svg.
+Sessions: databases of one cluster, with 1,000 sessions to BENCH_SESSIONS, and a bffd on each; 1,000 of them are asked
+about, spread over the whole table. Without the cache, what is counted is the worker and its connections in PostgreSQL
+together, since the lookup is PostgreSQL's. Connections: 1 to BENCH_CONNECTIONS that all ask, and one connection for
+each request, as an edge that keeps none makes them. Rounds take turns; plots sessions.svg and connections.svg.
 """
 import os
 
 from figures import Figures, plot
-from rig import ROUNDS, WARM, Rig, interleaved, us_per_request
+from load import BIN, ROUNDS, WARM, interleaved, us_per_request
+from rig import Rig
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000000"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "10000"))
@@ -56,9 +57,9 @@ def sessions(figures):
         for size in sizes:
             figures.measure("verify_uncached_and_db_%d" % size, both[size], "us")
             figures.measure("verify_cached_%d" % size, cached[size], "us")
-        growth = [b / a for a, b in zip(both[sizes[0]], both[sizes[-1]])]
-        figures.measure("sessions_growth_%d" % sizes[-1], growth, "ratio", most=1.1)
-        figures.measure("sessions_growth_cached_%d" % sizes[-1], [b / a for a, b in zip(cached[sizes[0]], cached[sizes[-1]])], "ratio", most=1.1)
+        for name, samples in (("sessions_growth", both), ("sessions_growth_cached", cached)):
+            growth = [b / a for a, b in zip(samples[sizes[0]], samples[sizes[-1]])]
+            figures.measure("%s_%d" % (name, sizes[-1]), growth, "ratio", most=1.1)
     plot("sessions", "CPU of a verify over sessions in the table", "sessions", "µs", {
         "read: worker + PostgreSQL": [(s, figures.value("verify_uncached_and_db_%d" % s)) for s in sizes],
         "cached: worker": [(s, figures.value("verify_cached_%d" % s)) for s in sizes]})
@@ -95,7 +96,7 @@ def main():
     figures = Figures("scale")
     sessions(figures)
     connections(figures)
-    figures.write()
+    figures.write(program=BIN)
 
 
 if __name__ == "__main__":

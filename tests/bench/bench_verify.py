@@ -13,7 +13,8 @@ import shutil
 import subprocess
 
 from figures import Figures
-from rig import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, WARM, Rig, client_environment, interleaved, on_core, us_per_request
+from load import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, WARM, interleaved, on_core, us_per_request
+from rig import Rig, client_environment
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
 PIPELINE = 32
@@ -122,13 +123,14 @@ def report(figures, samples, lookups):
             most = {"verify_cached_token": figures.value("nginx_return_200_token_cpu"),
                     "verify_cached": figures.value("nginx_return_200_cpu")}.get(name)
             figures.measure(name + "_cpu", values, "us", most=most)
-    for name, other in (("verify_cached", ""), ("verify_cached_token", "_token"), ("verify_uncached", ""), ("verify_cached_tls", "_tls")):
+    for name, other in (("verify_cached", ""), ("verify_cached_token", "_token"), ("verify_uncached", ""),
+                        ("verify_cached_tls", "_tls")):
         if name in samples:
-            figures.measure(name + "_over_nginx", [a / b for a, b in zip(samples[name], samples["nginx_return_200" + other])],
-                            "ratio", most=1 if other == "_token" else None)
+            ratios = [a / b for a, b in zip(samples[name], samples["nginx_return_200" + other])]
+            figures.measure(name + "_over_nginx", ratios, "ratio", most=1 if other == "_token" else None)
     client = figures.measure("pgbench_lookup_client_cpu", lookups, "us")
-    figures.measure("lookup_worker_cpu", [a - b for a, b in zip(samples["verify_uncached"], samples["verify_cached"])], "us",
-                    most=client)
+    lookup = [a - b for a, b in zip(samples["verify_uncached"], samples["verify_cached"])]
+    figures.measure("lookup_worker_cpu", lookup, "us", most=client)
 
 
 if __name__ == "__main__":

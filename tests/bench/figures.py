@@ -1,7 +1,7 @@
 """What a part of the bench has found: a line a measure, JSON, and plots.
 
     figures = Figures("verify")
-    figures.measure("verify_cached_cpu", samples, "us", most=14.2)   # samples: one value, or one a round (the median counts)
+    figures.measure("verify_cached_cpu", samples, "us", most=14.2)   # one value, or one a round: the median counts
     figures.write()                                                  # build/bench/verify.json
 
 A line has six words or more: name, value, unit, budget (`-`: none), `ok` or `over`, and the spread in brackets.
@@ -38,8 +38,8 @@ def machine():
         model = re.search(r"model name\s*: (.*)", f.read())
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, text=True, check=False).stdout.strip()
-    return {"cpu": model.group(1) if model else os.uname().machine, "cores": os.cpu_count(), "kernel": os.uname().release,
-            "load": round(os.getloadavg()[0], 1), "commit": commit}
+    return {"cpu": model.group(1) if model else os.uname().machine, "cores": os.cpu_count(),
+            "kernel": os.uname().release, "load": round(os.getloadavg()[0], 1), "commit": commit}
 
 
 class Figures:
@@ -90,8 +90,8 @@ def plot(name, title, x_label, y_label, lines):
         return (LEFT + (WIDTH - LEFT - RIGHT) * math.log10(x / xs[0]) / span,
                 HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * y / top)
 
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" '
-           'font-size="11">' % (WIDTH, HEIGHT, WIDTH, HEIGHT),
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" '
+           'font-family="sans-serif" font-size="11">' % (WIDTH, HEIGHT, WIDTH, HEIGHT),
            '<rect width="100%" height="100%" fill="#fff"/>', _text(LEFT, 16, title, "start", ' font-weight="bold"')]
     step = _step(top)
     for n in range(int(top / step) + 1):

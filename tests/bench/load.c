@@ -434,7 +434,7 @@ static char *read_file(const char *path, size_t *ret_n)
 {
 	FILE *f = fopen(path, "r");
 	char *p;
-	long n;
+	long n = 0;
 
 	if (f == NULL || fseek(f, 0, SEEK_END) != 0 || (n = ftell(f)) < 0)
 		fail(path);

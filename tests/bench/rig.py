@@ -4,18 +4,15 @@
         rig.sessions(1000)                                   # rows put in by SQL, as the owner
         ours = rig.ours("cached", session_cache="on")        # a bffd with one worker on the servers' core
         load = rig.load(ours.port, rig.head(), cookies=rig.cookies(1000))
-        us_per_request(ours, load)                           # one round
+        us_per_request(ours, load)                           # one round, see load.py
 
-Servers run on the first core, the load and PostgreSQL on the last. CPU is the kernel's own account of a process, all
-its threads, in nanoseconds (its CPU clock, which is what utime + stime of /proc/PID/stat round).
+PostgreSQL runs on the core of the load.
 """
 import base64
 import hashlib
 import hmac
 import http.client
-import json
 import os
-import resource
 import shutil
 import ssl
 import subprocess
@@ -23,9 +20,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from load import BIN, CONNECTIONS, FILES, LOAD_CORE, ROOT, ROUNDS, SERVER_CORE, Load, Server, children, cpu_ns, on_core
+
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-BIN = os.path.abspath(os.environ.get("BFF_BIN") or os.path.join(ROOT, "build", "gcc"))
 os.environ.setdefault("BFF_BIN", BIN)
 
 from port import free_port  # noqa: E402
@@ -33,13 +30,6 @@ from postgres import Postgres, client_environment  # noqa: E402
 from process import Process  # noqa: E402
 from wait import eventually  # noqa: E402
 
-SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))  # of one round
-WARM = min(SECONDS, 0.5)  # before what counts: caches are filled, branches learnt
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-CONNECTIONS = 64
-CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 TOKEN_BYTES = 1200  # of an access token: an RS256 JWT with some claims
 HOST = "app.localhost:8000"
 CLAIMS = '{"email":"u%1$s@example.com","name":"User %1$s","groups":["sales","support"]}'
@@ -47,9 +37,11 @@ CLAIMS = '{"email":"u%1$s@example.com","name":"User %1$s","groups":["sales","sup
 CONFIG = """
 database {{ conninfo = "{conninfo}" web_password_file = "{d}/pw" broker_password_file = "{d}/pw" connections = 2
 	query_timeout = 10s }}
-web {{ workers = {workers} cookie_keys = "{d}/cookie" session_cache = {session_cache} max_connections = 20000 idle_timeout = 1h }}
+web {{ workers = {workers} cookie_keys = "{d}/cookie" session_cache = {session_cache}
+	max_connections = 20000 idle_timeout = 1h }}
 broker {{ socket = "{d}/broker.sock" peer_user = "{uid}" key_ring = "{d}/ring" }}
-listen "verify" {{ kind = verify address = "127.0.0.1:{port}" edge = {edge} trusted_peers = {{"127.0.0.1/32"}} {listen} }}
+listen "verify" {{ kind = verify address = "127.0.0.1:{port}" edge = {edge} trusted_peers = {{"127.0.0.1/32"}}
+	{listen} }}
 listen "public" {{ kind = public address = "127.0.0.1:{public}" trusted_peers = {{"127.0.0.1/32"}} }}
 provider "idp" {{ issuer = "{issuer}" insecure_loopback = yes client_id = "bff" client_auth = client_secret_basic
 	client_secret_file = "{d}/pw" signing_alg = RS256 scopes = {{openid}} keep_claims = {{email, name, groups}} }}
@@ -64,8 +56,8 @@ route "own" {{ app = "demo" path = "/own/" service = "own" }}
 # Last seen in an hour, so that no round has the noting of activity in it, which is once a minute a session, however
 # often it is asked about: here each is asked about many times a second.
 SESSIONS = """
-insert into bff_private.session (id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time,
-	absolute_expires_at, idle, grant_id, client, user_agent)
+insert into bff_private.session (id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr,
+	auth_time, absolute_expires_at, idle, grant_id, client, user_agent)
 select sha256(sha256(('bench' || i)::bytea)), 'bench-' || i, 'demo', 'idp', '%(issuer)s', 'u' || i, '', 'u' || i,
 	format('u%%s@example.com', i), format('User %%s', i), format('%(claims)s', i)::json, '', 0,
 	now() + '1 day', '12 hours', substr(sha256(('grant' || i)::bytea), 1, 16), '127.0.0.0/24', 'bench'
@@ -77,8 +69,8 @@ checkpoint;
 """
 
 COLUMNS = {
-    "session": "id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time, created_at,"
-               " absolute_expires_at, idle, grant_id, client, user_agent",
+    "session": "id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time,"
+               " created_at, absolute_expires_at, idle, grant_id, client, user_agent",
     "session_activity": "id_hash, last_seen, check_at",
     "grants": "grant_id, provider, issuer, sub, session_hash, refresh_sealed",
     "token": "grant_id, service, sealed, generation, expires_at",
@@ -106,8 +98,8 @@ X-Forwarded-Uri: {uri}\r
 NGINX = """
 daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {d}/{name}.pid; error_log {d}/{name}.log;
 events {{ worker_connections 20000; }}
-http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_temp_path {d}; proxy_temp_path {d};
-	fastcgi_temp_path {d}; uwsgi_temp_path {d}; scgi_temp_path {d};
+http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_temp_path {d};
+	proxy_temp_path {d}; fastcgi_temp_path {d}; uwsgi_temp_path {d}; scgi_temp_path {d};
 	server {{ listen 127.0.0.1:{port} backlog=4096 {listen}; {server} }} }}
 """
 
@@ -116,35 +108,10 @@ def b64(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def cpu_ns(pid):
-    """All CPU time of a process: its CPU clock (clock_getcpuclockid(3), for which Python has no name)."""
-    return time.clock_gettime_ns((~pid << 3) | 2)
-
-
-def children(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
-        return [int(p) for p in f.read().split()]
-
-
-def private_bytes(pid):
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
-        return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
-
-
-def anonymous_bytes(pid):
-    """Memory that is no file's: what a leak would show in. (A page of a library turns private when the last other
-    process that has it ends.)"""
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
-        return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Anonymous:"))
-
-
-def descriptors(pid):
-    return len(os.listdir("/proc/%d/fd" % pid))
-
-
 def modulus():
     """Of a new RSA key, in base64url: the provider's, which signs nothing here."""
-    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL).stdout
     text = subprocess.run(["openssl", "rsa", "-noout", "-modulus"], input=key, check=True, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL).stdout.decode()
     return b64(bytes.fromhex(text.strip().split("=")[1]))
@@ -156,10 +123,6 @@ def copy_grants(pg, made):
         copy = "\\copy bff_private.%s (%s) from '%s'" % (table, columns, os.path.join(made, table))
         subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", copy, pg.conninfo(user="postgres")], check=True,
                        env=client_environment())
-
-
-def on_core(core, command):
-    return ["prlimit", "--nofile=%d" % FILES, "taskset", "-c", str(core), *command]
 
 
 def answer(port, head, tls=False):
@@ -182,103 +145,12 @@ def answer(port, head, tls=False):
         c.close()
 
 
-class Tail:
-    """The lines of a log, as they come."""
-
-    def __init__(self, path):
-        self.file = open(path, encoding="utf-8", errors="replace")
-
-    def wait(self, word, timeout_s=60):
-        """The next line with this in it."""
-        end, held = time.monotonic() + timeout_s, ""
-        while time.monotonic() < end:
-            line = self.file.readline()
-            held += line
-            if not line:
-                time.sleep(0.002)
-            elif held.endswith("\n"):
-                if word in held:
-                    return held
-                held = ""
-        raise SystemExit("no %r in %s" % (word, self.file.name))
-
-    def close(self):
-        self.file.close()
-
-
-class Server:
-    """A program under load: `pids` are the processes whose CPU counts."""
-
-    def __init__(self, process, port, pids, tls=False):
-        self.process, self.port, self.pids, self.tls = process, port, pids, tls
-
-    def cpu_ns(self):
-        return sum(cpu_ns(pid) for pid in self.pids())
-
-    def stop(self):
-        self.process.stop()
-
-
-class Load:
-    """tests/bench/load.c, connected and warm; each run() is a round."""
-
-    def __init__(self, port, head_path, cookies=None, connections=CONNECTIONS, status=200, rate=None, once=False, tls=False):
-        command = [os.path.join(BIN, "bench", "load"), "-p", str(port), "-h", head_path, "-c", str(connections),
-                   "-s", str(status)]
-        for flag, value in (("-k", cookies), ("-r", rate)):
-            command += [flag, str(value)] if value else []
-        command += ["-1"] * once + ["-t"] * tls
-        self.process = subprocess.Popen(on_core(LOAD_CORE, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
-            raise SystemExit("load: not ready: %s" % " ".join(command))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def start(self, seconds=None):
-        self.process.stdin.write("run %f\n" % (seconds or SECONDS))
-        self.process.stdin.flush()
-
-    def result(self, clean=True):
-        got = json.loads(self.process.stdout.readline() or "{}")
-        if not got or (clean and (got["errors"] or got["good"] != got["requests"] or got["requests"] == 0)):
-            raise SystemExit("load: %s of %s" % (got or "ended", " ".join(self.process.args)))
-        return got
-
-    def run(self, seconds=None, clean=True):
-        self.start(seconds)
-        return self.result(clean)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def us_per_request(server, load, seconds=None):
-    before = server.cpu_ns()
-    got = load.run(seconds)
-    return (server.cpu_ns() - before) / got["requests"] / 1000
-
-
-def interleaved(pairs, rounds=None, seconds=None):
-    """{name: (server, load)} -> {name: [µs a request, one a round]}: a round of each in turn, so that what else the
-    machine does falls on all alike."""
-    samples = {name: [] for name in pairs}
-    for _ in range(rounds or ROUNDS):
-        for name, (server, load) in pairs.items():
-            samples[name].append(us_per_request(server, load, seconds))
-    return samples
-
-
 class Rig:
     def __init__(self, shared_buffers="256MB"):
         self.directory = tempfile.mkdtemp(prefix="bff-bench-")
         os.chmod(self.directory, 0o755)
-        self.pg = Postgres(settings={"shared_buffers": shared_buffers, "max_wal_size": "4GB", "autovacuum": "off", "max_connections": 200})
+        self.pg = Postgres(settings={"shared_buffers": shared_buffers, "max_wal_size": "4GB", "autovacuum": "off",
+                                     "max_connections": 200})
         self.issuer = "http://127.0.0.1:%d" % free_port()
         self.key = os.urandom(32)
         self.started, self.loads = [], []
@@ -326,8 +198,8 @@ class Rig:
 
     def sessions(self, count, database="bff"):
         sql = self.private("sessions.sql", SESSIONS % {"count": count, "issuer": self.issuer, "claims": CLAIMS})
-        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", sql, self.pg.conninfo(database, "postgres")], check=True,
-                       env=client_environment())
+        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", sql, self.pg.conninfo(database, "postgres")],
+                       check=True, env=client_environment())
 
     def cookie(self, secret):
         head = "v1.%d.%s" % (time.time() // 86400, b64(secret))
@@ -354,7 +226,8 @@ class Rig:
         subprocess.run([BIN + "/bench/grants", self.path("ring"), made, "0", str(count), self.issuer, str(TOKEN_BYTES),
                         "7200000", "7100000", "7200000"], check=True)
         copy_grants(self.pg, made)
-        self.pg.psql("update bff_private.session set claims = format('%s', subject)::json where ref not like 'bench-%%'; "
+        self.pg.psql("update bff_private.session set claims = format('%s', subject)::json"
+                     " where ref not like 'bench-%%';"
                      "update bff_private.session_activity set last_seen = now() + '1 hour'; vacuum analyze"
                      % CLAIMS.replace("User %1$s", "Some User").replace("u%1$s@", "%1$s@"))
         with open(os.path.join(made, "secrets"), "rb") as f:
@@ -363,15 +236,15 @@ class Rig:
     def head(self, uri="/api/things?page=2", target="/auth/verify", at="127.0.0.1:7080", more=""):
         """A file with the request that an edge sends."""
         self.names += 1
-        return self.private("head-%d" % self.names, HEAD.format(uri=uri, target=target, at=at, cookie="@COOKIE@", host=HOST,
-                                                                more=more))
+        text = HEAD.format(uri=uri, target=target, at=at, cookie="@COOKIE@", host=HOST, more=more)
+        return self.private("head-%d" % self.names, text)
 
     # ---- programs -----------------------------------------------------------------------------
 
     def _config(self, name, **more):
-        values = {"d": self.directory, "conninfo": self.pg.conninfo(), "uid": os.getuid(), "issuer": self.issuer, "host": HOST,
-                  "port": free_port(), "public": free_port(), "workers": 1, "session_cache": "on", "edge": "traefik",
-                  "listen": "", **more}
+        values = {"d": self.directory, "conninfo": self.pg.conninfo(), "uid": os.getuid(), "issuer": self.issuer,
+                  "host": HOST, "port": free_port(), "public": free_port(), "workers": 1, "session_cache": "on",
+                  "edge": "traefik", "listen": "", **more}
         return self.private(name + ".conf", CONFIG.format(**values)), values["port"]
 
     def start(self, name, command, core=SERVER_CORE, **more):
@@ -381,9 +254,10 @@ class Rig:
 
     def start_broker(self):
         """With the provider that plays a script; grants() may be called once it is there."""
-        self.start("provider", [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), self.issuer, "20", "7200",
-                                str(TOKEN_BYTES), modulus()], LOAD_CORE).await_connection(
-                                    ("127.0.0.1", int(self.issuer.rsplit(":", 1)[1])))
+        command = [sys.executable, os.path.join(ROOT, "tests/bench/provider.py"), self.issuer, "20", "7200",
+                   str(TOKEN_BYTES), modulus()]
+        provider = self.start("provider", command, LOAD_CORE)
+        provider.await_connection(("127.0.0.1", int(self.issuer.rsplit(":", 1)[1])))
         self.broker = self.start("broker", [BIN + "/bff-broker", "-c", self._config("broker")[0]]).await_notify()
         for event in ("event=sealing_key", "event=provider_keys"):
             eventually(lambda e=event: e in self.broker.log_text(), what=event)
@@ -407,8 +281,8 @@ class Rig:
         """`server`: what stands in its server block; tls: (certificate, key)."""
         port = free_port()
         listen = "ssl; ssl_certificate %s; ssl_certificate_key %s" % tls if tls else ""
-        config = self.private(name + ".nginx", NGINX.format(d=self.directory, name=name, port=port, listen=listen, server=server,
-                                                            files=FILES))
+        config = self.private(name + ".nginx", NGINX.format(d=self.directory, name=name, port=port, listen=listen,
+                                                            server=server, files=FILES))
         process = self.start(name, ["nginx", "-p", self.directory, "-c", config, "-e", self.path(name + ".log")],
                              core)
         process.await_connection(("127.0.0.1", port))

@@ -18,8 +18,8 @@ import figures  # noqa: E402
 
 BIN = Path(os.environ.get("BFF_BIN", BENCH.parents[1] / "build" / "gcc"))
 LIMIT_S = 120
-SHORT = {"BENCH_SECONDS": "0.05", "BENCH_ROUNDS": "1", "BENCH_SESSIONS": "20", "BENCH_CONNECTIONS": "10", "BENCH_GRANTS": "20",
-         "RELOADS": "2", "REVOCATIONS": "3", "GRANTS": "0", "BENCH_EDGES": "nginx"}
+SHORT = {"BENCH_SECONDS": "0.05", "BENCH_ROUNDS": "1", "BENCH_SESSIONS": "20", "BENCH_CONNECTIONS": "10",
+         "BENCH_GRANTS": "20", "RELOADS": "2", "REVOCATIONS": "3", "GRANTS": "0", "BENCH_EDGES": "nginx"}
 # A measure each, to be had whatever else a part finds.
 PARTS = {"verify": "verify_cached_token_cpu", "scale": "verify_connections_10", "memory": "grant_in_broker",
          "revocation": "revocation_refused_p99", "reload": "reload_failed_kept", "edges": "edge_nginx_added_cpu"}
@@ -58,7 +58,8 @@ def test_the_median_counts_and_every_sample_is_kept(folder, capsys):
 
 
 def test_a_plot_is_a_picture_of_its_points(folder):
-    path = figures.plot("p", "a < b & c", "x", "µs", {"one": [(1, 10), (10, 20), (100, 40)], "two": [(1, 5), (100, 5)]})
+    path = figures.plot("p", "a < b & c", "x", "µs", {
+        "one": [(1, 10), (10, 20), (100, 40)], "two": [(1, 5), (100, 5)]})
     root = xml.etree.ElementTree.parse(path).getroot()
     space = "{http://www.w3.org/2000/svg}"
     one, two = (line.get("points") for line in root.iter(space + "polyline"))

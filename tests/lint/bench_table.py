@@ -35,7 +35,8 @@ TABLES = (
         ("peers", "oauth2_proxy_redis_cpu", "oauth2-proxy 7.15, sessions in Redis (without Redis's own)"),
         ("verify", "syscalls_cached_token_no_wait", "system calls of a verify, but for epoll_wait"))),
     ("What asking us adds to a request through the edge, edge and worker together", (
-        ("edges", "edge_traefik_added_cpu", "Traefik, CPU"), ("edges", "edge_traefik_added_p50", "Traefik, median latency"),
+        ("edges", "edge_traefik_added_cpu", "Traefik, CPU"),
+        ("edges", "edge_traefik_added_p50", "Traefik, median latency"),
         ("edges", "edge_caddy_added_cpu", "Caddy, CPU"), ("edges", "edge_caddy_added_p50", "Caddy, median latency"),
         ("edges", "edge_nginx_added_cpu", "nginx, CPU"), ("edges", "edge_nginx_added_p50", "nginx, median latency"))),
     ("Memory, private", (
@@ -43,15 +44,18 @@ TABLES = (
         ("memory", "idle_connection", "an idle connection"), ("memory", "broker_base", "the broker"),
         ("memory", "grant_in_broker", "a live grant in the broker, tokens aside"))),
     ("Growth, and what goes on under load", (
-        ("scale", "sessions_growth_1000000", "a verify with 1,000,000 sessions in the table over one with 1,000, worker and PostgreSQL"),
+        ("scale", "sessions_growth_1000000", "verify and PostgreSQL with 1,000,000 sessions in the table, over 1,000"),
         ("revocation", "revocation_refused_p99", "revoked by SQL until refused on every worker, 70 % load, p99; "
          "budget: twice a bare LISTEN client's"),
-        ("reload", "reloads", "reloads under load"), ("reload", "reload_failed_kept", "requests that failed meanwhile, kept connections"),
+        ("reload", "reloads", "reloads under load"),
+        ("reload", "reload_failed_kept", "requests that failed meanwhile, kept connections"),
         ("reload", "reload_failed_fresh", "requests that failed meanwhile, new connections"),
-        ("flood", "flood_garbage_cookies_p99", "p99 of good requests beside as many with garbage cookies, over that without"))),
+        ("flood", "flood_garbage_cookies_p99",
+         "p99 of good requests beside as many garbage cookies, over that without"))),
     ("The broker, a provider that plays a script over loopback", (
         ("broker", "token_requests_from_memory", "tokens answered from memory"),
-        ("broker", "cpu_per_refresh", "CPU of a refresh"), ("broker", "cpu_per_refresh_tls", "CPU of a refresh over TLS"),
+        ("broker", "cpu_per_refresh", "CPU of a refresh"),
+        ("broker", "cpu_per_refresh_tls", "CPU of a refresh over TLS"),
         ("broker", "grants_renewed_in_background", "grants renewed while 500 requests a second came"),
         ("broker", "requests_that_waited", "requests that waited for one of them"))),
 )
@@ -80,10 +84,10 @@ def number(value, unit):
 
 
 def row(measure, text):
-    unit = {"us": "", "ratio": "", "more": "", "requests": "", "reloads": "", "grants": ""}.get(measure["unit"], " " + measure["unit"])
+    unit = "" if measure["unit"] in ("us", "ratio", "more", "requests", "reloads", "grants") else " " + measure["unit"]
     value, samples = number(measure["value"], measure["unit"]) + unit, measure["samples"]
     if len(samples) > 1:
-        value += " (%s to %s)" % tuple(number(s, measure["unit"]).replace(" µs", "") for s in (min(samples), max(samples)))
+        value += " (%s to %s)" % tuple(number(s, "") for s in (min(samples), max(samples)))
     budget = "" if measure["budget"] is None else number(measure["budget"], measure["unit"]) + unit
     return "| %s | %s | %s%s |" % (text, value, budget, "" if measure["ok"] else ", **over**")
 
@@ -91,14 +95,16 @@ def row(measure, text):
 def table(found):
     lines = []
     for machine in [found[p]["machine"] for p in sorted(found)][:1]:
-        lines += ["`make bench` at %(commit)s on %(cores)d cores of %(cpu)s, servers on one and load on the other; the load average before was "
-                  "%(load).1f. Medians of the rounds, with the least and the most." % machine, ""]
+        lines += ["`make bench` at %(commit)s on %(cores)d cores of %(cpu)s, servers on one and load on the other; the "
+                  "load average before was %(load).1f. Medians of the rounds, with the least and the most."
+                  % machine, ""]
     for title, rows in TABLES:
         rows = [row(found[part]["measures"][name], text) for part, name, text in rows
                 if name in found.get(part, {"measures": {}})["measures"]]
         if rows:
             lines += ["| %s | value | budget |" % title, "|---|---|---|", *rows, ""]
-    lines += ["![%s](tests/bench/results/%s.svg)" % (p, p) for p in PLOTS if os.path.exists(os.path.join(RESULTS, p + ".svg"))]
+    lines += ["![%s](tests/bench/results/%s.svg)" % (p, p) for p in PLOTS
+              if os.path.exists(os.path.join(RESULTS, p + ".svg"))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
