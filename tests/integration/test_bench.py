@@ -3,10 +3,14 @@
 No figure is judged here; a sanitized build on a busy machine says nothing about speed. Left out are the parts that need
 programs which the tests do not install (peers), or minutes (broker).
 """
+import collections
+import io
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -15,6 +19,7 @@ import pytest
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 import figures  # noqa: E402
+import load  # noqa: E402
 
 BIN = Path(os.environ.get("BFF_BIN", BENCH.parents[1] / "build" / "gcc"))
 LIMIT_S = 120
@@ -70,6 +75,55 @@ def test_a_plot_is_a_picture_of_its_points(folder):
     assert abs((bottom - points[2][1]) / (bottom - points[0][1]) - 4) < 0.05           # and linear, from zero
     assert len(set(p.split(",")[1] for p in two.split())) == 1
     assert any(t.text == "a < b & c" for t in root.iter(space + "text"))
+
+
+class Moody(socketserver.ThreadingTCPServer):
+    """Each fifth answer ends the connection and says so, each seventh is a 503; each eleventh request gets none."""
+    daemon_threads, request_queue_size, block_on_close = True, 64, False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), None)
+        self.lock, self.requests, self.seen = threading.Lock(), 0, collections.Counter()
+
+    def finish_request(self, request, client_address):
+        while request.recv(4096):  # one request, since the load sends no second before the answer
+            with self.lock:
+                self.requests += 1
+                kinds = ((11, "none"), (7, "503"), (5, "close"), (1, "200"))
+                kind = next(word for n, word in kinds if self.requests % n == 0)
+                self.seen[kind] += 1
+            if kind == "none":
+                return
+            request.sendall(b"HTTP/1.1 %s X\r\n%sContent-Length: 2\r\n\r\nok" % (
+                b"503" if kind == "503" else b"200", b"Connection: close\r\n" if kind == "close" else b""))
+            if kind == "close":
+                return
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_the_load_counts_what_the_server_did(tmp_path, once):
+    (tmp_path / "head").write_bytes(b"GET / HTTP/1.1\r\nHost: x\r\nCookie: @COOKIE@\r\n\r\n")
+    (tmp_path / "cookies").write_text("a=1\nb=2\n", encoding="ascii")
+    with Moody() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with load.Load(server.server_address[1], str(tmp_path / "head"), str(tmp_path / "cookies"), connections=4,
+                       once=once) as running:
+            server.seen.clear()
+            got = running.run(0.3, clean=False)
+        server.shutdown()
+    seen = server.seen
+    assert min(seen.values()) > 0 and len(seen) == 4
+    assert got["errors"] == seen["none"] and got["requests"] == seen["200"] + seen["503"] + seen["close"]
+    assert got["good"] == seen["200"] + seen["close"] and got["other_status"] == 503
+
+
+def test_what_is_not_clean_is_no_figure():
+    for errors, good, requests in ((1, 9, 9), (0, 8, 9), (0, 0, 0)):
+        got = {"errors": errors, "good": good, "requests": requests}
+        fake = load.Load.__new__(load.Load)
+        fake.process = type("Process", (), {"stdout": io.StringIO(json.dumps(got)), "args": ["load"]})
+        with pytest.raises(SystemExit):
+            fake.result()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the bench reads what only root may")
