@@ -211,7 +211,7 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libbroker.a $(B)/libcommon.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker) -lssl
 
 bench: all bench-deps
-	@$(MAKE) --no-print-directory $(BENCH_PROGRAMS)
+	@$(MAKE) -s --no-print-directory $(BENCH_PROGRAMS)
 	@tests/bench/run.py $(BENCH)
 
 clean:
