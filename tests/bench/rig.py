@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from load import BIN, CONNECTIONS, FILES, LOAD_CORE, ROOT, ROUNDS, SERVER_CORE, Load, Server, children, cpu_ns, on_core
+from load import BIN, FILES, LOAD_CORE, ROOT, SERVER_CORE, Load, Server, children, cpu_ns, on_core
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 os.environ.setdefault("BFF_BIN", BIN)

@@ -27,7 +27,8 @@ SHORT = {"BENCH_SECONDS": "0.05", "BENCH_ROUNDS": "1", "BENCH_SESSIONS": "20", "
          "BENCH_GRANTS": "20", "RELOADS": "2", "REVOCATIONS": "3", "GRANTS": "0", "BENCH_EDGES": "nginx"}
 # A measure each, to be had whatever else a part finds.
 PARTS = {"verify": "verify_cached_token_cpu", "scale": "verify_connections_10", "memory": "grant_in_broker",
-         "revocation": "revocation_refused_p99", "reload": "reload_failed_kept", "edges": "edge_nginx_added_cpu"}
+         "revocation": "revocation_refused_p99", "reload": "reload_failed_kept", "edges": "edge_nginx_added_cpu",
+         "flood": "flood_garbage_cookies_p99"}
 
 
 @pytest.fixture(name="folder")
