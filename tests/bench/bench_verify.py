@@ -7,10 +7,12 @@ A real bffd with one worker, a real broker and PostgreSQL; nginx with one worker
 response headers. One C client (load.c) on another core keeps 64 connections busy with the cookies of 1,000 sessions;
 the rounds take turns. pgbench runs the worker's own lookup in a pipeline: what a client cannot go below.
 """
+import collections
 import os
 import re
 import shutil
 import subprocess
+import time
 
 from figures import Figures
 from load import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, WARM, interleaved, on_core, us_per_request
@@ -18,7 +20,7 @@ from rig import Rig, client_environment
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
 PIPELINE = 32
-NOISE = 1.05  # of a count of system calls: the lease's round trips, activity
+NOISE = 1.02  # of a count of system calls: what is not the requests' is not quite even
 
 
 def statement():
@@ -43,8 +45,8 @@ def pgbench(rig, script, hash_hex):
     return (used.ru_utime + used.ru_stime) * 1e6 / (int(done.group(1)) * PIPELINE)
 
 
-def system_calls(server, load):
-    """{name: calls a request}, counted by strace."""
+def traced(server, work):
+    """What `work` returns, and {name: calls} of the server meanwhile, counted by strace."""
     pids = [word for pid in server.pids() for word in ("-p", str(pid))]
     tracer = subprocess.Popen(["strace", "-c", "-f", *pids], stderr=subprocess.PIPE, text=True)
     try:
@@ -52,12 +54,19 @@ def system_calls(server, load):
             while "TracerPid:\t0\n" in open("/proc/%d/status" % pid, encoding="ascii").read():
                 if tracer.poll() is not None:
                     raise SystemExit("strace: " + tracer.stderr.read())
-        requests = load.run()["requests"]
+        done = work()
     finally:
         tracer.send_signal(2)
     table = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", tracer.communicate()[1], re.M)
-    calls = {name: int(n) for n, name in table if name != "total"}
-    return {name: n / requests for name, n in calls.items()}
+    return done, collections.Counter({name: int(n) for n, name in table if name != "total"})
+
+
+def system_calls(server, load):
+    """{name: calls a request}, less what the server does in as long without one (the lease, timers)."""
+    got, calls = traced(server, load.run)
+    _, idle = traced(server, lambda: time.sleep(got["seconds"]))
+    calls.subtract({name: n for name, n in idle.items() if "epoll" not in name})
+    return {name: n / got["requests"] for name, n in calls.items()}
 
 
 def tls_pair(rig, cookie):
