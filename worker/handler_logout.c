@@ -174,21 +174,26 @@ static enum reason check(const struct request *r, bool post, struct sv token)
 	return REASON_CSRF;
 }
 
-/* Back from the provider: on to where the logout leads, whoever is logged in here by now. */
+/* Back from the provider: on to where the logout leads, whoever is logged in here by now. The
+ * logins are counted on this origin, which is not always the one that was logged out from. */
 static enum step lead_on(struct request *r, const struct buf *url)
 {
-	struct buf cookie;
+	struct buf cookie, loop;
 	enum step step;
 
 	buf_init(&cookie, 1024);
+	buf_init(&loop, 1024);
 	cookie_clear_logout(&cookie, r->app, r->origin);
+	cookie_set_loop(&loop, r->origin, SV_NONE, 0);
 	request_reply(r, 303);
 	http_reply_header(&r->reply, SV("Location"), buf_sv(url));
 	page_headers(r, SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie);
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie) || !buf_ok(&loop);
 	step = request_end(r, SV_NONE, SV_NONE);
 	buf_done(&cookie);
+	buf_done(&loop);
 	return step;
 }
 
