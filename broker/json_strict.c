@@ -92,26 +92,6 @@ static size_t utf8_put(uint32_t c, char out[4])
 	return 4;
 }
 
-/* Length of the well-formed UTF-8 sequence at p (Unicode 3.9, table 3-7); 0 = malformed. */
-static size_t utf8_len(const char *at, const char *end)
-{
-	const unsigned char *p = (const unsigned char *)at;
-	size_t left = (size_t)(end - at), n;
-
-	if (p[0] < 0x80)
-		return 1;
-	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 /* One character of a string, escaped or not, as UTF-8 in out. */
 static enum err character(const char **p, const char *end, char out[4], size_t *ret_n)
 {
@@ -123,7 +103,7 @@ static enum err character(const char **p, const char *end, char out[4], size_t *
 	if ((unsigned char)**p < 0x20)
 		return ERR_SYNTAX;
 	if (**p != '\\') {
-		*ret_n = utf8_len(*p, end);
+		*ret_n = sv_utf8_len(sv_of(*p, (size_t)(end - *p)));
 		if (*ret_n == 0)
 			return ERR_SYNTAX;
 		memcpy(out, *p, *ret_n);

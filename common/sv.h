@@ -70,6 +70,10 @@ bool sv_eq_nocase(struct sv a, struct sv b);
 size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
 
+/* The bytes of the well-formed UTF-8 sequence that s begins with; 0: malformed, cut short or empty.
+ */
+size_t sv_utf8_len(struct sv s);
+
 /* Index of c, or s.n when it is absent. */
 size_t sv_find(struct sv s, char c);
 

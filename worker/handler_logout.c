@@ -10,8 +10,6 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
-#define GOODBYE_BODY_MAX 65536 /* a page with the longest form, escaped */
-
 enum { CSRF, EVERYWHERE, RETURN_TO, STATE, NPARAMS };
 
 static bool wants_json(const struct request *r)
@@ -38,7 +36,7 @@ static struct sv add_body(const struct request *r, enum goodbye how, struct sv t
 		buf_add_char(body, '}');
 		return SV("application/json");
 	case GOODBYE_FORM:
-		if (page_send_on(body, target, buf_sv(&r->token)) != ERR_OK)
+		if (page_send_on(r, target, buf_sv(&r->token), body) != ERR_OK)
 			body->failed = true;
 		return SV("text/html; charset=utf-8");
 	}
@@ -62,7 +60,7 @@ static enum step goodbye(struct request *r)
 	buf_init(&loop, 1024);
 	buf_init(&away, 1024);
 	buf_init(&target, IPC_URL_MAX);
-	buf_init(&body, GOODBYE_BODY_MAX);
+	buf_init(&body, PAGE_SEND_ON_MAX);
 	if (r->sent_away)
 		buf_add(&target, buf_sv(&r->target));
 	else
@@ -75,7 +73,7 @@ static enum step goodbye(struct request *r)
 	request_reply(r, how == GOODBYE_REDIRECT ? 303 : 200);
 	if (how == GOODBYE_REDIRECT)
 		http_reply_header(&r->reply, SV("Location"), buf_sv(&target));
-	page_headers(r, how == GOODBYE_FORM ? SV(PAGE_SEND_ON_CSP) : SV(PAGE_CSP));
+	page_headers(r, how == GOODBYE_FORM ? page_csp(r, PAGE_SEND_ON) : SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));

@@ -90,6 +90,37 @@ static void controls_are_found_wherever_they_stand(void **state)
 	assert_false(sv_has_control(SV_NONE));
 }
 
+static void utf8_is_of_one_form(void **state)
+{
+	static const struct {
+		struct sv in;
+		size_t want;
+	} rows[] = {
+	    {SV_INIT(""), 0},
+	    {SV_INIT("a"), 1},
+	    {SV_INIT("\0"), 1},
+	    {SV_INIT("\xc3\xa9x"), 2},
+	    {SV_INIT("\xe2\x82\xac"), 3},
+	    {SV_INIT("\xed\x9f\xbf"), 3},
+	    {SV_INIT("\xf0\x9f\x92\xa9"), 4},
+	    {SV_INIT("\xf4\x8f\xbf\xbf"), 4},
+	    {SV_INIT("\x80"), 0}, /* no lead byte */
+	    {SV_INIT("\xc3"), 0}, /* cut short */
+	    {SV_INIT("\xe2\x82"), 0},
+	    {SV_INIT("\xc3x"), 0},
+	    {SV_INIT("\xc1\x81"), 0}, /* overlong */
+	    {SV_INIT("\xe0\x9f\xbf"), 0},
+	    {SV_INIT("\xf0\x8f\xbf\xbf"), 0},
+	    {SV_INIT("\xed\xa0\x80"), 0},     /* a surrogate */
+	    {SV_INIT("\xf4\x90\x80\x80"), 0}, /* over U+10FFFF */
+	    {SV_INIT("\xf5\x80\x80\x80"), 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(sv_utf8_len(rows[i].in), rows[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +130,7 @@ int main(void)
 	    cmocka_unit_test(words_stand_between_spaces),
 	    cmocka_unit_test(comparisons),
 	    cmocka_unit_test(controls_are_found_wherever_they_stand),
+	    cmocka_unit_test(utf8_is_of_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,7 @@ static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
 	logged_out(SV(END "?x"), SV(END), form);
 	assert_has("HTTP/1.1 200 ");
 	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
-	assert_has("\r\nContent-Security-Policy: " PAGE_SEND_ON_CSP "\r\n");
+	assert_has("\r\nContent-Security-Policy: " PAGE_CSP_OF(PAGE_CSP_SCRIPT, "") "\r\n");
 	assert_has("<form method=\"post\" action=\"" END "\">");
 	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
 	assert_lacks("Location:");
