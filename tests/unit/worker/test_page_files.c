@@ -86,6 +86,26 @@ static void the_example_is_good(void **state)
 	assert_null(page_files_find(files, &apps[2], PAGE_LOGOUT).p);
 }
 
+static void the_manual_names_each_file(void **state)
+{
+	static const char *const names[] = {
+#define PAGE(name, file, status, takes) ".B " file "\n(" #status ") ",
+#include "worker/page.def"
+#undef PAGE
+	};
+	char text[131072];
+	FILE *f = fopen("worker/bff-worker.8", "r");
+
+	(void)state;
+	assert_non_null(f);
+	text[fread(text, 1, sizeof text - 1, f)] = '\0';
+	assert_true(feof(f));
+	(void)fclose(f);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strstr(text, names[i]) == NULL)
+			fail_msg("%s", names[i]);
+}
+
 static void what_is_no_page_is_named_and_refused(void **state)
 {
 	(void)state;
@@ -170,13 +190,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	    CASE(each_app_has_its_own),
-	    CASE(the_example_is_good),
-	    CASE(what_is_no_page_is_named_and_refused),
-	    CASE(a_directory_must_be_there),
-	    CASE(what_is_none_of_ours_is_left_alone),
-	    CASE(a_file_has_a_limit),
-	    CASE(without_memory),
+	    CASE(each_app_has_its_own),	      CASE(the_example_is_good),
+	    CASE(the_manual_names_each_file), CASE(what_is_no_page_is_named_and_refused),
+	    CASE(a_directory_must_be_there),  CASE(what_is_none_of_ours_is_left_alone),
+	    CASE(a_file_has_a_limit),	      CASE(without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
