@@ -30,18 +30,30 @@ static unsigned *numbers(size_t n)
 	return calloc(n + 1, sizeof(unsigned)); /* one more, so that none is no failure */
 }
 
-static enum err open_memory(const struct config *c, unsigned slab, struct metrics **ret,
-			    struct errmsg *e)
+static enum err open_own(const struct config *c, struct metrics **ret)
 {
-	enum err rc = slab == METRICS_SLAB_NONE ? metrics_new(NULL, ret)
-						: metrics_attach(CONTRACT_FD_METRICS, slab, ret);
+	enum err rc = metrics_new(NULL, ret);
 
-	if (rc != ERR_OK)
-		return errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
-	if (slab == METRICS_SLAB_NONE && !metrics_add_names(*ret, c))
+	if (rc == ERR_OK && !metrics_add_names(*ret, c))
 		log_warn("metrics_names_full",
 			 K("then", "what is beyond the limit is counted as \"-\""));
-	return ERR_OK;
+	return rc;
+}
+
+/* SECURITY: any worker can write anything into the memory of all, also what makes it look like
+ * another version's. That is no reason not to serve. */
+static enum err open_memory(const struct config *c, unsigned slab, struct metrics **ret)
+{
+	enum err rc;
+
+	if (slab == METRICS_SLAB_NONE)
+		return open_own(c, ret);
+	rc = metrics_attach(CONTRACT_FD_METRICS, slab, ret);
+	if (rc != ERR_UNSUPPORTED)
+		return rc;
+	log_error("metrics_memory_refused", K("error", err_text(rc)),
+		  K("then", "this worker is not in /metrics"));
+	return open_own(c, ret);
 }
 
 enum err count_new(const struct config *c, unsigned slab, struct count **ret, struct errmsg *e)
@@ -55,12 +67,10 @@ enum err count_new(const struct config *c, unsigned slab, struct count **ret, st
 		x->routes = numbers(c->nroutes);
 	}
 	if (x != NULL && x->listens != NULL && x->routes != NULL)
-		rc = open_memory(c, slab, &x->metrics, e);
-	else
-		(void)errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
+		rc = open_memory(c, slab, &x->metrics);
 	if (rc != ERR_OK) {
 		count_free(&x);
-		return rc;
+		return errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
 	}
 	for (size_t i = 0; i < c->nlistens; i++)
 		x->listens[i] = metrics_name(x->metrics, METRICS_listen, c->listens[i].name);

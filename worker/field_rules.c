@@ -40,6 +40,7 @@ static const struct known {
     {SV_INIT("X-Original-Method"), MAY_REPEAT},
     {SV_INIT("Transfer-Encoding"), ONCE},
     {SV_INIT("X-Forwarded-Method"), ONE_VALUE},
+    {SV_INIT("Sec-WebSocket-Version"), ONE_VALUE},
     {SV_INIT("Access-Control-Request-Method"), ONE_VALUE},
 };
 

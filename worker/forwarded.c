@@ -186,9 +186,12 @@ static enum err judge_families(struct http_fields fields, const struct forwarded
 	return ERR_OK;
 }
 
-static bool has_socket_key(struct http_fields fields)
+/* Each handshake has the version, one over HTTP/2 no key (RFC 8441 5). No page's script can set
+ * either. */
+static bool opens_websocket(struct http_fields fields)
 {
-	return http_fields_nth(fields, SV("Sec-WebSocket-Key"), 0) != NULL;
+	return http_fields_nth(fields, SV("Sec-WebSocket-Key"), 0) != NULL ||
+	       http_fields_nth(fields, SV("Sec-WebSocket-Version"), 0) != NULL;
 }
 
 /* What an edge says of the browser's request, each from its one source. */
@@ -241,7 +244,7 @@ static enum err take(const struct said *s, struct http_fields fields, struct for
 		e = take_client(s->client, f, ret_reason);
 	if (e == ERR_OK)
 		e = judge_families(fields, f, s->host, ret_reason);
-	if (e == ERR_OK && has_socket_key(fields))
+	if (e == ERR_OK && opens_websocket(fields))
 		f->websocket = true;
 	return e;
 }
@@ -306,7 +309,7 @@ enum err forwarded_public(struct sv method, struct sv target, struct http_fields
 		e = url_parse(target, &ret->url, ret_reason);
 	if (e == ERR_OK)
 		e = take_client(value_or(fields, SV("X-Forwarded-For"), peer), ret, ret_reason);
-	if (e == ERR_OK && has_socket_key(fields))
+	if (e == ERR_OK && opens_websocket(fields))
 		ret->websocket = true;
 	return e;
 }

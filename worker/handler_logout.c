@@ -260,7 +260,7 @@ enum step logout_check(struct request *r)
 	plain = !post && params[CSRF].value.n == 0;
 	if (plain && come_back(r, params[STATE].value) == STEP_ANSWER)
 		return STEP_ANSWER;
-	session_cookie(r);
+	session_cookie_to_end(r);
 	if (r->session_why == REASON_STORE)
 		return refuse(r, REASON_INTERNAL);
 	if (r->cookie_found == COOKIE_AMBIGUOUS)

@@ -124,6 +124,7 @@ struct request {
 	struct session_entry *own;   /* the same, where memory did not take it */
 	struct session_seen seen;    /* of the row that was read last */
 	unsigned reads;		     /* of the row */
+	struct sv bearer; /* the token beside the session, which is then not waited for */
 	bool waited_for_token;
 	int64_t token_asked_ms;
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */

@@ -355,6 +355,27 @@ static void a_form_that_cannot_be_kept_is_left_out(void **state)
 	assert_lacks("bff_logout");
 }
 
+/* The user moved to another network: the session is good for nothing but its end. */
+static void another_clients_session_ends_too(void **state)
+{
+	char secret[COOKIE_SECRET_LEN], head[512];
+
+	(void)state;
+	memset(secret, 's', sizeof secret);
+	(void)snprintf(head, sizeof head, "Cookie: %s\r\nContent-Length: 0\r\nX-CSRF-Token: %s\r\n",
+		       stand_cookie("bff_session", 's'), stand_csrf('s'));
+	stand_browse("POST", "k.example.net", "/auth/logout", head, "");
+	assert_int_equal(stand.broker.asked.number, IPC_LOGOUT);
+	assert_sv_equal(stand.broker.asked.u.logout.session, sv_of(secret, sizeof secret));
+	stand_broker(ERR_UNAVAILABLE, NULL);
+	assert_int_equal(stand.state, REQUEST_WAITING); /* for the database, instead */
+	assert_int_equal(stand.pg.queries, 1);
+	(void)snprintf(head, sizeof head, "Cookie: %s\r\nContent-Length: 0\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_browse("POST", "k.example.net", "/auth/logout", head, "");
+	assert_answer(403); /* not without the token */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +389,7 @@ int main(void)
 	    CASE(of_two_sessions_neither_is_ended),
 	    CASE(one_that_is_over_already_is_a_logout_too),
 	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(another_clients_session_ends_too),
 	    CASE(a_broker_that_cannot_is_one_that_is_away),
 	    CASE(a_form_that_cannot_be_kept_is_left_out),
 	    CASE(a_logout_that_stays_here_leads_on_at_once),
