@@ -214,6 +214,7 @@ static void write_text(const char *path, struct sv text)
 static bool own_mounts(void)
 {
 	uid_t uid = geteuid();
+	gid_t gid = getegid();
 	char map[32];
 
 	if (uid == 0)
@@ -223,6 +224,9 @@ static bool own_mounts(void)
 		return false;
 	(void)snprintf(map, sizeof map, "0 %u 1", uid);
 	write_text("/proc/self/uid_map", sv_str(map));
+	write_text("/proc/self/setgroups", SV("deny"));
+	(void)snprintf(map, sizeof map, "0 %u 1", gid);
+	write_text("/proc/self/gid_map", sv_str(map));
 	return true;
 }
 
