@@ -276,16 +276,14 @@ unsigned metrics_failure(enum err e)
 	return i;
 }
 
-/* FNV-1a, of what is no secret. */
 static void mix(uint64_t *h, const void *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		*h = (*h ^ ((const unsigned char *)p)[i]) * 0x100000001B3U;
+	*h = sv_hash(*h, sv_of(p, n));
 }
 
 uint64_t metrics_fingerprint(void)
 {
-	uint64_t h = 0xCBF29CE484222325U;
+	uint64_t h = SV_HASH_START;
 
 	mix(&h, BFF_VERSION, sizeof BFF_VERSION);
 	for (unsigned i = 0; i < METRICS_END; i++) {
