@@ -22,29 +22,13 @@ static bool next_is(const struct scan *s, char c)
 	return s->p < s->end && *s->p == c;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sv_lower_char(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* XXXX of \uXXXX at p; -1 when malformed. */
 static int32_t hex4(const char *p, const char *end)
 {
-	int32_t v = 0;
+	struct sv s = sv_of(p, (size_t)(end - p));
+	int high = sv_hex_byte(s, 0), low = sv_hex_byte(s, 2);
 
-	if (end - p < 4)
-		return -1;
-	for (int i = 0; i < 4; i++) {
-		int d = hex(p[i]);
-
-		if (d < 0)
-			return -1;
-		v = v * 16 + d;
-	}
-	return v;
+	return high == -1 || low == -1 ? -1 : high * 256 + low;
 }
 
 /* \u at **p (behind the u); surrogates only as a pair, no U+0000. */
@@ -127,11 +111,11 @@ static enum err character(const char **p, const char *end, char out[4], size_t *
 	return ERR_OK;
 }
 
-/* A string; *ret is what stands between the quotes, *ret_hash the FNV-1a of what it means. Equal
+/* A string; *ret is what stands between the quotes, *ret_hash the sv_hash() of what it means. Equal
  * names have equal hashes, so none slips through; a collision only refuses. */
 static enum err string(struct scan *s, struct sv *ret, uint64_t *ret_hash)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = SV_HASH_START;
 	const char *from;
 
 	if (!next_is(s, '"'))
@@ -144,8 +128,7 @@ static enum err string(struct scan *s, struct sv *ret, uint64_t *ret_hash)
 
 		if (e != ERR_OK)
 			return e;
-		for (size_t i = 0; i < n; i++)
-			h = (h ^ (unsigned char)c[i]) * UINT64_C(0x100000001b3);
+		h = sv_hash(h, sv_of(c, n));
 	}
 	if (s->p == s->end)
 		return ERR_SYNTAX;

@@ -1,5 +1,13 @@
 #include "common/sv.h"
 
+int sv_compare(struct sv a, struct sv b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
 bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
