@@ -149,6 +149,7 @@ def test_another_user_after_the_logout(page):
 
 
 def test_the_page_learns_by_itself_that_its_session_ended(page):
+    page.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})  # the provider's, too
     assert page.open() == "anonymous"
     assert page.log_in("alice") == "known"
     page.stack.pg.psql("select * from bff.revoke_subject('alice', 'a lost laptop')")
