@@ -184,8 +184,11 @@ def test_the_near_end_is_told_once_and_use_takes_it_back(world):
 
 
 def test_a_stream_is_no_use_of_the_session(world):
-    """An idle limit passes with streams open, and others opened all the time."""
-    secret, _ = world.session(idle_ms=2500)
+    """An idle limit passes with streams open, and others opened all the time. The last use is so long ago that a new
+    one would be noted."""
+    secret, ref = world.session(idle_ms=122500)
+    world.pg.psql("update bff_private.session_activity a set last_seen = now() - interval '120 s' from bff_private.session s"
+                  " where s.id_hash = a.id_hash and s.ref = '%s'" % ref)
     with stream(world, secret) as s:
         begun = time.monotonic()
         while time.monotonic() < begun + 1.5:
