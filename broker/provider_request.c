@@ -8,6 +8,7 @@
 #include "broker/token_reply.h"
 #include "broker/token_request.h"
 #include "common/clock.h"
+#include "common/crypt.h"
 #include "common/log.h"
 
 #define AUTHORIZATION_MAX (512 * 1024)
@@ -125,6 +126,30 @@ static void on_revoked(void *arg, const struct http_response *r)
 	free(rq);
 }
 
+/* A breaker of their own: whoever likes begins a login, and what comes of that must hold nobody's
+ * refresh off. One failure opens nothing. */
+static void note_push(struct provider *p, enum err e, struct sv retry_after)
+{
+	int64_t now = clock_boot_ms(), told;
+	unsigned char random;
+
+	if (e != ERR_UNAVAILABLE) {
+		p->push = (struct refusal){.streak = 0};
+		return;
+	}
+	if (crypt_random(&random, sizeof random) != ERR_OK)
+		random = 0; /* less jitter */
+	refusal_grow(&p->push, IPC_ERROR_PROVIDER_DOWN, now, random);
+	told = now + 1000 * (int64_t)token_retry_after(retry_after, clock_wall_s());
+	if (p->push.until_ms < told)
+		p->push.until_ms = told;
+}
+
+static bool push_held_off(const struct provider *p)
+{
+	return p->push.streak > 1 && p->push.until_ms > clock_boot_ms();
+}
+
 static void on_pushed(void *arg, const struct http_response *r)
 {
 	struct request *rq = arg;
@@ -134,6 +159,7 @@ static void on_pushed(void *arg, const struct http_response *r)
 	rq->flight = NULL;
 	request_end(rq);
 	e = push_reply_read(r, &answer);
+	note_push(rq->call.provider, e, r->retry_after);
 	rq->fn.push(rq->arg, e, e == ERR_OK ? buf_sv(&answer.request_uri) : SV_NONE, answer.detail);
 	push_answer_done(&answer);
 	free(rq);
@@ -271,7 +297,7 @@ enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn
 {
 	struct request *rq;
 	struct sv url;
-	enum err e = p->discovery == NULL ? ERR_UNAVAILABLE : ERR_OK;
+	enum err e = p->discovery == NULL || push_held_off(p) ? ERR_UNAVAILABLE : ERR_OK;
 
 	if (e == ERR_OK) {
 		url = p->discovery->metadata.pushed_authorization_request_endpoint;

@@ -4,8 +4,6 @@
 
 void form_escape(struct buf *b, struct sv s)
 {
-	static const char hex[] = "0123456789ABCDEF";
-
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
@@ -15,9 +13,7 @@ void form_escape(struct buf *b, struct sv s)
 		} else if (c == ' ') {
 			buf_add_char(b, '+');
 		} else {
-			buf_add_char(b, '%');
-			buf_add_char(b, hex[c >> 4]);
-			buf_add_char(b, hex[c & 15]);
+			buf_add_escaped(b, s.p[i]);
 		}
 	}
 }

@@ -159,7 +159,7 @@ struct config_app {
 	unsigned bind_session; /* 0: a session is good wherever its cookie is */
 	bool id_token_hint;    /* send it to end_session_endpoint */
 	enum config_logout_method logout_method;
-	struct sv pages;
+	struct sv pages;	/* directory; n == 0: the built-in ones */
 	bool insecure_loopback; /* http origins on loopback names; cookies then without Secure */
 	struct config_place place;
 };
@@ -258,10 +258,6 @@ struct config {
 	size_t nservices;
 	const struct config_route *routes;
 	size_t nroutes;
-	/* Sentences "FILE:LINE: OPTION: ..." about options that are accepted, but whose effect is
-	 * not built yet, each saying what happens instead. `bffd -t` prints them, the daemons log
-	 * them. */
-	struct config_list notes;
 };
 
 /* Reads, expands ${VAR}, includes, parses and checks. ERR_CONFIG with the first error. */

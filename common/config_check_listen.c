@@ -1,6 +1,6 @@
 /* Whom a listener believes: networks, users of a Unix socket, holders of a certificate. */
-#include <arpa/inet.h>
 
+#include "common/address.h"
 #include "common/config_build.h"
 #include "common/config_value.h"
 
@@ -44,14 +44,9 @@ static enum err check_unix(const struct config_build *b, size_t i)
 
 static bool is_ip(struct sv s)
 {
-	char text[INET6_ADDRSTRLEN];
-	unsigned char addr[16];
+	unsigned char addr[ADDRESS_LEN];
 
-	if (s.p[0] == '[' || s.n >= sizeof text)
-		return s.p[0] == '[';
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return inet_pton(AF_INET, text, addr) == 1;
+	return s.p[0] == '[' || address_parse(s, addr) == ERR_OK;
 }
 
 static enum err check_tls(const struct config_build *b, size_t i)

@@ -16,7 +16,6 @@ METRICS_LIST(failure)
 METRICS_LIST(way)
 METRICS_LIST(wait)
 METRICS_LIST(key)
-METRICS_LIST(reseal)
 METRICS_LIST(request)
 METRICS_LIST(http)
 METRICS_LIST(token)
@@ -75,9 +74,9 @@ static struct sv text_of(const struct metrics *m, enum metrics_label label, unsi
 	return sv_of(t->p, n <= METRICS_NAME_MAX ? n : 0);
 }
 
-unsigned metrics_name_find(const struct metrics *m, enum metrics_label label, struct sv text)
+static unsigned find(const struct metrics *m, enum metrics_label label, struct sv text)
 {
-	unsigned n = m == NULL ? 0 : count_of(m, label);
+	unsigned n = count_of(m, label);
 
 	for (unsigned i = 1; i < n; i++)
 		if (sv_eq(text_of(m, label, i), text))
@@ -92,7 +91,7 @@ unsigned metrics_name_put(struct metrics *m, enum metrics_label label, struct sv
 
 	if (labels[label].words != NULL)
 		return 0;
-	found = metrics_name_find(m, label, text);
+	found = find(m, label, text);
 	if (found != 0 || n >= labels[label].n || text.n > METRICS_NAME_MAX)
 		return found;
 	t = &m->memory->names[labels[label].first + n];
@@ -161,16 +160,14 @@ unsigned metrics_name(const struct metrics *m, enum metrics_label label, struct 
 {
 	struct making t;
 
-	return m == NULL ? 0 : metrics_name_find(m, label, name_text(&t, label, name, SV_NONE));
+	return m == NULL ? 0 : find(m, label, name_text(&t, label, name, SV_NONE));
 }
 
 unsigned metrics_rule(const struct metrics *m, struct sv route, struct sv rule)
 {
 	struct making t;
 
-	return m == NULL
-		   ? 0
-		   : metrics_name_find(m, METRICS_rule, name_text(&t, METRICS_rule, route, rule));
+	return m == NULL ? 0 : find(m, METRICS_rule, name_text(&t, METRICS_rule, route, rule));
 }
 
 static bool put(struct metrics *m, enum metrics_label label, struct sv name, struct sv rule)
@@ -276,16 +273,14 @@ unsigned metrics_failure(enum err e)
 	return i;
 }
 
-/* FNV-1a, of what is no secret. */
 static void mix(uint64_t *h, const void *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		*h = (*h ^ ((const unsigned char *)p)[i]) * 0x100000001B3U;
+	*h = sv_hash(*h, sv_of(p, n));
 }
 
 uint64_t metrics_fingerprint(void)
 {
-	uint64_t h = 0xCBF29CE484222325U;
+	uint64_t h = SV_HASH_START;
 
 	mix(&h, BFF_VERSION, sizeof BFF_VERSION);
 	for (unsigned i = 0; i < METRICS_END; i++) {

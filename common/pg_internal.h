@@ -111,7 +111,6 @@ PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password
 /* pg_connect.c */
 /* Sets the one state, and tells pg_on_ready() what follows from it. */
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
-void pg_conn_start(struct pg_conn *c);
 /* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
  * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
 void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail);

@@ -108,7 +108,6 @@ void cookie_clear_session(struct buf *out, const struct config_app *app,
 			  const struct config_origin *origin);
 void cookie_clear_csrf(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin);
-void cookie_clear_login(struct buf *out, const struct config_origin *origin);
 struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin);
 void cookie_set_logout(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin, struct sv value);

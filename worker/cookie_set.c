@@ -52,20 +52,16 @@ void cookie_set_csrf(struct buf *out, const struct config_app *app,
 	attributes(out, origin, app->cookie_domain, same_site_of(app));
 }
 
-static void login(struct buf *out, const struct config_origin *origin, struct sv value)
-{
-	pair(out, is_plain(origin) ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN), value);
-	/* Lax whatever the app says: the callback comes from the provider's site. */
-	attributes(out, origin, SV_NONE, "Lax");
-	buf_add(out, SV("; HttpOnly"));
-}
-
 void cookie_set_login(struct buf *out, const struct config_origin *origin,
 		      const unsigned char binding[COOKIE_SECRET_LEN])
 {
 	char text[B64URL_LEN(COOKIE_SECRET_LEN)];
 
-	login(out, origin, sv_of(text, b64url_encode(binding, COOKIE_SECRET_LEN, text)));
+	pair(out, is_plain(origin) ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN),
+	     sv_of(text, b64url_encode(binding, COOKIE_SECRET_LEN, text)));
+	/* Lax whatever the app says: the callback comes from the provider's site. */
+	attributes(out, origin, SV_NONE, "Lax");
+	buf_add(out, SV("; HttpOnly"));
 	explicit_bzero(text, sizeof text);
 }
 
@@ -88,12 +84,6 @@ void cookie_clear_csrf(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin)
 {
 	cookie_set_csrf(out, app, origin, SV_NONE);
-	buf_add(out, SV("; Max-Age=0"));
-}
-
-void cookie_clear_login(struct buf *out, const struct config_origin *origin)
-{
-	login(out, origin, SV_NONE);
 	buf_add(out, SV("; Max-Age=0"));
 }
 

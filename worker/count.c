@@ -80,25 +80,11 @@ enum err count_new(const struct config *c, unsigned slab, struct count **ret, st
 	return ERR_OK;
 }
 
-/* What is now is over, also where nobody reaps us as a worker. */
-static void clear_gauges(struct count *x)
-{
-	for (size_t i = 0; i < x->config->nlistens; i++)
-		metrics_set(x->metrics, METRIC_CONNECTIONS, METRICS_AT(x->listens[i]), 0);
-	for (unsigned i = 0; i < METRICS_END; i++)
-		if (metrics_row(i)->kind == METRICS_GAUGE &&
-		    metrics_row(i)->who == METRICS_WORKER &&
-		    metrics_row(i)->labels[0] == METRICS_NONE)
-			metrics_set(x->metrics, i, METRICS_AT(0), 0);
-}
-
 void count_free(struct count **c)
 {
 	if (*c == NULL)
 		return;
-	if ((*c)->metrics != NULL)
-		clear_gauges(*c);
-	metrics_free(&(*c)->metrics);
+	metrics_free(&(*c)->metrics); /* the gauges are the master's to empty: it reaps us */
 	free((*c)->listens);
 	free((*c)->routes);
 	free(*c);
@@ -221,21 +207,20 @@ void count_over(struct request *r)
 static void sample_cache(struct count *x, const struct session_memory *memory)
 {
 	const struct session_cache_stats now = session_memory_stats(memory);
+	struct session_cache_stats *before = &x->cache;
 
 	metrics_set(x->metrics, METRIC_CACHE_ENTRIES, METRICS_AT(0), now.entries);
 	metrics_set(x->metrics, METRIC_CACHE_BYTES, METRICS_AT(0), now.bytes);
-	metrics_add(x->metrics, METRIC_CACHE_HITS, METRICS_AT(0), now.hits - x->cache.hits);
-	metrics_add(x->metrics, METRIC_CACHE_MISSES, METRICS_AT(0), now.misses - x->cache.misses);
-	metrics_add(x->metrics, METRIC_CACHE_EVICTIONS, METRICS_AT(0),
-		    now.evictions - x->cache.evictions);
-	x->cache = now;
+	metrics_follow(x->metrics, METRIC_CACHE_HITS, METRICS_AT(0), now.hits, &before->hits);
+	metrics_follow(x->metrics, METRIC_CACHE_MISSES, METRICS_AT(0), now.misses, &before->misses);
+	metrics_follow(x->metrics, METRIC_CACHE_EVICTIONS, METRICS_AT(0), now.evictions,
+		       &before->evictions);
 }
 
 void count_sample(struct worker *w)
 {
 	struct count *x = w->count;
 	struct pg_state pg;
-	uint64_t suppressed = log_suppressed();
 
 	if (x == NULL)
 		return;
@@ -245,7 +230,6 @@ void count_sample(struct worker *w)
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0), pg.connections);
 	metrics_set(x->metrics, METRIC_DB_IN_FLIGHT, METRICS_AT(0), pg.calls);
 	metrics_set(x->metrics, METRIC_IPC_CONNECTIONS, METRICS_AT(0), broker_client_up(w->broker));
-	metrics_add(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0),
-		    suppressed - x->log_suppressed);
-	x->log_suppressed = suppressed;
+	metrics_follow(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0), log_suppressed(),
+		       &x->log_suppressed);
 }

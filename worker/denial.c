@@ -44,25 +44,6 @@ enum denial reason_denial(enum reason why)
 	return reasons[why].denial;
 }
 
-void url_escape(struct buf *out, struct sv s)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		char low = sv_lower_char(s.p[i]);
-
-		if ((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') || c == '-' || c == '.' ||
-		    c == '_' || c == '~') {
-			buf_add_char(out, s.p[i]);
-		} else {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		}
-	}
-}
-
 void login_url(const struct config_app *app, const struct config_origin *origin,
 	       struct sv return_to, struct buf *out)
 {

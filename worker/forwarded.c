@@ -1,8 +1,8 @@
 #include "worker/forwarded.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
+#include "common/address.h"
 #include "worker/field_rules.h"
 
 static enum err refuse(const char *reason, const char **ret_reason)
@@ -28,14 +28,9 @@ static bool is_method(struct sv s)
 /* A numeric address; zones, ports and brackets are none. */
 static bool is_address(struct sv s)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr bytes;
+	unsigned char bytes[ADDRESS_LEN];
 
-	if (s.n == 0 || s.n >= sizeof text || sv_find(s, '\0') < s.n)
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return inet_pton(AF_INET, text, &bytes) == 1 || inet_pton(AF_INET6, text, &bytes) == 1;
+	return address_parse(s, bytes) == ERR_OK;
 }
 
 /* Labels of letters, digits, '-' and '_', none empty: so no dot at either end. */

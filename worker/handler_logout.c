@@ -10,8 +10,6 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
-#define GOODBYE_BODY_MAX 65536 /* a page with the longest form, escaped */
-
 enum { CSRF, EVERYWHERE, RETURN_TO, STATE, NPARAMS };
 
 static bool wants_json(const struct request *r)
@@ -38,7 +36,7 @@ static struct sv add_body(const struct request *r, enum goodbye how, struct sv t
 		buf_add_char(body, '}');
 		return SV("application/json");
 	case GOODBYE_FORM:
-		if (page_send_on(body, target, buf_sv(&r->token)) != ERR_OK)
+		if (page_send_on(r, target, buf_sv(&r->token), body) != ERR_OK)
 			body->failed = true;
 		return SV("text/html; charset=utf-8");
 	}
@@ -62,7 +60,7 @@ static enum step goodbye(struct request *r)
 	buf_init(&loop, 1024);
 	buf_init(&away, 1024);
 	buf_init(&target, IPC_URL_MAX);
-	buf_init(&body, GOODBYE_BODY_MAX);
+	buf_init(&body, PAGE_SEND_ON_MAX);
 	if (r->sent_away)
 		buf_add(&target, buf_sv(&r->target));
 	else
@@ -75,7 +73,7 @@ static enum step goodbye(struct request *r)
 	request_reply(r, how == GOODBYE_REDIRECT ? 303 : 200);
 	if (how == GOODBYE_REDIRECT)
 		http_reply_header(&r->reply, SV("Location"), buf_sv(&target));
-	page_headers(r, how == GOODBYE_FORM ? SV(PAGE_SEND_ON_CSP) : SV(PAGE_CSP));
+	page_headers(r, how == GOODBYE_FORM ? page_csp(r, PAGE_SEND_ON) : SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
@@ -174,21 +172,26 @@ static enum reason check(const struct request *r, bool post, struct sv token)
 	return REASON_CSRF;
 }
 
-/* Back from the provider: on to where the logout leads, whoever is logged in here by now. */
+/* Back from the provider: on to where the logout leads, whoever is logged in here by now. The
+ * logins are counted on this origin, which is not always the one that was logged out from. */
 static enum step lead_on(struct request *r, const struct buf *url)
 {
-	struct buf cookie;
+	struct buf cookie, loop;
 	enum step step;
 
 	buf_init(&cookie, 1024);
+	buf_init(&loop, 1024);
 	cookie_clear_logout(&cookie, r->app, r->origin);
+	cookie_set_loop(&loop, r->origin, SV_NONE, 0);
 	request_reply(r, 303);
 	http_reply_header(&r->reply, SV("Location"), buf_sv(url));
 	page_headers(r, SV(PAGE_CSP));
 	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie);
+	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie) || !buf_ok(&loop);
 	step = request_end(r, SV_NONE, SV_NONE);
 	buf_done(&cookie);
+	buf_done(&loop);
 	return step;
 }
 

@@ -2,36 +2,9 @@
 
 #include <llhttp.h>
 
-/* Every byte 0x01, times n. */
-#define EACH(n) (UINT64_C(0x0101010101010101) * (n))
-
-/* From `at` on: how many bytes, eight at a time, are neither controls nor DEL. A head is mostly
- * that. The first subtraction finds bytes under 0x20, the second those that are 0x7f, of any eight.
- */
-static size_t plain_run(struct sv data, size_t at)
-{
-	size_t i = at;
-	uint64_t v, del;
-
-	for (; data.n - i >= sizeof v; i += sizeof v) {
-		memcpy(&v, data.p + i, sizeof v);
-		del = v ^ EACH(0x7f);
-		if ((((v - EACH(0x20)) & ~v) | ((del - EACH(1)) & ~del)) & EACH(0x80))
-			break;
-	}
-	return i - at;
-}
-
 enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
 	for (size_t i = s->at; i < data.n; i++) {
-		/* Not where a line starts, nor after a CR: what comes there is not just any byte.
-		 */
-		if (i > s->line && data.p[i - 1] != '\r')
-			i += plain_run(data, i);
-		if (i == data.n)
-			break;
-
 		unsigned char c = (unsigned char)data.p[i];
 		bool after_cr = i > 0 && data.p[i - 1] == '\r' && i > s->line;
 

@@ -97,20 +97,15 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
  * either end, which parsers of headers would drop, and the byte `also` unless it is 0. */
 static void append_encoded(struct buf *out, struct sv s, char also)
 {
-	static const char hex[] = "0123456789ABCDEF";
-
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		bool at_end = i == 0 || i == s.n - 1;
 
 		if (c < ' ' || c > 0x7e || c == '%' || (c == ' ' && at_end) ||
-		    (also != 0 && s.p[i] == also)) {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		} else {
+		    (also != 0 && s.p[i] == also))
+			buf_add_escaped(out, s.p[i]);
+		else
 			buf_add_char(out, s.p[i]);
-		}
 	}
 }
 

@@ -20,25 +20,17 @@ struct policy_table {
 	size_t nuses, nrules;
 };
 
-static int compare_sv(struct sv a, struct sv b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
-}
-
 /* What a rule asks, whatever it is called. */
 static int compare_rules(const struct config_require *a, const struct config_require *b)
 {
 	int d = (a->op > b->op) - (a->op < b->op);
 
 	if (d == 0)
-		d = compare_sv(a->claim, b->claim);
+		d = sv_compare(a->claim, b->claim);
 	if (d == 0)
 		d = (a->values.n > b->values.n) - (a->values.n < b->values.n);
 	for (size_t i = 0; d == 0 && i < a->values.n; i++)
-		d = compare_sv(a->values.v[i], b->values.v[i]);
+		d = sv_compare(a->values.v[i], b->values.v[i]);
 	return d;
 }
 

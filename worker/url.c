@@ -1,29 +1,25 @@
 #include "worker/url.h"
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sv_lower_char(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte of the escape at s[at], which is '%'; -1 when it is none. */
 static int escape_value(struct sv s, size_t at)
 {
-	int high, low;
-
-	if (s.n - at < 3)
-		return -1;
-	high = hex_value(s.p[at + 1]);
-	low = hex_value(s.p[at + 2]);
-	return high == -1 || low == -1 ? -1 : high * 16 + low;
+	return sv_hex_byte(s, at + 1);
 }
 
 static bool is_unreserved(int c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+void url_escape(struct buf *out, struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (is_unreserved(s.p[i]))
+			buf_add_char(out, s.p[i]);
+		else
+			buf_add_escaped(out, s.p[i]);
+	}
 }
 
 /* Bytes that may stand nowhere, and escapes that are none. NULL: fine. */

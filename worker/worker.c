@@ -294,6 +294,8 @@ static enum err start(struct worker *w, struct errmsg *e)
 	if (rc == ERR_OK)
 		rc = listeners_new(w->config, &w->listeners, e);
 	if (rc == ERR_OK)
+		rc = page_files_new(w->config, &w->pages, e);
+	if (rc == ERR_OK)
 		rc = read_keys(w, e);
 	if (rc == ERR_OK)
 		rc = worker_tables_make(w, e);
@@ -330,6 +332,7 @@ static void finish(struct worker *w)
 	pool_done(&w->chunks);
 	acceptor_free(&w->acceptor);
 	listeners_free(&w->listeners);
+	page_files_free(&w->pages);
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
 	session_watches_free(&w->watches);

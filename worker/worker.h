@@ -20,6 +20,7 @@
 #include "worker/cookie.h"
 #include "worker/identity.h"
 #include "worker/listeners.h"
+#include "worker/page_files.h"
 #include "worker/policy.h"
 #include "worker/pool.h"
 #include "worker/request.h"
@@ -48,6 +49,7 @@ struct worker {
 	struct identity_table *identities;
 	struct policy_table *policy;
 	struct touch *touch;
+	struct page_files *pages;  /* NULL: the built-in ones */
 	struct count *count;	   /* NULL: nothing is counted */
 	const struct sv *injected; /* identity_names() */
 	size_t ninjected;

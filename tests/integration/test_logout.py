@@ -409,8 +409,10 @@ def test_from_any_origin_of_a_cookie_domain_it_comes_back_by_the_login_origin(st
     b = stack.login("alice", host=WIDE)
     back = away(stack, b, WIDE, LOGIN)
     assert back.startswith(stack.url("/auth/logout?state=", LOGIN))
+    assert "bff_loop" in b.cookies(stack.url("/", LOGIN))  # where the login was counted, not where the logout was
     answer = b.get(back)
     assert (answer.status, answer.location) == (303, stack.url("/", "a.wide.localhost"))
+    assert "bff_loop" not in b.cookies(stack.url("/", LOGIN))
     assert "bff_logout" not in b.cookies(stack.url("/", WIDE))
 
 

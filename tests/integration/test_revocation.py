@@ -1,4 +1,6 @@
-"""Sessions that workers remember, and their ends: at once everywhere, and within the bound whatever breaks."""
+"""Sessions that workers remember, and their ends: at once everywhere, and within the bound whatever breaks.
+
+Rule Zero: over 400 lines, because each case needs the same workers, hammers and, where LISTEN is not to be had, pooler."""
 import os
 import signal
 import socket

@@ -97,7 +97,7 @@ static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
 	logged_out(SV(END "?x"), SV(END), form);
 	assert_has("HTTP/1.1 200 ");
 	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
-	assert_has("\r\nContent-Security-Policy: " PAGE_SEND_ON_CSP "\r\n");
+	assert_has("\r\nContent-Security-Policy: " PAGE_CSP_OF(PAGE_CSP_SCRIPT, "") "\r\n");
 	assert_has("<form method=\"post\" action=\"" END "\">");
 	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
 	assert_lacks("Location:");
@@ -226,6 +226,8 @@ static void with_its_state_a_browser_is_led_on(void **state)
 	assert_has("\r\nLocation: " BYE "\r\n");
 	assert_has("\r\nSet-Cookie: __Host-bff_logout=; Path=/; Secure; SameSite=Lax; HttpOnly; "
 		   "Max-Age=0\r\n");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; Path=/; Secure; SameSite=Lax; HttpOnly; "
+		   "Max-Age=0\r\n");
 	assert_has("\r\nCache-Control: no-store\r\n");
 	assert_lacks("bff_session"); /* whoever logged in meanwhile */
 	come_back(A, "?state=" STATE, "__Host-bff_logout=" STATE ".1");
@@ -234,6 +236,7 @@ static void with_its_state_a_browser_is_led_on(void **state)
 	come_back("login.example.org", "?state=" STATE, "__Secure-bff_logout=" STATE ".0");
 	assert_has("\r\nLocation: https://c.example.org/\r\n");
 	assert_has("\r\nSet-Cookie: __Secure-bff_logout=; Path=/; Domain=example.org; Secure; ");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; "); /* logins are counted there */
 	/* Whoever is logged in by now stays so. */
 	(void)snprintf(more, sizeof more, "__Host-bff_logout=" STATE ".0; %s",
 		       stand_cookie("bff_session", 's'));

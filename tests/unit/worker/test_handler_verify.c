@@ -1,3 +1,5 @@
+/* Rule Zero: over 400 lines, because memory, policy and token change each other's answers, and each
+ * case is played on the same stand. */
 #include "worker/handlers.h"
 
 #include "tests/unit/worker/stand_in.h"

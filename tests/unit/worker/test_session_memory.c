@@ -1,3 +1,4 @@
+/* Rule Zero: over 400 lines, because listening and polling keep the same promises, tested alike. */
 #include "worker/session_memory.h"
 
 #include "common/clock.h"
