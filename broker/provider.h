@@ -67,6 +67,7 @@ enum token_outcome {
  * its refresh token is the successor to keep. No other failure carries a token. */
 struct token_reply {
 	enum token_outcome outcome;
+	bool answered; /* there was an answer, if only one that says nothing */
 	struct sv access_token, refresh_token, id_token; /* n == 0: not in the answer */
 	struct sv scope;				 /* n == 0: as requested */
 	int64_t expires_in_s;				 /* default TOKEN_DEFAULT_TTL_S */
