@@ -180,10 +180,7 @@ static bool holds_of_claim(const struct config_require *q, struct json_object *c
 /* Of one value that nobody splits; the configuration takes equals and any alone. */
 static bool holds_of_subject(const struct config_require *q, struct sv subject)
 {
-	for (size_t i = 0; i < q->values.n; i++)
-		if (sv_eq(subject, q->values.v[i]))
-			return true;
-	return false;
+	return config_list_has(&q->values, subject);
 }
 
 /* ---- one route --------------------------------------------------------------------------- */
@@ -248,10 +245,7 @@ static enum policy_outcome eval_requires(const struct policy_table *t,
 
 static bool acr_suffices(const struct config_list *wanted, struct sv acr)
 {
-	for (size_t i = 0; i < wanted->n; i++)
-		if (sv_eq(wanted->v[i], acr))
-			return true;
-	return wanted->n == 0;
+	return wanted->n == 0 || config_list_has(wanted, acr);
 }
 
 static bool is_fresh(int64_t max_age_ms, int64_t auth_time_s, int64_t now_s)

@@ -46,7 +46,7 @@ def lives(stack, b, host=DEMO):
 
 def dead(stack, b, host=DEMO):
     """Refused everywhere, within the bound on what a worker may remember."""
-    return eventually(lambda: answers(stack, b, host) == {401}, REVOKED_WITHIN_S, "the end of the session on every host")
+    return eventually(lambda: answers(stack, b, host) == {401}, "the end of the session on every host", REVOKED_WITHIN_S)
 
 
 def ref_of(stack, b, host=DEMO):
