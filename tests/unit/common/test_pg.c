@@ -302,7 +302,7 @@ static void stays_unready(struct fixture *f)
 
 static void test_schema_mismatch_until_migrated(void **state)
 {
-	static const struct pg_statement ONE[] = {{"later", "select later()", 0}};
+	static const struct pg_statement ONE[] = {{"later", "select later()", 0, PG_ALONE}};
 	struct fixture f;
 
 	(void)state;
