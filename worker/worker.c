@@ -152,7 +152,7 @@ static void on_broker_state(void *arg, bool up)
 }
 
 static const struct pg_statement statements[] = {
-#define SQL(name, nparams, text) {#name, text, nparams},
+#define SQL(name, nparams, kind, text) {#name, text, nparams, PG_##kind},
 #include "worker/worker_sql.def"
 #undef SQL
 };

@@ -32,7 +32,7 @@
 #include "worker/touch.h"
 
 enum worker_statement {
-#define SQL(name, nparams, text) WORKER_SQL_##name,
+#define SQL(name, nparams, kind, text) WORKER_SQL_##name,
 #include "worker/worker_sql.def"
 #undef SQL
 };
