@@ -336,7 +336,27 @@ def deaf(world, tmp_path):
     d.close()
 
 
-def test_polled_it_is_refused_within_the_bound(world, deaf):
+@pytest.fixture
+def polls(world):
+    world.pg.psql("grant bff_poller to bff_web")
+    yield
+    world.pg.psql("revoke bff_poller from bff_web")
+
+
+def test_who_may_not_poll_remembers_nothing(world, deaf):
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets,
+                          'revocations = poll conninfo = "host=%s' % deaf.directory))
+    try:
+        secret, _ = world.session()
+        before = reads(world)
+        with Hammer(worker, secret) as h:
+            eventually(lambda: reads(world) - before > 50, "a read for each request")
+        assert h.statuses() == {200}
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+
+
+def test_polled_it_is_refused_within_the_bound(world, deaf, polls):
     worker = world.start(('conninfo = "host=%s' % world.pg.sockets,
                           'revocations = poll conninfo = "host=%s' % deaf.directory))
     try:

@@ -155,11 +155,28 @@ def test_results_are_of_types_that_pg_c_reads(cluster, path, role):
 # ---- rights ----------------------------------------------------------------------------------
 
 
-def test_bff_web_executes_four_functions_and_nothing_else(cluster):
+def executes(cluster, role):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private', 'public') "
-                       "and has_function_privilege('bff_web', p.oid, 'execute') order by 1")
-    assert [r[0] for r in got] == ["revocations", "session_end", "session_get", "session_touch"]
+                       "and has_function_privilege('%s', p.oid, 'execute') order by 1" % role)
+    return [r[0] for r in got]
+
+
+def test_bff_web_executes_three_functions_and_nothing_else(cluster):
+    assert executes(cluster, "bff_web") == ["session_end", "session_get", "session_touch"]
+
+
+def test_a_worker_that_polls_needs_one_more_which_is_given_by_hand(cluster):
+    assert executes(cluster, "bff_poller") == ["revocations"]
+    refused(cluster, "select bff_private.revocations(null)", "bff_web")
+    cluster.psql("grant bff_poller to bff_web")
+    try:
+        cluster.migrate()  # keeps what was given
+        assert executes(cluster, "bff_web") == ["revocations", "session_end", "session_get", "session_touch"]
+        assert cluster.psql("select status, detail from bff.doctor where subject = 'rights of bff_web'") == [
+            ["ok", "three functions, and what ended"]]
+    finally:
+        cluster.psql("revoke bff_poller from bff_web")
 
 
 @pytest.mark.parametrize("sql", [
@@ -208,8 +225,8 @@ def test_bff_web_cannot(pg, sql):
 
 
 def polled(pg, since=None):
-    (got,) = pg.psql("select upto, named from bff_private.revocations(%s)" % ("'%s'" % since if since else "null"),
-                     user="bff_web")
+    (got,) = pg.psql("set role bff_poller; select upto, named from bff_private.revocations(%s)"
+                     % ("'%s'" % since if since else "null"))
     return got
 
 
