@@ -38,7 +38,8 @@ struct provider {
 	struct event *timer;	     /* next discovery */
 	unsigned failures;	     /* of discovery, in a row */
 	struct key_source *keys;
-	struct refusal push; /* requests that could not be pushed, in a row */
+	unsigned push_failures; /* of pushed requests, in a row */
+	int64_t push_held_until_ms;
 	TAILQ_HEAD(, provider_call) calls;
 };
 

@@ -12,6 +12,8 @@
 #include "common/log.h"
 
 #define AUTHORIZATION_MAX (512 * 1024)
+#define PUSH_FAILURES 2	  /* in a row, after which */
+#define PUSH_HOLD_MS 5000 /* nothing is pushed for so long */
 
 struct request {
 	struct provider_call call; /* first */
@@ -126,28 +128,34 @@ static void on_revoked(void *arg, const struct http_response *r)
 	free(rq);
 }
 
-/* A breaker of their own: whoever likes begins a login, and what comes of that must hold nobody's
- * refresh off. One failure opens nothing. */
+/* Pushed requests have a breaker of their own, as in holdoff.h: whoever likes begins a login, and
+ * what comes of that must hold nobody's refresh off. One failure opens nothing. */
 static void note_push(struct provider *p, enum err e, struct sv retry_after)
 {
-	int64_t now = clock_boot_ms(), told;
+	int64_t told_ms = 1000 * (int64_t)token_retry_after(retry_after, clock_wall_s()), hold_ms;
 	unsigned char random;
 
 	if (e != ERR_UNAVAILABLE) {
-		p->push = (struct refusal){.streak = 0};
+		p->push_failures = 0;
 		return;
 	}
 	if (crypt_random(&random, sizeof random) != ERR_OK)
-		random = 0; /* less jitter */
-	refusal_grow(&p->push, IPC_ERROR_PROVIDER_DOWN, now, random);
-	told = now + 1000 * (int64_t)token_retry_after(retry_after, clock_wall_s());
-	if (p->push.until_ms < told)
-		p->push.until_ms = told;
+		random = 0; /* hosts may come back together */
+	hold_ms = PUSH_HOLD_MS + PUSH_HOLD_MS * random / 1024;
+	p->push_failures++;
+	p->push_held_until_ms = clock_boot_ms() + (hold_ms > told_ms ? hold_ms : told_ms);
 }
 
-static bool push_held_off(const struct provider *p)
+static bool push_admit(struct provider *p)
 {
-	return p->push.streak > 1 && p->push.until_ms > clock_boot_ms();
+	int64_t now = clock_boot_ms();
+
+	if (p->push_failures < PUSH_FAILURES)
+		return true;
+	if (now < p->push_held_until_ms)
+		return false;
+	p->push_held_until_ms = now + HOLDOFF_PROBE_MS; /* this one finds out */
+	return true;
 }
 
 static void on_pushed(void *arg, const struct http_response *r)
@@ -297,12 +305,14 @@ enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn
 {
 	struct request *rq;
 	struct sv url;
-	enum err e = p->discovery == NULL || push_held_off(p) ? ERR_UNAVAILABLE : ERR_OK;
+	enum err e = p->discovery == NULL ? ERR_UNAVAILABLE : ERR_OK;
 
 	if (e == ERR_OK) {
 		url = p->discovery->metadata.pushed_authorization_request_endpoint;
-		e = url.n == 0 ? ERR_UNSUPPORTED : request_new(p, push_canceled, arg, &rq);
+		e = url.n == 0 ? ERR_UNSUPPORTED : ERR_OK;
 	}
+	if (e == ERR_OK)
+		e = push_admit(p) ? request_new(p, push_canceled, arg, &rq) : ERR_UNAVAILABLE;
 	if (e != ERR_OK) {
 		buf_done(form);
 		return e;

@@ -63,14 +63,6 @@ static void add_scope(struct buf *b, const struct config_list *scope)
 	}
 }
 
-static bool lists(const struct config_list *l, struct sv s)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (sv_eq(l->v[i], s))
-			return true;
-	return false;
-}
-
 /* What a refresh says where the product wants to be told each time. */
 static void add_scope_always(struct buf *b, const struct config_provider *p,
 			     const struct config_list *of_service)
@@ -82,7 +74,7 @@ static void add_scope_always(struct buf *b, const struct config_provider *p,
 		return;
 	}
 	add_scope(b, of_service);
-	if (lists(&p->scopes, offline) && !lists(of_service, offline)) {
+	if (config_list_has(&p->scopes, offline) && !config_list_has(of_service, offline)) {
 		buf_add_char(b, '+');
 		buf_add(b, offline);
 	}

@@ -48,6 +48,23 @@ struct config_origins {
 	size_t n;
 };
 
+static inline bool config_list_has(const struct config_list *l, struct sv value)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (sv_eq(l->v[i], value))
+			return true;
+	return false;
+}
+
+/* text: its serialisation. */
+static inline bool config_origins_have(const struct config_origins *o, struct sv text)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (sv_eq(o->v[i].text, text))
+			return true;
+	return false;
+}
+
 struct config_cidr {
 	unsigned char addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	unsigned bits;		/* 0..128 of addr; an IPv4 /n is 96 + n */

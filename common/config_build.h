@@ -70,6 +70,5 @@ WARN_UNUSED enum err config_check_overlap(const struct config_build *b);
 /* The provider hands this claim on to sessions; a name that starts with / is a path (RFC 6901),
  * whose first name counts. */
 bool config_claim_is_kept(const struct config_provider *p, struct sv claim);
-bool config_list_has(const struct config_list *list, struct sv value);
 
 #endif

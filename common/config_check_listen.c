@@ -37,7 +37,7 @@ static enum err check_unix(const struct config_build *b, size_t i)
 	if (l->peer_users.n > CONFIG_MAX_PEER_USERS)
 		return config_build_error(b, CONFIG_OPT_listen_peer_users, i,
 					  "expected at most %d users", CONFIG_MAX_PEER_USERS);
-	return refuse_set(b, i, rows, sizeof rows / sizeof rows[0],
+	return refuse_set(b, i, rows, ARRAY_LEN(rows),
 			  "expected with an address of the network alone: whom a Unix socket "
 			  "believes is said by peer_users");
 }
@@ -85,7 +85,7 @@ enum err config_check_listen(const struct config_build *b, size_t i)
 
 	if (config_unix_path(l->address).n > 0)
 		return check_unix(b, i);
-	err = refuse_set(b, i, rows, sizeof rows / sizeof rows[0],
+	err = refuse_set(b, i, rows, ARRAY_LEN(rows),
 			 "expected with the address of a Unix socket alone, it has no effect "
 			 "here");
 	if (err == ERR_OK)

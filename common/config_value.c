@@ -166,3 +166,23 @@ enum err config_parse_address(struct sv s)
 		return ERR_SYNTAX;
 	return port >= 1 && port <= 65535 ? ERR_OK : ERR_RANGE;
 }
+
+bool config_pointer_token(struct sv token, char out[CONFIG_MAX_CLAIM + 1])
+{
+	size_t n = 0;
+
+	if (token.n > CONFIG_MAX_CLAIM)
+		return false;
+	for (size_t i = 0; i < token.n; i++) {
+		char c = token.p[i];
+
+		if (c == '~') {
+			if (++i == token.n || (token.p[i] != '0' && token.p[i] != '1'))
+				return false;
+			c = token.p[i] == '0' ? '~' : '/';
+		}
+		out[n++] = c;
+	}
+	out[n] = '\0';
+	return true;
+}

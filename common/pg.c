@@ -136,16 +136,23 @@ void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg)
 	p->ready_arg = arg;
 }
 
-/* The connection with the fewest calls under way. */
-static enum err choose(struct pg *p, struct pg_conn **ret)
+/* The connection with the fewest calls under way; for one of a group the one that has a group open.
+ */
+static enum err choose(struct pg *p, enum pg_kind kind, struct pg_conn **ret)
 {
 	struct pg_conn *best = NULL;
 
 	for (size_t i = 0; i < p->nconns; i++) {
 		struct pg_conn *c = &p->conns[i];
 
-		if (c->state == PG_UP && !c->broken && (best == NULL || c->ncalls < best->ncalls))
+		if (c->state != PG_UP || c->broken)
+			continue;
+		if (best == NULL || c->ncalls < best->ncalls)
 			best = c;
+		if (kind == PG_GROUPED && c->grouped > 0) {
+			best = c;
+			break;
+		}
 	}
 	if (best == NULL)
 		return ERR_UNAVAILABLE;
@@ -194,7 +201,7 @@ enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg
 	enum err rc;
 
 	assert(stmt < p->nstatements && p->statements[stmt].nparams <= PG_PARAMS_MAX);
-	rc = p->closed ? ERR_UNAVAILABLE : choose(p, &c);
+	rc = p->closed ? ERR_UNAVAILABLE : choose(p, p->statements[stmt].kind, &c);
 	if (rc == ERR_OK)
 		rc = encode(p, params, p->statements[stmt].nparams, values, lengths, formats);
 	if (rc != ERR_OK)

@@ -91,6 +91,8 @@ void pg_conn_close(struct pg_conn *c)
 	(void)event_del(c->soon);
 	c->timer_set = false;
 	c->broken = false;
+	c->grouped = 0;
+	c->answering = NULL;
 	if (c->pq != NULL)
 		PQfinish(c->pq);
 	c->pq = NULL;

@@ -229,6 +229,8 @@ void count_sample(struct worker *w)
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS, METRICS_AT(0), pg.up);
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0), pg.connections);
 	metrics_set(x->metrics, METRIC_DB_IN_FLIGHT, METRICS_AT(0), pg.calls);
+	metrics_set(x->metrics, METRIC_SESSION_STREAMS, METRICS_AT(0),
+		    session_events_count(w->events));
 	metrics_set(x->metrics, METRIC_IPC_CONNECTIONS, METRICS_AT(0), broker_client_up(w->broker));
 	metrics_follow(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0), log_suppressed(),
 		       &x->log_suppressed);

@@ -124,10 +124,7 @@ static void add_login_url(struct request *r, bool navigates, const struct step_u
 
 static bool may_read(const struct config_app *app, struct sv origin)
 {
-	for (size_t i = 0; i < app->cors_origins.n; i++)
-		if (sv_eq(app->cors_origins.v[i].text, origin))
-			return true;
-	return csrf_origin_is_own(app, origin);
+	return config_origins_have(&app->cors_origins, origin) || csrf_origin_is_own(app, origin);
 }
 
 static void add_cors(struct request *r)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/address.h"
+#include "common/config_value.h"
 #include "worker/field_rules.h"
 
 static enum err refuse(const char *reason, const char **ret_reason)
@@ -15,14 +16,6 @@ static bool is_alnum(char c)
 {
 	c = sv_lower_char(c);
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_method(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!is_alnum(s.p[i]) && memchr("!#$%&'*+-.^_`|~", s.p[i], 15) == NULL)
-			return false;
-	return s.n > 0 && s.n <= FORWARDED_METHOD_MAX;
 }
 
 /* A numeric address; zones, ports and brackets are none. */
@@ -118,7 +111,7 @@ static enum err take_host(struct sv text, struct forwarded *f, const char **ret_
 
 static enum err take_method(struct sv method, struct forwarded *f, const char **ret_reason)
 {
-	if (!is_method(method))
+	if (!config_is_token(method) || method.n > FORWARDED_METHOD_MAX)
 		return refuse("method_syntax", ret_reason);
 	/* Letter case aside, though methods have one: nobody means anything else by "trace". */
 	if (sv_eq_nocase(method, SV("CONNECT")) || sv_eq_nocase(method, SV("TRACE"))) {

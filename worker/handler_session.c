@@ -105,7 +105,7 @@ static enum err write_session(struct request *r, struct buf *body)
 	return e;
 }
 
-static enum step not_logged_in(struct request *r)
+enum step session_none(struct request *r)
 {
 	struct buf body, target, url;
 	enum step step;
@@ -146,7 +146,7 @@ enum step session_reply(struct request *r)
 	if (r->session_why == REASON_STORE)
 		return deny(r, REASON_STORE, NULL);
 	if (!r->session.live)
-		return not_logged_in(r);
+		return session_none(r);
 	if (!sv_eq(slide.value, SV("false")))
 		session_in_use(r);
 	buf_init(&body, SESSION_BODY_MAX);

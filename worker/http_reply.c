@@ -103,7 +103,10 @@ enum err http_reply_end(struct http_reply *r, struct sv type, struct sv body)
 		http_reply_header(r, SV("Connection"), SV("close"));
 	else if ((r->flags & HTTP_REPLY_KEEP_ALIVE) != 0)
 		http_reply_header(r, SV("Connection"), SV("keep-alive"));
-	http_reply_header_u64(r, SV("Content-Length"), body.n);
+	if ((r->flags & HTTP_REPLY_CHUNKED) != 0)
+		http_reply_header(r, SV("Transfer-Encoding"), SV("chunked"));
+	else if ((r->flags & HTTP_REPLY_LASTS) == 0)
+		http_reply_header_u64(r, SV("Content-Length"), body.n);
 	buf_add(r->out, SV("\r\n"));
 	if ((r->flags & HTTP_REPLY_HEAD) == 0)
 		buf_add(r->out, body);

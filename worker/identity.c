@@ -111,10 +111,7 @@ static void append_encoded(struct buf *out, struct sv s, char also)
 
 static bool only_lists(const struct config_list *only, struct sv text)
 {
-	for (size_t i = 0; i < only->n; i++)
-		if (sv_eq(only->v[i], text))
-			return true;
-	return only->n == 0;
+	return only->n == 0 || config_list_has(only, text);
 }
 
 /* False: a value of a type that has no text. */

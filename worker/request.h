@@ -40,6 +40,7 @@
 
 struct worker;
 struct request;
+struct session_stream;
 
 struct request_from {
 	struct worker *worker;
@@ -140,6 +141,7 @@ struct request {
 	size_t place;	/* where its logout leads (logout_return.h) */
 	bool sent_away; /* to the provider first, with the state that is in binding */
 	bool accepted;	/* the broker's word on a logout token */
+	struct session_stream *stream; /* the answer lasts: its connection takes this over */
 	struct http_reply reply;
 };
 

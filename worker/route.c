@@ -91,14 +91,6 @@ static int compare_origins(const void *pa, const void *pb)
 	return sv_compare(a->origin->text, b->origin->text);
 }
 
-static bool names_method(const struct config_route *r, struct sv method)
-{
-	for (size_t i = 0; i < r->methods.n; i++)
-		if (sv_eq(r->methods.v[i], method))
-			return true;
-	return false;
-}
-
 static struct group *add_group(struct route_table *t, struct group g)
 {
 	size_t at;
@@ -302,7 +294,7 @@ static const struct config_route *choose(const struct group *g, struct sv method
 	const struct config_route *any = NULL;
 
 	for (const struct entry *x = g->v; x < g->v + g->n; x++) {
-		if (names_method(x->route, method))
+		if (config_list_has(&x->route->methods, method))
 			return x->route;
 		if (x->route->methods.n == 0)
 			any = x->route;

@@ -104,6 +104,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	struct session_row row;
 
 	r->query = NULL;
+	if (e == ERR_CONFLICT && read_session(r) == STEP_WAIT)
+		return; /* another session's read failed, and this one did not run */
 	if (e == ERR_OK)
 		e = read_row(r, rows, &row);
 	if (e == ERR_OK && r->session_why != REASON_NONE)

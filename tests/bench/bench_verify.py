@@ -26,7 +26,7 @@ NOISE = 1.02  # of a count of system calls: what is not the requests' is not qui
 def statement():
     """The worker's own lookup, as pgbench writes it."""
     with open(os.path.join(ROOT, "worker", "worker_sql.def"), encoding="ascii") as f:
-        found = re.search(r'SQL\(SESSION_GET, 1,\s*((?:"[^"]*"\s*)+)', f.read())
+        found = re.search(r'SQL\(SESSION_GET, 1, GROUPED,\s*((?:"[^"]*"\s*)+)', f.read())
     return "".join(re.findall(r'"([^"]*)"', found.group(1))).replace("$1::bytea", ":hash")
 
 

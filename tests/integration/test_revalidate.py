@@ -55,7 +55,7 @@ class Session:
 
     def used_until(self, condition, what, timeout_s=WITHIN_S + 20):
         """A page that polls."""
-        return eventually(lambda: self.use() is None or condition(), timeout_s, what)
+        return eventually(lambda: self.use() is None or condition(), what, timeout_s)
 
     def groups(self):
         return self.get()[1].get("groups")
@@ -250,6 +250,6 @@ def test_from_end_to_end():
         assert groups() == "sales,support"
         s.idp.users(alice={**USERS["alice"], "groups": ["board"]})
         # A row may stand in a worker's cache for half a minute.
-        eventually(lambda: groups() == "board", WITHIN_S + 60, "new groups")
+        eventually(lambda: groups() == "board", "new groups", WITHIN_S + 60)
         s.idp.users(alice=None)
-        eventually(lambda: s.verify("/private/x", b).status == 401, WITHIN_S + 60, "the end")
+        eventually(lambda: s.verify("/private/x", b).status == 401, "the end", WITHIN_S + 60)

@@ -116,7 +116,7 @@ def table_of(path):
     """(name, number of parameters, SQL) of each SQL(...) row."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-    rows = re.findall(r'SQL\((\w+),\s*(\d+),\s*((?:"[^"]*"\s*)+)\)', text)
+    rows = re.findall(r'SQL\((\w+),\s*(\d+),\s*(?:[A-Z]+,\s*)?((?:"[^"]*"\s*)+)\)', text)
     assert len(rows) == text.count("SQL(")
     return [(name, int(n), "".join(re.findall(r'"([^"]*)"', sql))) for name, n, sql in rows]
 

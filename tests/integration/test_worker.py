@@ -151,6 +151,8 @@ def verify_head(uri="/", method="GET", cookie=None, host=HOST, proto="http", lin
 
 
 class World:
+    listeners = ("public", "verify", "nginx", "strange", "metrics")
+
     def __init__(self, directory):
         self.dir = str(directory)
         os.chmod(self.dir, 0o755)
@@ -182,8 +184,7 @@ class World:
         if change:
             assert config.count(change[0]) == 1, change
             config = config.replace(*change)
-        return LoneWorker(config, ["public", "verify", "nginx", "strange", "metrics"], directory,
-                          **more).ready()
+        return LoneWorker(config, self.listeners, directory, **more).ready()
 
     def script(self, number, fields):
         answer = self.answers.get(number)

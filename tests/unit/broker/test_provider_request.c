@@ -357,12 +357,14 @@ static void failing_pushes_are_held_off(void **state)
 	    {0, 500, "", ERR_OK},
 	    {0, 500, "", ERR_OK},
 	    {0, 0, "", ERR_UNAVAILABLE},
-	    {9, 0, "", ERR_UNAVAILABLE},
-	    {13, 429, "Retry-After: 200\r\n", ERR_OK},
-	    {212, 0, "", ERR_UNAVAILABLE},
-	    {214, 400, "", ERR_OK},
-	    {214, 500, "", ERR_OK},
-	    {214, 400, "", ERR_OK},
+	    {4, 0, "", ERR_UNAVAILABLE},
+	    {7, 500, "", ERR_OK},
+	    {11, 0, "", ERR_UNAVAILABLE},
+	    {14, 429, "Retry-After: 200\r\n", ERR_OK},
+	    {213, 0, "", ERR_UNAVAILABLE},
+	    {215, 400, "", ERR_OK},
+	    {215, 500, "", ERR_OK},
+	    {215, 400, "", ERR_OK},
 	};
 	struct seen s;
 
@@ -376,6 +378,28 @@ static void failing_pushes_are_held_off(void **state)
 		if (rows[i].want == ERR_OK)
 			loop_until(t.base, &s.done);
 	}
+	clock_unset();
+}
+
+/* When the time is over one goes ahead, and the others wait for what comes of it. */
+static void one_push_finds_out(void **state)
+{
+	const int64_t boot = clock_boot_ms(), wall = clock_wall_s();
+	struct server_row *row = server_on(&t.server, "POST /par", 500, "");
+	struct seen s, other;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(push(&s), ERR_OK);
+		loop_until(t.base, &s.done);
+	}
+	clock_set(boot + 10000, wall);
+	row->status = 400;
+	assert_int_equal(push(&s), ERR_OK);
+	assert_int_equal(push(&other), ERR_UNAVAILABLE);
+	loop_until(t.base, &s.done);
+	assert_int_equal(push(&other), ERR_OK);
+	loop_until(t.base, &other.done);
 	clock_unset();
 }
 
@@ -493,6 +517,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_pushed_request_names_the_client_once, set_up_pushable,
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(a_refused_push_says_so, set_up_pushable, tear_down),
+	    cmocka_unit_test_setup_teardown(one_push_finds_out, set_up_pushable, tear_down),
 	    cmocka_unit_test_setup_teardown(failing_pushes_are_held_off, set_up_pushable,
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(a_pending_push_is_canceled, set_up_pushable, tear_down),

@@ -17,6 +17,14 @@ static void answers_by_table(void **state)
 	    {403, HTTP_REPLY_HEAD | HTTP_REPLY_KEEP_ALIVE, "A", "b", "text/plain", "no",
 	     "HTTP/1.1 403 Forbidden\r\nA: b\r\nContent-Type: text/plain\r\nConnection: "
 	     "keep-alive\r\nContent-Length: 2\r\n\r\n"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CLOSE, "A", "b", "text/plain", "so far",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+	     "so far"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CHUNKED, "A", "b", "text/plain", "6\r\nso far\r\n",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nContent-Type: text/plain\r\n"
+	     "Transfer-Encoding: chunked\r\n\r\n6\r\nso far\r\n"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CHUNKED | HTTP_REPLY_HEAD, "A", "b", "", "",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"},
 	};
 
 	(void)state;
