@@ -189,7 +189,8 @@ uint64_t metrics_sum(const struct metrics *m, enum metric id, struct metrics_at 
 
 /* How many there are now: all words, or the names so far with "-". */
 unsigned metrics_label_count(const struct metrics *m, enum metrics_label label);
-/* `label="word"`; empty for METRICS_NONE, and for a number that there is not. */
+/* `label="word"`; "-" where what stands in the memory is no name; empty for METRICS_NONE, and for a
+ * number that there is not. */
 struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, unsigned number,
 			     char room[METRICS_NAME_MAX]);
 

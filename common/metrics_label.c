@@ -209,6 +209,40 @@ unsigned metrics_label_count(const struct metrics *m, enum metrics_label label)
 	return labels[label].words != NULL ? labels[label].n : count_of(m, label);
 }
 
+/* Takes one `shown="value"` as put_value() makes it off *s. */
+static bool take_value(struct sv *s, const char *shown)
+{
+	struct sv name = sv_str(shown);
+	size_t i = name.n + 2;
+
+	if (!sv_starts(*s, name) || !sv_starts(sv_cut(*s, name.n, s->n), SV("=\"")))
+		return false;
+	for (; i < s->n && s->p[i] != '"'; i++)
+		if (s->p[i] == '\\' && i + 1 < s->n && (s->p[i + 1] == '"' || s->p[i + 1] == '\\'))
+			i++;
+		else if (s->p[i] == '\\' || s->p[i] < ' ' || s->p[i] > '~')
+			return false;
+	if (i >= s->n)
+		return false;
+	*s = sv_cut(*s, i + 1, s->n);
+	return true;
+}
+
+static bool is_name_text(enum metrics_label label, struct sv s)
+{
+	return take_value(&s, shown_of(label)) &&
+	       (label != METRICS_rule || take_value(&s, ",rule")) && s.n == 0;
+}
+
+/* None, or one beyond the limit. */
+static struct sv none_text(enum metrics_label label, char room[METRICS_NAME_MAX])
+{
+	int n = snprintf(room, METRICS_NAME_MAX, "%s=\"-\"%s", shown_of(label),
+			 label == METRICS_rule ? ",rule=\"-\"" : "");
+
+	return sv_of(room, n < 0 ? 0 : (size_t)n);
+}
+
 struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, unsigned number,
 			     char room[METRICS_NAME_MAX])
 {
@@ -222,14 +256,13 @@ struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, 
 			     labels[label].words[number]);
 		return sv_of(room, n < 0 ? 0 : (size_t)n);
 	}
-	if (number == 0) {
-		n = snprintf(room, METRICS_NAME_MAX, "%s=\"-\"%s", shown_of(label),
-			     label == METRICS_rule ? ",rule=\"-\"" : "");
-		return sv_of(room, n < 0 ? 0 : (size_t)n);
-	}
+	if (number == 0)
+		return none_text(label, room);
 	text = text_of(m, label, number);
 	memcpy(room, text.p, text.n);
-	return sv_of(room, text.n);
+	/* SECURITY: what another process may have written there would break the whole text. */
+	return is_name_text(label, sv_of(room, text.n)) ? sv_of(room, text.n)
+							: none_text(label, room);
 }
 
 /* ---- words --------------------------------------------------------------------------------- */
