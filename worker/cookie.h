@@ -38,6 +38,7 @@
 #define COOKIE_LOGOUT_DOMAIN "__Secure-bff_logout" /* the same with a cookie_domain */
 #define COOKIE_LOGOUT_PLAIN "bff_logout"	   /* the same on an http origin */
 #define COOKIE_LOGOUT_S 600			   /* so long a person may take at the provider */
+#define COOKIE_FIELD_MAX 1024			   /* bytes of a Set-Cookie field's value */
 #define COOKIE_OWN_NAMES 8			   /* beside the apps' session cookies */
 
 struct cookie_keys;
