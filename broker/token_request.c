@@ -5,16 +5,14 @@
 void form_escape(struct buf *b, struct sv s)
 {
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+		char c = s.p[i];
 
-		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		    c == '-' || c == '.' || c == '_' || c == '*') {
-			buf_add_char(b, (char)c);
-		} else if (c == ' ') {
+		if (sv_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '*')
+			buf_add_char(b, c);
+		else if (c == ' ')
 			buf_add_char(b, '+');
-		} else {
-			buf_add_escaped(b, s.p[i]);
-		}
+		else
+			buf_add_escaped(b, c);
 	}
 }
 

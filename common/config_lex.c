@@ -19,8 +19,7 @@ struct lexer {
 
 static bool is_word_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-' || c == '.';
+	return sv_is_alnum(c) || c == '_' || c == '-' || c == '.';
 }
 
 static bool peek(const struct lexer *x, struct sv text)

@@ -36,7 +36,7 @@ static bool is_host_name(struct sv s)
 				return false;
 			label = 0;
 		} else {
-			if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !(s.p[i] == '-' && label > 0))
+			if (!sv_is_alnum(s.p[i]) && !(s.p[i] == '-' && label > 0))
 				return false;
 			label++;
 		}
@@ -195,7 +195,7 @@ bool config_is_absolute_uri(struct sv s)
 	if (colon == 0 || colon + 1 >= s.n || !is_alpha(s.p[0]) || sv_find(s, '#') < s.n)
 		return false;
 	for (size_t i = 0; i < colon; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "+-."))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "+-."))
 			return false;
 	return is_uri_text(s);
 }
@@ -203,7 +203,7 @@ bool config_is_absolute_uri(struct sv s)
 bool config_is_token(struct sv s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "!#$%&'*+-.^_`|~"))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "!#$%&'*+-.^_`|~"))
 			return false;
 	return s.n > 0;
 }
@@ -216,14 +216,14 @@ bool config_is_secret_path(struct sv s)
 		return s.n > 1 && s.p[0] == '/' && sv_find(s, '\0') == s.n;
 	s = sv_cut(s, prefix.n, s.n);
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "_-."))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "_-."))
 			return false;
 	return s.n > 0 && s.p[0] != '.' && s.n < 256;
 }
 
 static bool is_unreserved(char c)
 {
-	return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~");
+	return sv_is_alnum(c) || is_one_of(c, "-._~");
 }
 
 static bool is_plain(char c)

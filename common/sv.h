@@ -63,6 +63,14 @@ static inline char sv_lower_char(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* An ASCII letter or digit. */
+static inline bool sv_is_alnum(char c)
+{
+	char low = sv_lower_char(c);
+
+	return (low >= 'a' && low <= 'z') || (c >= '0' && c <= '9');
+}
+
 /* The value of a hexadecimal digit of either case; -1: none. */
 static inline int sv_hex_digit(char c)
 {

@@ -143,11 +143,9 @@ static void add_clearing(struct request *r)
 {
 	struct buf cookie;
 
-	buf_init(&cookie, 1024);
+	buf_init(&cookie, COOKIE_FIELD_MAX);
 	cookie_clear_session(&cookie, r->app, r->origin);
-	if (buf_ok(&cookie))
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	buf_done(&cookie);
+	http_reply_cookie(&r->reply, &cookie);
 }
 
 void deny_log(const struct request *r, enum reason why, const char *detail)

@@ -12,12 +12,6 @@ static enum err refuse(const char *reason, const char **ret_reason)
 	return ERR_SYNTAX;
 }
 
-static bool is_alnum(char c)
-{
-	c = sv_lower_char(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 /* A numeric address; zones, ports and brackets are none. */
 static bool is_address(struct sv s)
 {
@@ -38,7 +32,7 @@ static bool is_name(struct sv s)
 			label = 0;
 			continue;
 		}
-		if (!is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
+		if (!sv_is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
 			return false;
 		if (++label > 63)
 			return false;

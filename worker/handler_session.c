@@ -122,10 +122,9 @@ enum step session_none(struct request *r)
 	if (r->session_why == REASON_AMBIGUOUS) {
 		struct buf cookie;
 
-		buf_init(&cookie, 1024);
+		buf_init(&cookie, COOKIE_FIELD_MAX);
 		cookie_clear_session(&cookie, r->app, r->origin);
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-		buf_done(&cookie);
+		http_reply_cookie(&r->reply, &cookie);
 	}
 	step = request_end(r, SV("application/json"), buf_sv(&body));
 	buf_done(&body);

@@ -8,8 +8,7 @@ bool http_name_eq(struct sv a, struct sv b)
 /* Letters lower-cased, every byte but letters and digits the same separator. */
 static char fold(char c)
 {
-	c = sv_lower_char(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+	return sv_is_alnum(c) ? sv_lower_char(c) : '-';
 }
 
 bool http_name_folds(struct sv a, struct sv b)

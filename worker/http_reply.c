@@ -76,6 +76,13 @@ void http_reply_header(struct http_reply *r, struct sv name, struct sv value)
 	buf_add(r->out, SV("\r\n"));
 }
 
+void http_reply_cookie(struct http_reply *r, struct buf *cookie)
+{
+	r->bad = r->bad || !buf_ok(cookie);
+	http_reply_header(r, SV("Set-Cookie"), buf_sv(cookie));
+	buf_done(cookie);
+}
+
 void http_reply_header_u64(struct http_reply *r, struct sv name, uint64_t value)
 {
 	buf_add(r->out, name);

@@ -35,6 +35,10 @@ void http_reply_begin(struct http_reply *r, struct buf *out, unsigned status, un
 /* One header line. An empty value is written as one ("Authorization: "). */
 void http_reply_header(struct http_reply *r, struct sv name, struct sv value);
 
+/* Set-Cookie, with what a cookie_set_...() or cookie_clear_...() left in the buffer, which is wiped
+ * and may be used again. */
+void http_reply_cookie(struct http_reply *r, struct buf *cookie);
+
 void http_reply_header_u64(struct http_reply *r, struct sv name, uint64_t value);
 
 /* Closes the head and adds the body (type empty: no Content-Type). On failure out is as it was

@@ -2,6 +2,8 @@
 
 #include <llhttp.h>
 
+#include "common/config_value.h"
+
 enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
 	for (size_t i = s->at; i < data.n; i++) {
@@ -76,20 +78,6 @@ static int on_headers_complete(llhttp_t *p)
 	return HPE_PAUSED;
 }
 
-static bool is_token(struct sv s)
-{
-	static const char marks[] = "!#$%&'*+-.^_`|~";
-
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i], low = sv_lower_char(c);
-
-		if (!((low >= 'a' && low <= 'z') || c == '-' || (c >= '0' && c <= '9') ||
-		      (c != '\0' && strchr(marks, c) != NULL)))
-			return false;
-	}
-	return s.n > 0;
-}
-
 static const char *check_fields(const struct http_request *q)
 {
 	size_t hosts = 0, lengths = 0, encodings = 0;
@@ -97,7 +85,7 @@ static const char *check_fields(const struct http_request *q)
 	for (size_t i = 0; i < q->fields.n; i++) {
 		struct sv name = q->fields.v[i].name;
 
-		if (!is_token(name))
+		if (!config_is_token(name))
 			return "field_name";
 		hosts += http_name_eq(name, SV("Host"));
 		lengths += http_name_eq(name, SV("Content-Length"));

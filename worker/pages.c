@@ -131,7 +131,7 @@ enum step page_reply(struct request *r, enum page page, struct sv csrf)
 
 	buf_init(&body, PAGE_BODY_MAX);
 	buf_init(&form, 2048);
-	buf_init(&loop, 1024);
+	buf_init(&loop, COOKIE_FIELD_MAX);
 	if (page == PAGE_LOGOUT)
 		add_button(r, csrf, &form);
 	if (page == PAGE_LOGIN_LOOP)
@@ -145,11 +145,10 @@ enum step page_reply(struct request *r, enum page page, struct sv csrf)
 							   : REQUEST_RETRY_AFTER_S);
 	if (page == PAGE_LOGIN_LOOP) {
 		cookie_set_loop(&loop, r->origin, SV_NONE, 0); /* it counts anew */
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+		http_reply_cookie(&r->reply, &loop);
 	}
-	r->reply.bad = r->reply.bad || !buf_ok(&body) || !buf_ok(&form) || !buf_ok(&loop);
+	r->reply.bad = r->reply.bad || !buf_ok(&body) || !buf_ok(&form);
 	step = request_end(r, SV("text/html; charset=utf-8"), buf_sv(&body));
-	buf_done(&loop);
 	buf_done(&form);
 	buf_done(&body);
 	return step;

@@ -6,10 +6,9 @@ static int escape_value(struct sv s, size_t at)
 	return sv_hex_byte(s, at + 1);
 }
 
-static bool is_unreserved(int c)
+static bool is_unreserved(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '.' || c == '_' || c == '~';
+	return sv_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void url_escape(struct buf *out, struct sv s)
@@ -111,7 +110,7 @@ static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t
 		u->encoded_slash = true;
 		return NULL;
 	}
-	if (is_unreserved(c))
+	if (is_unreserved((char)c))
 		return "uri_escaped_plain";
 	if (c < 0x80)
 		return judge_escaped_delimiter(c);
