@@ -86,7 +86,7 @@ static bool implies(const struct config_require *a, const struct config_require 
 /* A path of one step is the claim of that name, written in another way; but "subject" is none. */
 static bool same_claim(struct sv a, struct sv b)
 {
-	char room[2][CONFIG_MAX_CLAIM];
+	char room[2][CONFIG_MAX_CLAIM + 1];
 	struct sv names[2] = {a, b};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
