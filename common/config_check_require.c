@@ -83,6 +83,23 @@ static bool implies(const struct config_require *a, const struct config_require 
 				    : has_all(&a->values, &b->values);
 }
 
+/* A path of one step is the claim of that name, written in another way; but "subject" is none. */
+static bool same_claim(struct sv a, struct sv b)
+{
+	char room[2][CONFIG_MAX_CLAIM + 1];
+	struct sv names[2] = {a, b};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct sv rest = sv_cut(names[i], 1, names[i].n);
+		struct sv name =
+		    sv_find(rest, '/') == rest.n ? first_name(names[i], room[i]) : SV_NONE;
+
+		if (name.n > 0 && !sv_eq(name, SV("subject")))
+			names[i] = name;
+	}
+	return sv_eq(names[0], names[1]);
+}
+
 /* Two rules about one claim, of which all must hold. equals and domain leave one value: beside
  * them another rule either says nothing or lets nobody through. */
 static enum err check_pair(const struct config_build *b, const struct config_require *q,
@@ -90,7 +107,7 @@ static enum err check_pair(const struct config_build *b, const struct config_req
 {
 	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
 
-	if (!sv_eq(q->claim, before->claim))
+	if (!same_claim(q->claim, before->claim))
 		return ERR_OK;
 	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))
 		return config_build_error(b, CONFIG_OPT_require_claim, i,

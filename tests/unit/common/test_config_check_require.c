@@ -82,6 +82,10 @@ static void two_rules(void **state)
 	    {"claim = groups all = {a, b}", "claim = groups contains = b", "expected one of"},
 	    {"claim = groups all = {a, b}", "claim = groups any = {b, c}", "expected one of"},
 	    {"claim = groups all = {a, b}", "claim = groups any = {d, c}", NULL},
+	    {"claim = groups any = {a}", "claim = \"/groups\" any = {a, b}", "expected one of"},
+	    {"claim = \"/groups\" any = {a}", "claim = \"/groups/0\" any = {a, b}", NULL},
+	    {"claim = \"/groups/0\" any = {a}", "claim = \"/groups/0\" any = {a, b}",
+	     "expected one of"},
 	};
 
 	(void)state;
