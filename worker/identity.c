@@ -98,20 +98,20 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
 static void append_encoded(struct buf *out, struct sv s, char also)
 {
 	static const char hex[] = "0123456789ABCDEF";
+	size_t done = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		bool at_end = i == 0 || i == s.n - 1;
 
-		if (c < ' ' || c > 0x7e || c == '%' || (c == ' ' && at_end) ||
-		    (also != 0 && s.p[i] == also)) {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		} else {
-			buf_add_char(out, s.p[i]);
-		}
+		if (c >= ' ' && c <= 0x7e && c != '%' && (c != ' ' || !at_end) &&
+		    (also == 0 || s.p[i] != also))
+			continue;
+		buf_add(out, sv_cut(s, done, i));
+		buf_add(out, sv_of((const char[]){'%', hex[c >> 4], hex[c & 15]}, 3));
+		done = i + 1;
 	}
+	buf_add(out, sv_cut(s, done, s.n));
 }
 
 static bool only_lists(const struct config_list *only, struct sv text)

@@ -23,11 +23,9 @@ PIPELINE = 32
 NOISE = 1.02  # of a count of system calls: what is not the requests' is not quite even
 
 
-def statement():
-    """The worker's own lookup, as pgbench writes it."""
-    with open(os.path.join(ROOT, "worker", "worker_sql.def"), encoding="ascii") as f:
-        found = re.search(r'SQL\(SESSION_GET, 1, GROUPED,\s*((?:"[^"]*"\s*)+)', f.read())
-    return "".join(re.findall(r'"([^"]*)"', found.group(1))).replace("$1::bytea", ":hash")
+# The worker's function and its columns, as any client would ask for them. (The worker has them in one record.)
+STATEMENT = ("select state, app, ref, subject, claims, acr, auth_time, idle_left_ms, absolute_left_ms, touch_due"
+             " from bff_private.session_get(:hash)")
 
 
 def pgbench(rig, script, hash_hex):
