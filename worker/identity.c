@@ -263,9 +263,10 @@ static const char *largest(const struct identity_values *v, size_t sets)
 static bool append_session(const struct identity_table *t, const struct identity_values *v,
 			   struct buf *out, struct identity_note *n)
 {
+	const struct config_identity *set = v->set == NULL ? t->standard : v->set;
 	struct json_object *claims = NULL;
 
-	if (v->session) {
+	if (v->session && set->nheaders > 0) {
 		claims = claim_parse(v->claims);
 		if (claims == NULL)
 			return false;
