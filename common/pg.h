@@ -57,7 +57,8 @@ enum pg_kind {
 };
 
 /* One row of a process's table. Parameters are text or bytea as pg_param says; results come in
- * binary, so a statement returns only text, int8, int4, bool, bytea. */
+ * binary, so a statement returns only text, int8, int4, bool, bytea; or one record of them, whose
+ * fields are then the columns: half the work for libpq, which is told of one column only. */
 struct pg_statement {
 	const char *name;
 	const char *sql;

@@ -149,6 +149,10 @@ def result_types(pg, sql, role):
 def test_results_are_of_types_that_pg_c_reads(cluster, path, role):
     for name, _, sql in table_of(path):
         got = set(result_types(cluster, sql, role))
+        if got == {"record"}:  # whose fields are the function's columns
+            got = {r[0] for r in cluster.psql(
+                "select format_type(unnest(proallargtypes[pronargs + 1:]), null) from pg_proc where oid = '%s'::regproc"
+                % re.search(r"select ([\w.]+)\(", sql).group(1))}
         assert got <= {"text", "bigint", "integer", "boolean", "bytea"}, name
 
 

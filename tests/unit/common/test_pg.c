@@ -43,6 +43,37 @@ static void test_types_go_both_ways(void **state)
 	close_pool(&f);
 }
 
+static void on_record(void *arg, enum err e, const struct pg_rows *r)
+{
+	on_types(arg, e, r);
+	assert_false(pg_rows_null(r, 0, 6));
+	assert_int_equal(pg_rows_sv(r, 0, 6).n, 0);
+	assert_true(sv_eq(pg_rows_sv(r, 0, 7), SV("last")));
+	for (unsigned col = 8; col < 12; col++)
+		assert_true(pg_rows_null(r, 0, col));
+}
+
+static void test_a_records_fields_are_columns(void **state)
+{
+	static const struct pg_statement RECORD[] = {
+	    {"record",
+	     "select row($1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text, ''::text, "
+	     "'last'::text)",
+	     5, PG_ALONE}};
+	struct fixture f;
+	unsigned char raw[8];
+	bool done = false;
+	struct pg_param p[] = {PG_SV(SV("gr\xc3\xbc\xc3\x9f")), i64_param(-5000000000, raw),
+			       PG_SV(SV("-7")), PG_SV(SV("t")), PG_BYTES("\x00\x01\xff", 3)};
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.statements = RECORD, .nstatements = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, 0, p, on_record, &done, NULL), ERR_OK);
+	RUN_UNTIL(&f, done);
+	close_pool(&f);
+}
+
 #define MANY 10000
 
 static void test_ten_thousand_in_a_pipeline(void **state)
@@ -467,6 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_conninfo_is_checked),
 	    cmocka_unit_test(test_types_go_both_ways),
+	    cmocka_unit_test(test_a_records_fields_are_columns),
 	    cmocka_unit_test(test_ten_thousand_in_a_pipeline),
 	    cmocka_unit_test(test_calls_over_the_limit_are_refused),
 	    cmocka_unit_test(test_large_parameters),
