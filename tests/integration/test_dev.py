@@ -50,7 +50,8 @@ def test_hot_reloads_socket_passes(stack):
     head = ["GET /socket HTTP/1.1", "Host: " + host, "Connection: Upgrade", "Upgrade: websocket",
             "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: vite-hmr", "Sec-WebSocket-Key: " + KEY,
             "Origin: http://" + host, "", ""]
-    with contextlib.closing(socket.create_connection(("127.0.0.1", stack.port), TIMEOUT_S)) as s, s.makefile("rwb") as f:
+    plain = socket.create_connection(("127.0.0.1", stack.port), TIMEOUT_S)
+    with contextlib.closing(plain) as s, s.makefile("rwb") as f:
         s.sendall("\r\n".join(head).encode())
         assert f.readline().split()[1] == b"101"
         while f.readline() != b"\r\n":

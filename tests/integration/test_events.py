@@ -75,10 +75,12 @@ def test_the_answer(world):
 def test_who_gets_none(world):
     secret, _ = world.session()
     with stream(world) as s:
-        assert s.status == 401 and s.raw.startswith(b'{"authenticated":false,"login_url":"http://app.localhost:8080/auth/login')
+        assert s.status == 401
+        assert s.raw.startswith(b'{"authenticated":false,"login_url":"http://app.localhost:8080/auth/login')
     with stream(world, secret, method="POST") as s:
         assert s.status == 405 and s.header("Allow") == "GET, HEAD"
-    for field in ("Origin: https://friend.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"):
+    for field in ("Origin: https://friend.example", "Origin: null", "Sec-Fetch-Site: cross-site",
+                  "Sec-Fetch-Site: same-site"):
         with stream(world, secret, headers=[field]) as s:
             assert s.status == 403 and b'"origin"' in s.raw, field
     with stream(world, secret, headers=["Origin: http://" + HOST, "Sec-Fetch-Site: same-origin"]) as s:
@@ -187,8 +189,8 @@ def test_a_stream_is_no_use_of_the_session(world):
     """An idle limit passes with streams open, and others opened all the time. The last use is so long ago that a new
     one would be noted."""
     secret, ref = world.session(idle_ms=122500)
-    world.pg.psql("update bff_private.session_activity a set last_seen = now() - interval '120 s' from bff_private.session s"
-                  " where s.id_hash = a.id_hash and s.ref = '%s'" % ref)
+    world.pg.psql("update bff_private.session_activity a set last_seen = now() - interval '120 s' "
+                  "from bff_private.session s where s.id_hash = a.id_hash and s.ref = '%s'" % ref)
     with stream(world, secret) as s:
         begun = time.monotonic()
         while time.monotonic() < begun + 1.5:
@@ -252,8 +254,8 @@ def test_an_end_while_the_database_was_away_from_us(world):
     secret, ref = world.session()
     with stream(world, secret) as s:
         s.live()
-        world.pg.psql("begin; select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'bff-worker';"
-                      "select bff.revoke_session('%s', 'a test'); commit" % ref)
+        world.pg.psql("begin; select pg_terminate_backend(pid) from pg_stat_activity "
+                      "where application_name = 'bff-worker'; select bff.revoke_session('%s', 'a test'); commit" % ref)
         at = time.monotonic()
         assert s.ends() - at < WITHIN_S + SLACK_S
 
@@ -379,7 +381,8 @@ def test_a_worker_that_is_killed_takes_its_streams_along_and_nothing_else(whole)
     streams = watch_all(whole, b)
     victim = worker_pids(whole)[0]
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: victim not in worker_pids(whole) and len(worker_pids(whole)) == whole.workers, what="another worker")
+    eventually(lambda: victim not in worker_pids(whole) and len(worker_pids(whole)) == whole.workers,
+               what="another worker")
     whole.await_health()
     again = watch_all(whole, b)
     assert b.fetch(whole.url("/auth/logout"), method="POST", csrf=True).status == 200

@@ -22,8 +22,8 @@ class Stream:
         self.raw, self.text = b"", ""
         self.comments, self.retry, self.ended_well, self.over = 0, None, False, False
         self.s = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
-        fields = ["Host: " + host, "X-Forwarded-Proto: http", "X-Forwarded-For: 203.0.113.9", "Accept: text/event-stream"]
-        fields += ["Cookie: " + cookie] if cookie else []
+        fields = ["Host: " + host, "X-Forwarded-Proto: http", "X-Forwarded-For: 203.0.113.9"]
+        fields += ["Accept: text/event-stream"] + (["Cookie: " + cookie] if cookie else [])
         self.s.sendall("\r\n".join(["%s %s HTTP/%s" % (method, path, version), *fields, *headers, "", ""]).encode())
         while b"\r\n\r\n" not in self.raw:
             got = self.s.recv(65536)
