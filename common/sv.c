@@ -97,6 +97,21 @@ size_t sv_utf8_len(struct sv s)
 	return n;
 }
 
+size_t sv_utf8_escaped_len(struct sv s)
+{
+	char bytes[4];
+	size_t n = 0;
+
+	for (size_t at = 0; n < sizeof bytes && at < s.n && s.p[at] == '%'; at += 3) {
+		int c = sv_hex_byte(s, at + 1);
+
+		if (c == -1)
+			break;
+		bytes[n++] = (char)c;
+	}
+	return 3 * sv_utf8_len(sv_of(bytes, n));
+}
+
 struct sv sv_trim(struct sv s)
 {
 	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))

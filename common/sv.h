@@ -113,6 +113,9 @@ bool sv_has_control(struct sv s);
  */
 size_t sv_utf8_len(struct sv s);
 
+/* The same where each byte is a percent-escape: the bytes of the escapes. */
+size_t sv_utf8_escaped_len(struct sv s);
+
 /* Index of c, or s.n when it is absent. */
 size_t sv_find(struct sv s, char c);
 

@@ -41,44 +41,6 @@ static const char *judge_bytes(struct sv target)
 	return NULL;
 }
 
-/* How many bytes the UTF-8 sequence of this lead byte has; 0: no lead byte (RFC 3629 4). */
-static unsigned utf8_length(int lead)
-{
-	if (lead >= 0xc2 && lead <= 0xdf)
-		return 2;
-	if (lead >= 0xe0 && lead <= 0xef)
-		return 3;
-	return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-}
-
-/* No overlong form, no surrogate, nothing over U+10FFFF: all visible in the second byte. */
-static bool utf8_second_is_good(int lead, int second)
-{
-	int low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-	int high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-
-	return second >= low && second <= high;
-}
-
-/* The bytes of the escapes from path[at], which are one UTF-8 sequence; 0: they are not. */
-static size_t utf8_escapes(struct sv path, size_t at)
-{
-	int lead = escape_value(path, at);
-	unsigned n = utf8_length(lead);
-
-	for (unsigned i = 1; i < n; i++) {
-		size_t here = at + (size_t)i * 3;
-		int c;
-
-		if (here >= path.n || path.p[here] != '%')
-			return 0;
-		c = escape_value(path, here);
-		if (i == 1 ? !utf8_second_is_good(lead, c) : c < 0x80 || c > 0xbf)
-			return 0;
-	}
-	return (size_t)n * 3;
-}
-
 /* What decoded once would be read as something else: the same words as for the plain byte. */
 static const char *judge_escaped_delimiter(int c)
 {
@@ -114,7 +76,7 @@ static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t
 		return "uri_escaped_plain";
 	if (c < 0x80)
 		return judge_escaped_delimiter(c);
-	*ret_n = utf8_escapes(path, at);
+	*ret_n = sv_utf8_escaped_len(sv_cut(path, at, path.n));
 	if (*ret_n == 0)
 		return "uri_utf8";
 	/* U+0080 to U+009F are controls, too. */

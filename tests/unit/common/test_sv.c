@@ -136,6 +136,21 @@ static void hexadecimal_is_of_either_case_and_whole(void **state)
 				 c != 0 && strchr("0123456789abcdefABCDEF", c) != NULL);
 }
 
+static void escaped_utf8_is_the_same(void **state)
+{
+	(void)state;
+	assert_int_equal(sv_utf8_escaped_len(SV("%41%41")), 3);
+	assert_int_equal(sv_utf8_escaped_len(SV("%c3%BC%BC")), 6);
+	assert_int_equal(sv_utf8_escaped_len(SV("%F0%9F%98%80%80")), 12);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3x%BC")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3%B")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3%zz")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C0%AF")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("A%41")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV_NONE), 0);
+}
+
 /* The vectors of the FNV-1a's authors. */
 static void hash_is_fnv_1a(void **state)
 {
@@ -161,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hexadecimal_is_of_either_case_and_whole),
+	    cmocka_unit_test(escaped_utf8_is_the_same),
 	    cmocka_unit_test(hash_is_fnv_1a),
 	    cmocka_unit_test(comparing_orders_bytes_and_prefixes),
 	    cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
