@@ -100,22 +100,23 @@ static bool same_claim(struct sv a, struct sv b)
 	return sv_eq(names[0], names[1]);
 }
 
+static bool leaves_one_value(const struct config_require *q)
+{
+	return q->op == REQUIRE_EQUALS || q->op == REQUIRE_DOMAIN;
+}
+
 /* Two rules about one claim, of which all must hold. equals and domain leave one value: beside
- * them another rule either says nothing or lets nobody through. */
+ * them another rule says nothing, or lets nobody through whom it names. */
 static enum err check_pair(const struct config_build *b, const struct config_require *q,
 			   const struct config_require *before, size_t i)
 {
-	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
-
 	if (!same_claim(q->claim, before->claim))
 		return ERR_OK;
-	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))
+	if (leaves_one_value(q) || leaves_one_value(before))
 		return config_build_error(b, CONFIG_OPT_require_claim, i,
 					  "expected a claim of its own: beside rule \"" SV_FMT
 					  "\" this has no effect, or nobody passes",
 					  SV_ARG(before->name));
-	if (q->op == REQUIRE_DOMAIN || before->op == REQUIRE_DOMAIN)
-		return ERR_OK;
 	if (implies(q, before) || implies(before, q))
 		return config_build_error(b, CONFIG_OPT_require_claim, i,
 					  "expected one of this rule and \"" SV_FMT

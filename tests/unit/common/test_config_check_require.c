@@ -51,6 +51,14 @@ static void one_rule(void **state)
 	     "domain: expected domains"},
 	    {PROVIDER, MAIL "{upn} }\n" M(Q("q", "claim = upn domain = {\"x.com\"}")), 3,
 	     "claim: expected email with domain"},
+	    {PROVIDER,
+	     MAIL "{email} }\n" M(Q("q", "claim = email domain = {\"x.com\"}")
+				      Q("p", "claim = email domain = {\"y.com\"}")),
+	     4, "claim: expected a claim of its own"},
+	    {PROVIDER,
+	     MAIL "{email} }\n" M(Q("q", "claim = email domain = {\"x.com\"}")
+				      Q("p", "claim = email any = {\"a@x.com\"}")),
+	     4, "claim: expected a claim of its own"},
 	    {PROVIDER, MAIL "{\"/a\"} }\n" M(Q("q", "claim = \"/~1a/b\" any = {x}")), 0, NULL},
 	    {PROVIDER, MAIL "{\"https://x/r\"} }\n" M(Q("q", "claim = \"https://x/r\" any = {x}")),
 	     0, NULL},
