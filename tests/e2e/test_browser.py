@@ -145,7 +145,7 @@ def test_another_user_after_the_logout(page):
     page.stack.pg.psql("select * from bff.revoke_subject('bob', 'left the company')")
     title, _ = page.call("call-crm")
     assert title.endswith("401")
-    assert page.state() == "anonymous"
+    page.until(lambda: page.state() == "anonymous", "the page that asked again")
 
 
 def test_the_page_learns_by_itself_that_its_session_ended(page):
