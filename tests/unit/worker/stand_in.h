@@ -33,6 +33,7 @@ static const char stand_config[] =
     "listen \"metrics\" { kind = metrics address = \"127.0.0.1:3\" }\n"
     "app \"a\" { provider = p page_claims = {name, groups}\n"
     "	origins = {\"https://a.example.com\", \"https://b.example.com\"}\n"
+    "	cors_origins = {\"https://partner.example\"}\n"
     "	after_logout = {\"https://a.example.com/bye\", \"https://www.example.com/bye?a\"} }\n"
     "app \"c\" { provider = p origins = {\"https://c.example.org\"} cookie_name = c_session\n"
     "	login_origin = \"https://login.example.org\" cookie_domain = \"example.org\" "

@@ -540,6 +540,39 @@ static void preflights_pass_only_where_the_route_says_so(void **state)
 	assert_answer(403);
 }
 
+/* That there is an answer at all is the browser's rule; who may read it is ours. */
+static void a_denial_is_read_by_the_apps_friends_alone(void **state)
+{
+	static const struct {
+		const char *origin;
+		bool reads;
+	} cases[] = {
+	    {"https://a.example.com", true},	 {"https://b.example.com", true},
+	    {"https://partner.example", true},	 {"https://evil.example", false},
+	    {"https://partner.example.", false}, {"null", false},
+	    {"http://partner.example", false},	 {NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char field[128] = "", allows[128];
+
+		if (cases[i].origin != NULL)
+			(void)snprintf(field, sizeof field, "Origin: %s\r\n", cases[i].origin);
+		(void)snprintf(allows, sizeof allows,
+			       "\r\nAccess-Control-Allow-Origin: %s\r\n"
+			       "Access-Control-Allow-Credentials: true\r\n",
+			       cases[i].origin == NULL ? "" : cases[i].origin);
+		stand_verify("GET", A, "/api/x", field);
+		assert_answer(401);
+		assert_has("\r\nVary: Origin\r\n");
+		if (cases[i].reads)
+			assert_has(allows);
+		else
+			assert_lacks("Access-Control-");
+	}
+}
+
 static void no_route_no_entry(void **state)
 {
 	static const struct {
@@ -796,6 +829,7 @@ int main(void)
 	    CASE(csrf_is_asked_of_sessions_alone),
 	    CASE(websockets_are_judged_by_origin),
 	    CASE(preflights_pass_only_where_the_route_says_so),
+	    CASE(a_denial_is_read_by_the_apps_friends_alone),
 	    CASE(no_route_no_entry),
 	    CASE(a_rule_that_does_not_hold_is_403_and_named_in_the_log_alone),
 	    CASE(with_a_place_for_them_answers_are_kept),
