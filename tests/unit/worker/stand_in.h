@@ -48,6 +48,7 @@ static const char stand_config[] =
     "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"
     "route \"acr\" { app = a path = \"/acr/\" acr = {platinum, gold} }\n"
     "route \"better\" { app = a path = \"/better/\" acr = {\"urn:x:2\", diamond} max_age = 30s }\n"
+    "route \"best\" { app = a path = \"/best/\" acr = {diamond} }\n"
     "route \"age\" { app = a path = \"/age/\" max_age = 1h }\n"
     "route \"rule\" { app = a path = \"/rule/\" require \"only Alice\" { claim = name any = "
     "{Alice} } }\n"

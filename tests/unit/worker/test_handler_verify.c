@@ -6,6 +6,7 @@
 #include "worker/session.h"
 
 #define A "a.example.com"
+#define NAVIGATION "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
 #define COOKIE "Cookie: x=1; %s; y=2\r\n"
 
 /* A verify request with the cookie of the session "s", whose row is live, and further fields. */
@@ -552,6 +553,7 @@ static void a_denial_is_read_by_the_apps_friends_alone(void **state)
 	    {"https://partner.example.", false}, {"null", false},
 	    {"http://partner.example", false},	 {NULL, false},
 	};
+	char cookie[512];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -571,6 +573,16 @@ static void a_denial_is_read_by_the_apps_friends_alone(void **state)
 		else
 			assert_lacks("Access-Control-");
 	}
+	/* Nor is an outage to look like no answer at all. */
+	(void)snprintf(cookie, sizeof cookie, COOKIE "Origin: https://partner.example\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/api/x", cookie);
+	stand_rows(ERR_UNAVAILABLE, NULL, 0);
+	assert_answer(503);
+	assert_has("\r\nAccess-Control-Allow-Origin: https://partner.example\r\n");
+	stand_verify("GET", A, "/api/x", NAVIGATION "Origin: https://partner.example\r\n");
+	assert_answer(302);
+	assert_lacks("Access-Control-");
 }
 
 static void no_route_no_entry(void **state)
@@ -645,7 +657,6 @@ static void with_a_place_for_them_answers_are_kept(void **state)
 	assert_int_equal(verify_policy(stand.r), STEP_NEXT);
 }
 
-#define NAVIGATION "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
 #define BACK "return_to=https%3A%2F%2Fa.example.com%2F"
 
 static void a_weak_login_is_asked_for_a_stronger_one(void **state)
@@ -668,6 +679,10 @@ static void a_weak_login_is_asked_for_a_stronger_one(void **state)
 	assert_has("\r\nLocation: https://a.example.com/auth/login?" BACK "better%2Fx%3Fy%3D1"
 		   "&acr_values=urn%3Ax%3A2%20diamond&max_age=30\r\n");
 	assert_lacks("WWW-Authenticate");
+	verify_live("GET", "/best/", "");
+	assert_answer(401);
+	assert_has("acr_values=\"diamond\"\r\n");
+	assert_lacks("max_age");
 	/* Not of a page of somebody else: who asks is looked at first. */
 	verify_live("POST", "/better/", "Origin: https://evil.example\r\n");
 	assert_answer(403);
