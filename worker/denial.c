@@ -205,7 +205,7 @@ enum step deny(struct request *r, enum reason why, const char *detail)
 		add_challenge(r, &step_up);
 	if (nginx)
 		http_reply_header(&r->reply, SV("X-Error"), dialect[kind].error);
-	if (status == 401 || status == 403)
+	if (status != 302)
 		add_cors(r);
 	if (why == REASON_AMBIGUOUS)
 		add_clearing(r);

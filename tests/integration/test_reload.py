@@ -98,7 +98,8 @@ def reload(stack):
     """The number of the new generation, once it serves."""
     before = len(reloads_done(stack))
     stack.bffd.send(signal.SIGHUP)
-    eventually(lambda: len(reloads_done(stack)) > before or not stack.bffd.running(), timeout_s=TIMEOUT_S, what="the reload")
+    eventually(lambda: len(reloads_done(stack)) > before or not stack.bffd.running(), timeout_s=TIMEOUT_S,
+               what="the reload")
     assert stack.bffd.running() and len(reloads_done(stack)) == before + 1, stack.tails()
     return reloads_done(stack)[-1]
 

@@ -6,6 +6,7 @@
 #include "worker/session.h"
 
 #define A "a.example.com"
+#define NAVIGATION "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
 #define COOKIE "Cookie: x=1; %s; y=2\r\n"
 
 /* A verify request with the cookie of the session "s", whose row is live, and further fields. */
@@ -540,6 +541,50 @@ static void preflights_pass_only_where_the_route_says_so(void **state)
 	assert_answer(403);
 }
 
+/* That there is an answer at all is the browser's rule; who may read it is ours. */
+static void a_denial_is_read_by_the_apps_friends_alone(void **state)
+{
+	static const struct {
+		const char *origin;
+		bool reads;
+	} cases[] = {
+	    {"https://a.example.com", true},	 {"https://b.example.com", true},
+	    {"https://partner.example", true},	 {"https://evil.example", false},
+	    {"https://partner.example.", false}, {"null", false},
+	    {"http://partner.example", false},	 {NULL, false},
+	};
+	char cookie[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char field[128] = "", allows[128];
+
+		if (cases[i].origin != NULL)
+			(void)snprintf(field, sizeof field, "Origin: %s\r\n", cases[i].origin);
+		(void)snprintf(allows, sizeof allows,
+			       "\r\nAccess-Control-Allow-Origin: %s\r\n"
+			       "Access-Control-Allow-Credentials: true\r\n",
+			       cases[i].origin == NULL ? "" : cases[i].origin);
+		stand_verify("GET", A, "/api/x", field);
+		assert_answer(401);
+		assert_has("\r\nVary: Origin\r\n");
+		if (cases[i].reads)
+			assert_has(allows);
+		else
+			assert_lacks("Access-Control-");
+	}
+	/* Nor is an outage to look like no answer at all. */
+	(void)snprintf(cookie, sizeof cookie, COOKIE "Origin: https://partner.example\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_verify("GET", A, "/api/x", cookie);
+	stand_rows(ERR_UNAVAILABLE, NULL, 0);
+	assert_answer(503);
+	assert_has("\r\nAccess-Control-Allow-Origin: https://partner.example\r\n");
+	stand_verify("GET", A, "/api/x", NAVIGATION "Origin: https://partner.example\r\n");
+	assert_answer(302);
+	assert_lacks("Access-Control-");
+}
+
 static void no_route_no_entry(void **state)
 {
 	static const struct {
@@ -612,7 +657,6 @@ static void with_a_place_for_them_answers_are_kept(void **state)
 	assert_int_equal(verify_policy(stand.r), STEP_NEXT);
 }
 
-#define NAVIGATION "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
 #define BACK "return_to=https%3A%2F%2Fa.example.com%2F"
 
 static void a_weak_login_is_asked_for_a_stronger_one(void **state)
@@ -635,6 +679,10 @@ static void a_weak_login_is_asked_for_a_stronger_one(void **state)
 	assert_has("\r\nLocation: https://a.example.com/auth/login?" BACK "better%2Fx%3Fy%3D1"
 		   "&acr_values=urn%3Ax%3A2%20diamond&max_age=30\r\n");
 	assert_lacks("WWW-Authenticate");
+	verify_live("GET", "/best/", "");
+	assert_answer(401);
+	assert_has("acr_values=\"diamond\"\r\n");
+	assert_lacks("max_age");
 	/* Not of a page of somebody else: who asks is looked at first. */
 	verify_live("POST", "/better/", "Origin: https://evil.example\r\n");
 	assert_answer(403);
@@ -796,6 +844,7 @@ int main(void)
 	    CASE(csrf_is_asked_of_sessions_alone),
 	    CASE(websockets_are_judged_by_origin),
 	    CASE(preflights_pass_only_where_the_route_says_so),
+	    CASE(a_denial_is_read_by_the_apps_friends_alone),
 	    CASE(no_route_no_entry),
 	    CASE(a_rule_that_does_not_hold_is_403_and_named_in_the_log_alone),
 	    CASE(with_a_place_for_them_answers_are_kept),
