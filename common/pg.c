@@ -273,6 +273,23 @@ static struct sv record_field(struct sv record, unsigned field)
 	return SV_NONE;
 }
 
+static struct sv value(const PGresult *r, int row, int col)
+{
+	if (PQgetisnull(r, row, col) == 1)
+		return SV_NONE;
+	return sv_of(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col));
+}
+
+struct pg_rows pg_rows_of(const struct pg_call *call)
+{
+	struct pg_rows r = {.result = call->result, .trip = &call->trip};
+
+	r.is_record = PQnfields(r.result) == 1 && PQftype(r.result, 0) == OID_RECORD;
+	if (r.is_record)
+		r.record = value(r.result, 0, 0);
+	return r;
+}
+
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
 {
 	return pg_rows_sv(r, row, col).p == NULL;
@@ -280,15 +297,9 @@ bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
 
 struct sv pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
 {
-	bool in_record = PQftype(r->result, 0) == OID_RECORD;
-	int at = in_record ? 0 : (int)col;
-	struct sv v;
-
-	if (PQgetisnull(r->result, (int)row, at) == 1)
-		return SV_NONE;
-	v = sv_of(PQgetvalue(r->result, (int)row, at),
-		  (size_t)PQgetlength(r->result, (int)row, at));
-	return in_record ? record_field(v, col) : v;
+	if (r->is_record)
+		return row == 0 ? record_field(r->record, col) : SV_NONE;
+	return value(r->result, (int)row, (int)col);
 }
 
 int64_t pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)

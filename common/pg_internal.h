@@ -97,8 +97,12 @@ struct pg {
 struct pg_rows {
 	const PGresult *result;
 	const struct pg_trip *trip;
+	bool is_record;
+	struct sv record; /* the one of the first row */
 };
 
+/* pg.c: what a call's callback is given. */
+struct pg_rows pg_rows_of(const struct pg_call *call);
 void pg_enter(struct pg *p);
 void pg_leave(struct pg *p);
 

@@ -143,13 +143,15 @@ static void count(const struct pg_metrics *m, const struct pg_call *call, enum e
 
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
 {
-	struct pg_rows rows = {.result = call->result, .trip = &call->trip};
+	struct pg_rows rows;
 
 	if (c != NULL) {
 		TAILQ_REMOVE(&c->calls, call, link);
 		c->ncalls--;
 		count(&c->pg->metrics, call, e);
 	}
+	if (e == ERR_OK)
+		rows = pg_rows_of(call);
 	if (call->fn != NULL)
 		call->fn(call->arg, e, e == ERR_OK ? &rows : NULL);
 	PQclear(call->result);

@@ -56,7 +56,7 @@ route "bare" {{ app = "demo" path = "/bare/" identity = "none" }}
 route "own" {{ app = "demo" path = "/own/" service = "own" }}
 """
 
-# Idle limits are the app's, so that activity is noted as ever: once a minute a session, however often it is asked about.
+# Idle limits are the app's, so that activity is noted as ever: once a minute a session, however often that is used.
 SESSIONS = """
 insert into bff_private.session (id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr,
 	auth_time, absolute_expires_at, idle, grant_id, client, user_agent)

@@ -256,6 +256,12 @@ PQ_WRAP(int, PQntuples, (const PGresult *r))
 	return 1;
 }
 
+PQ_WRAP(int, PQnfields, (const PGresult *r))
+{
+	(void)r;
+	return 0;
+}
+
 PQ_WRAP(int, PQbackendPID, (const PGconn *c))
 {
 	(void)c;
