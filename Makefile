@@ -18,8 +18,9 @@ PACKAGES := gcc libc6-dev make binutils libssl-dev libpq-dev libjson-c-dev libcu
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 TEST_PACKAGES := $(PACKAGES) clang libclang-rt-14-dev clang-format libcmocka-dev python3-cryptography \
 	python3-pytest python3-selenium chromium chromium-driver openssl iproute2 procps systemd haproxy python3-pip
+BENCH_PACKAGES := $(PACKAGES) apache2 libapache2-mod-auth-openidc redis-server python3-cryptography strace openssl
 # Of these, what Debian starts where it installs it, and at every boot: the demo and the tests have their own.
-SERVICES := postgresql nginx caddy haproxy
+SERVICES := postgresql nginx caddy haproxy apache2 redis-server
 
 CC_gcc := gcc
 CC_clang := clang
@@ -53,7 +54,7 @@ PROGRAMS := $(B)/bffd $(B)/bff-worker $(B)/bff-broker
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
 
-.PHONY: all deps test-deps programs unit test check demo bench fuzz model lint install clean
+.PHONY: all deps test-deps bench-deps programs unit test check demo bench fuzz model lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -65,10 +66,12 @@ programs: $(PROGRAMS)
 
 deps: build/.deps
 test-deps: build/.test-deps
+bench-deps: build/.bench-deps
 
 build/.deps: NEEDED = $(PACKAGES)
 build/.test-deps: NEEDED = $(TEST_PACKAGES)
-build/.deps build/.test-deps: Makefile
+build/.bench-deps: NEEDED = $(BENCH_PACKAGES)
+build/.deps build/.test-deps build/.bench-deps: Makefile
 	@mkdir -p build
 	@missing=$$(for p in $(NEEDED); do \
 		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || printf '%s ' $$p; done); \
@@ -199,17 +202,17 @@ demo: deps
 lint: all test-deps
 	@for l in tests/lint/*; do $$l || exit 1; done
 
-# Figures, each next to the thing it is compared with in the same run; not part of make test.
-BENCH ?= verify
+# Figures, each next to the thing it is compared with in the same run; not part of make test. BENCH: parts, all if
+# empty; tests/bench/run.py says which there are.
+BENCH ?=
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libbroker.a $(B)/libcommon.a
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_broker) -lssl
 
-bench: all
-	@$(MAKE) --no-print-directory $(BENCH_PROGRAMS)
-	@command -v wrk >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get install -y -qq wrk; }
-	@tests/bench/bench_$(BENCH).py
+bench: all bench-deps
+	@$(MAKE) -s --no-print-directory $(BENCH_PROGRAMS)
+	@tests/bench/run.py $(BENCH)
 
 clean:
 	rm -rf build

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """The broker's token path: from memory, refreshes, memory, and 100,000 grants renewed in the background.
 
-    make bench BENCH=broker [GRANTS=100000] [SECONDS=5]
+    make bench BENCH=broker [GRANTS=100000] [BENCH_SECONDS=2]
 
 A real bff-broker on one core, a real PostgreSQL, a provider that plays a script in another process (over http, and over
-https for cpu_per_refresh_tls), one client process (token_load) on the other core. CPU is what the kernel's scheduler booked to the broker. Grants are put into the tables by
-COPY, sealed by the broker's own code. How many requests waited for a provider is what the broker counted. One line a measure: name, value, unit, budget, ok or over; JSON in build/bench/broker.json.
+https for cpu_per_refresh_tls), one client process (token_load) on the other core. Grants are put into the tables by
+COPY, sealed by the broker's own code. How many requests waited for a provider is what the broker counted.
 """
-import base64
 import json
 import os
 import re
@@ -18,18 +17,17 @@ import tempfile
 import time
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-os.environ.setdefault("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
+from figures import Figures
+from load import BIN, ROOT, cpu_ns, private_bytes
+from rig import copy_grants, modulus  # which says where the modules below are
 
-from broker import Broker  # noqa: E402
-from ca import Authority  # noqa: E402
-from port import free_port  # noqa: E402
-from postgres import Postgres, client_environment  # noqa: E402
+from broker import Broker
+from ca import Authority
+from port import free_port
+from postgres import Postgres
 
-BIN = os.environ["BFF_BIN"]
 GRANTS = int(os.environ.get("GRANTS", "100000"))
-SECONDS = int(os.environ.get("SECONDS", "5"))
+SECONDS = max(1, round(float(os.environ.get("BENCH_SECONDS", "2"))))
 ON_DEMAND = 3000       # grants without a token: each request waits for its refresh
 HOT = 1000             # sessions that the memory path is asked about
 TOKEN_BYTES = 1200
@@ -37,50 +35,17 @@ TTL_S = 600            # renewed 60 to 75 s before the end
 LATENCY_MS = 100
 RATE = 500             # requests a second while the background works
 RENEW_PER_S = 500      # for which the first tokens' ends are spread
-COLUMNS = {
-    "session": "id_hash, ref, app, provider, issuer, sub, sid, subject, email, name, claims, acr, auth_time, created_at,"
-               " absolute_expires_at, idle, grant_id, client, user_agent",
-    "session_activity": "id_hash, last_seen, check_at",
-    "grants": "grant_id, provider, issuer, sub, session_hash, refresh_sealed",
-    "token": "grant_id, service, sealed, generation, expires_at",
-}
-
-results = {}
-
-
-def plain(value):
-    """Three digits that say something, and no exponent."""
-    return "%.3g" % value if abs(value) < 999.5 else "%d" % float("%.3g" % value)
-
-
-def report(name, value, unit, budget, over):
-    results[name] = {"value": value, "unit": unit, "budget": budget, "ok": not over}
-    print("%s %s %s budget %s - %s" % (name, plain(value) if isinstance(value, float) else value, unit, budget,
-                                        "over" if over else "ok"), flush=True)
-
-
-def modulus():
-    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    text = subprocess.run(["openssl", "rsa", "-noout", "-modulus"], input=key, check=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL).stdout.decode()
-    return base64.urlsafe_b64encode(bytes.fromhex(text.strip().split("=")[1])).rstrip(b"=").decode()
 
 
 def cpu_s(pid):
-    with open("/proc/%d/schedstat" % pid, encoding="ascii") as f:
-        return int(f.read().split()[0]) / 1e9
-
-
-def private_bytes(pid):
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
-        return 1024 * sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+    return cpu_ns(pid) / 1e9
 
 
 class Bench:
     """With an authority the provider is asked over https. `first` is the number of the first grant."""
 
-    def __init__(self, directory, pg, first=0, authority=None):
-        self.directory, self.pg, self.first = directory, pg, first
+    def __init__(self, figures, directory, pg, first=0, authority=None):
+        self.figures, self.directory, self.pg, self.first = figures, directory, pg, first
         self.issuer = "%s://127.0.0.1:%d" % ("https" if authority else "http", free_port())
         self.tls = authority and ssl.create_default_context(cafile=authority.path)
         self.provider = subprocess.Popen(
@@ -111,20 +76,18 @@ class Bench:
         made = os.path.join(self.directory, name)
         os.mkdir(made)
         subprocess.run([BIN + "/bench/grants", self.broker.directory + "/key-ring", made, str(self.first), str(count),
-                        self.issuer, str(TOKEN_BYTES), str(TTL_S * 1000), str(left_min_s * 1000), str(left_max_s * 1000)],
+                        self.issuer, str(TOKEN_BYTES),
+                        *(str(s * 1000) for s in (TTL_S, left_min_s, left_max_s))],
                        check=True)
         self.first += count
-        for table, columns in COLUMNS.items():
-            copy = "\\copy bff_private.%s (%s) from '%s'" % (table, columns, os.path.join(made, table))
-            subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", copy, self.pg.conninfo(user="postgres")],
-                           check=True, env=client_environment())
-        self.pg.psql("analyze")
+        copy_grants(self.pg, made)
         return os.path.join(made, "secrets")
 
     def load(self, secrets, *arguments, wait=True):
         command = [BIN + "/bench/token_load", self.broker.socket, self.broker.digest().hex(), secrets, "demo", "own",
                    *(str(a) for a in arguments)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ, SLOW_MS=str(LATENCY_MS)),
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                   env=dict(os.environ, SLOW_MS=str(LATENCY_MS)),
                                    preexec_fn=lambda: os.sched_setaffinity(0, {os.cpu_count() - 1}))
         return self.result(process) if wait else process
 
@@ -152,7 +115,7 @@ class Bench:
     def run(self):
         pid = self.start()
         base = private_bytes(pid)
-        report("private_memory_base", base / 2 ** 20, "MiB", 16, base > 16 * 2 ** 20)
+        self.figures.measure("private_memory_base", base / 2 ** 20, "MiB", most=16)
         secrets = self.on_demand(pid, "cpu_per_refresh", 1)
         with open(secrets, "rb") as f, open(self.directory + "/hot", "wb") as hot:
             hot.write(f.read(32 * HOT))
@@ -162,10 +125,9 @@ class Bench:
         self.broker.stop()
         said = re.findall(r"event=token_requests from_memory=(\d+) read=(\d+) waited=(\d+) renewed_ahead=(\d+)",
                           self.broker.log_text())[-1]
-        results["requests"] = dict(zip(("from_memory", "read", "waited", "renewed_ahead"), map(int, said)))
-        waited = int(said[2]) - ON_DEMAND
-        report("requests_that_waited", waited, "requests", 0, waited > 0)
-        print("requests", results["requests"])
+        requests = dict(zip(("from_memory", "read", "waited", "renewed_ahead"), map(int, said)))
+        self.figures.measure("requests_that_waited", int(said[2]) - ON_DEMAND, "requests", most=0)
+        return requests
 
     def on_demand(self, pid, name, budget_ms):
         secrets = self.grants(name, ON_DEMAND, 0, 0)
@@ -174,7 +136,7 @@ class Bench:
         cpu = (cpu_s(pid) - cpu) / ON_DEMAND
         if self.stats()["refreshes"] - before != ON_DEMAND:
             raise SystemExit("not one refresh a grant")
-        report(name, cpu * 1000, "ms", budget_ms, cpu * 1000 > budget_ms)
+        self.figures.measure(name, cpu * 1000, "ms", most=budget_ms)
         return secrets
 
     def from_memory(self, pid):
@@ -182,9 +144,8 @@ class Bench:
         cpu = cpu_s(pid)
         got = self.load(self.directory + "/hot", "burst", 512, SECONDS)
         cpu = (cpu_s(pid) - cpu) / got["answers"]
-        rate = got["answers"] / got["seconds"]
-        report("token_requests_from_memory", rate, "requests/s", 100000, rate < 100000)
-        report("cpu_per_request_from_memory", cpu * 1e6, "us", 10, cpu > 10e-6)
+        self.figures.measure("token_requests_from_memory", got["answers"] / got["seconds"], "requests/s", least=100000)
+        self.figures.measure("cpu_per_request_from_memory", cpu * 1e6, "us", most=10)
 
     def background(self, pid):
         spread = max(GRANTS // RENEW_PER_S, 30)
@@ -192,36 +153,32 @@ class Bench:
         private = private_bytes(pid)
         self.load(secrets, "once", 256)
         each = (private_bytes(pid) - private) / GRANTS - TOKEN_BYTES
-        report("memory_per_live_grant", each, "bytes", 2048, each > 2048)
+        self.figures.measure("memory_per_live_grant", each, "bytes", most=2048)
         before, begun, cpu = self.stats(), time.monotonic(), cpu_s(pid)
         seconds = spread + 90
         process = self.load(secrets, "paced", RATE, seconds, wait=False)
         while process.poll() is None and self.stats()["refreshes"] - before["refreshes"] < GRANTS:
             time.sleep(1)
-        took = time.monotonic() - begun
         got = self.result(process)
         after = self.stats()
         renewed = after["refreshes"] - before["refreshes"]
-        report("grants_renewed_in_background", renewed, "grants", GRANTS, renewed < GRANTS)
-        report("refresh_tokens_sent_twice", after["repeated"], "refreshes", 0, after["repeated"] > 0)
-        results["background"] = {"seconds": took, "p99_ms": got["p99_ms"], "max_ms": got["max_ms"],
-                                 "broker_cpu_s": cpu_s(pid) - cpu}
-        print("background_p99 %.2f ms, max %.2f ms, broker CPU %.0f s of %.0f s" % (
-            got["p99_ms"], got["max_ms"], cpu_s(pid) - cpu, time.monotonic() - begun))
+        self.figures.measure("grants_renewed_in_background", renewed, "grants", least=GRANTS)
+        self.figures.measure("refresh_tokens_sent_twice", after["repeated"], "refreshes", most=0)
+        self.figures.measure("background_p99", got["p99_ms"], "ms")
+        self.figures.measure("background_broker_busy", (cpu_s(pid) - cpu) / (time.monotonic() - begun), "cores")
 
 
 def main():
+    figures = Figures("broker")
     with tempfile.TemporaryDirectory(prefix="bff-bench-") as directory:
         os.chmod(directory, 0o755)
         with Postgres(settings={"shared_buffers": "512MB", "max_wal_size": "4GB"}) as pg:
             pg.migrate()
-            with Bench(directory, pg) as bench:
-                bench.run()
-            with Bench(directory, pg, bench.first, Authority(directory)) as bench:
+            with Bench(figures, directory, pg) as bench:
+                requests = bench.run()
+            with Bench(figures, directory, pg, bench.first, Authority(directory)) as bench:
                 bench.run_tls()
-    os.makedirs(os.path.join(ROOT, "build", "bench"), exist_ok=True)
-    with open(os.path.join(ROOT, "build", "bench", "broker.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
+    figures.write(requests=requests, program=BIN)
 
 
 if __name__ == "__main__":

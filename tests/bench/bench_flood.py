@@ -12,7 +12,8 @@ either: its lines in a round with bad requests, of which there are thousands.
 import os
 
 from figures import Figures
-from rig import BIN, CONNECTIONS, HOST, ROUNDS, Rig, us_per_request
+from load import BIN, CONNECTIONS, ROUNDS, us_per_request
+from rig import HOST, Rig
 
 RATE = int(os.environ.get("FLOOD_RATE", "2000"))
 MOST = 1.2  # of the latency beside good requests

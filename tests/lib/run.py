@@ -116,10 +116,11 @@ def main(arguments):
     names = [os.path.relpath(s, os.path.join(ROOT, "tests/unit"))[:-2]
              for s in glob.glob(os.path.join(ROOT, "tests/unit/*/test_*.c"))]
     fuzz = [os.path.basename(s)[len("fuzz_"):-2] for s in glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz_*.c"))]
+    bench = [os.path.basename(s)[:-2] for s in glob.glob(os.path.join(ROOT, "tests/bench/*.c"))]
     build(tally, "gcc", "programs")
     build(tally, "clang", "programs", *["build/clang/unit/" + n for n in names])
     build(tally, "asan", "programs", *["build/asan/unit/" + n for n in names],
-          *["build/asan/replay/" + n for n in fuzz])
+          *["build/asan/replay/" + n for n in fuzz], *["build/asan/bench/" + n for n in bench])
     lint(tally)
     unit(tally)
     replay(tally)
