@@ -1,5 +1,7 @@
 #include "common/sv.h"
 
+#include <endian.h>
+
 bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
@@ -21,15 +23,33 @@ static uint64_t controls(uint64_t x)
 	return (((x - 0x20 * ones) & ~x) | ((del - ones) & ~del)) & high;
 }
 
+/* One question of so many bytes, whatever they are: compilers ask it of 16 and more at a time. */
+#define BLOCK 64
+
+static bool block_has_control(const char *p)
+{
+	unsigned char has = 0;
+
+	for (size_t i = 0; i < BLOCK; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		has |= (unsigned char)((c < ' ') | (c == 0x7f));
+	}
+	return has != 0;
+}
+
 size_t sv_find_control(struct sv s)
 {
 	size_t i = 0;
-	uint64_t x;
+	uint64_t x, found;
 
-	for (; i + sizeof x <= s.n; i += sizeof x) {
+	while (s.n - i >= BLOCK && !block_has_control(s.p + i))
+		i += BLOCK;
+	for (; s.n - i >= sizeof x; i += sizeof x) {
 		memcpy(&x, s.p + i, sizeof x);
-		if (controls(x) != 0)
-			break;
+		found = controls(le64toh(x)); /* the lowest bit is the first byte's, and right */
+		if (found != 0)
+			return i + (size_t)__builtin_ctzll(found) / 8;
 	}
 	while (i < s.n && (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f)
 		i++;

@@ -257,14 +257,6 @@ size_t cookie_names(const struct config *c, struct sv *ret)
 	return n;
 }
 
-static bool has_control(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
 void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, struct buf *out)
 {
 	struct pairs p = {.f = f};
@@ -277,7 +269,7 @@ void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, s
 
 		field = p.next;
 		/* Without '=' the whole piece is its name: some servers read it so. */
-		if (is_one_of(name_of(piece), names, nnames) || has_control(piece))
+		if (is_one_of(name_of(piece), names, nnames) || sv_has_control(piece))
 			continue;
 		if (first || other_field)
 			while (piece.n > 0 && piece.p[0] == ' ')
