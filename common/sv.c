@@ -6,10 +6,8 @@ bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
 		return false;
-	if (a.n == 0 || memcmp(a.p, b.p, a.n) == 0)
-		return true;
-	for (size_t i = 0; i < a.n; i++)
-		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
+	for (size_t i = a.n; i-- > 0;) /* names of header fields differ at their ends */
+		if (a.p[i] != b.p[i] && sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
 			return false;
 	return true;
 }

@@ -43,16 +43,11 @@ static const struct known {
     {SV_INIT("Access-Control-Request-Method"), ONE_VALUE},
 };
 
-static bool folds(struct sv a, struct sv b)
-{
-	return a.n == b.n && http_name_folds(a, b);
-}
-
 /* NULL: none of ours. */
 static const struct known *known_as(struct sv name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(known) && known[i].name.n <= name.n; i++)
-		if (folds(known[i].name, name))
+		if (http_name_folds(known[i].name, name))
 			return &known[i];
 	return NULL;
 }
@@ -80,7 +75,7 @@ static const char *judge_known(struct http_fields fields, size_t at, struct sv n
 static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
 {
 	for (size_t i = 0; i < ninjected; i++)
-		if (folds(injected[i], name))
+		if (http_name_folds(injected[i], name))
 			return true;
 	return known_as(name) != NULL;
 }
@@ -110,7 +105,7 @@ static const char *judge_field(struct http_fields fields, size_t at, const struc
 	const char *bad = k == NULL ? NULL : judge_known(fields, at, k->name, k->rule);
 
 	for (size_t i = 0; bad == NULL && i < ninjected; i++)
-		if (folds(injected[i], name))
+		if (http_name_folds(injected[i], name))
 			bad = judge_known(fields, at, injected[i],
 					  http_name_eq(name, SV("Cookie")) ? MAY_REPEAT : ONCE);
 	if (bad == NULL && http_name_eq(name, SV("Connection")))

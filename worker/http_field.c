@@ -1,10 +1,5 @@
 #include "worker/http_field.h"
 
-bool http_name_eq(struct sv a, struct sv b)
-{
-	return sv_eq_nocase(a, b);
-}
-
 /* Letters lower-cased, every byte but letters and digits the same separator. */
 static char fold(char c)
 {
@@ -12,38 +7,36 @@ static char fold(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
 }
 
-bool http_name_folds(struct sv a, struct sv b)
+/* From the end, because so many start with the same word; most are spelt alike. */
+bool http_name_folds_as_long(struct sv a, struct sv b)
 {
-	if (a.n != b.n)
-		return false;
-	for (size_t i = 0; i < a.n; i++)
-		if (fold(a.p[i]) != fold(b.p[i]))
+	for (size_t i = a.n; i-- > 0;)
+		if (a.p[i] != b.p[i] && fold(a.p[i]) != fold(b.p[i]))
 			return false;
 	return true;
-}
-
-/* Lengths and last letters tell most names apart. */
-static bool may_be(struct sv a, struct sv b)
-{
-	return a.n == b.n && (a.n == 0 || ((a.p[a.n - 1] ^ b.p[b.n - 1]) & ~0x20) == 0);
 }
 
 const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n)
 {
 	for (size_t i = 0; i < f.n; i++)
-		if (may_be(f.v[i].name, name) && http_name_eq(f.v[i].name, name) && n-- == 0)
+		if (http_name_eq(f.v[i].name, name) && n-- == 0)
 			return &f.v[i];
 	return NULL;
 }
 
 enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret)
 {
-	const struct http_field *first = http_fields_nth(f, name, 0);
+	const struct http_field *found = NULL;
 
-	if (first == NULL)
+	for (size_t i = 0; i < f.n; i++) {
+		if (!http_name_eq(f.v[i].name, name))
+			continue;
+		if (found != NULL)
+			return ERR_EXISTS;
+		found = &f.v[i];
+	}
+	if (found == NULL)
 		return ERR_NOT_FOUND;
-	if (http_fields_nth(f, name, 1) != NULL)
-		return ERR_EXISTS;
-	*ret = first->value;
+	*ret = found->value;
 	return ERR_OK;
 }

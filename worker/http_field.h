@@ -22,11 +22,20 @@ struct http_fields {
 	size_t n;
 };
 
-/* The same name, letter case aside. */
-bool http_name_eq(struct sv a, struct sv b);
+/* The same name, letter case aside. Inline, here and below: lengths tell most names apart. */
+static inline bool http_name_eq(struct sv a, struct sv b)
+{
+	return a.n == b.n && sv_eq_nocase(a, b);
+}
+
+/* Of two of one length, see http_name_folds(). */
+bool http_name_folds_as_long(struct sv a, struct sv b);
 
 /* Folds to the same name: http_name_eq(), or an alias. */
-bool http_name_folds(struct sv a, struct sv b);
+static inline bool http_name_folds(struct sv a, struct sv b)
+{
+	return a.n == b.n && http_name_folds_as_long(a, b);
+}
 
 /* The n-th field (from 0) of that name; NULL when there are fewer. */
 const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n);
