@@ -32,7 +32,7 @@ static bool next_piece(struct pairs *p, struct sv *ret)
 	size_t end;
 
 	while (!p->in_field) {
-		field = http_fields_nth(p->f, SV("Cookie"), p->next++);
+		field = http_fields_nth(p->f, HTTP_COOKIE, p->next++);
 		if (field == NULL)
 			return false;
 		p->rest = field->value;

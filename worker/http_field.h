@@ -12,17 +12,29 @@
 
 #include "common/sv.h"
 
+enum http_name {
+	HTTP_UNJUDGED = 0, /* a field that did not go through http_fields_of(): a bug */
+	HTTP_OTHER,
+#define HTTP_NAME(id, name, rule) HTTP_##id,
+#include "worker/http_name.def"
+#undef HTTP_NAME
+	HTTP_NAMES_END
+};
+
 struct http_field {
 	struct sv name;
 	struct sv value;
+	enum http_name known; /* what its name folds to */
+	bool alias;	      /* only after folding */
 };
 
 struct http_fields {
 	const struct http_field *v;
 	size_t n;
+	uint64_t names; /* a bit of each known name that is among them */
 };
 
-/* The same name, letter case aside. Inline, here and below: lengths tell most names apart. */
+/* The same name, letter case aside. Lengths tell most names apart. */
 static inline bool http_name_eq(struct sv a, struct sv b)
 {
 	return a.n == b.n && sv_eq_nocase(a, b);
@@ -37,10 +49,16 @@ static inline bool http_name_folds(struct sv a, struct sv b)
 	return a.n == b.n && http_name_folds_as_long(a, b);
 }
 
-/* The n-th field (from 0) of that name; NULL when there are fewer. */
-const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n);
+/* Which of the known names it folds to, or HTTP_OTHER. */
+enum http_name http_name_known(struct sv name);
+
+/* n fields with their names and values: each name is compared here, once. */
+struct http_fields http_fields_of(struct http_field *v, size_t n);
+
+/* The n-th field (from 0) of that name, no alias; NULL when there are fewer. */
+const struct http_field *http_fields_nth(struct http_fields f, enum http_name name, size_t n);
 
 /* The value of the one field of that name. ERR_NOT_FOUND; ERR_EXISTS when there are two. */
-WARN_UNUSED enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret);
+WARN_UNUSED enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret);
 
 #endif

@@ -101,15 +101,17 @@ static const char *check_fields(const struct http_request *q)
 	size_t hosts = 0, lengths = 0, encodings = 0;
 
 	for (size_t i = 0; i < q->fields.n; i++) {
-		struct sv name = q->fields.v[i].name;
+		const struct http_field *f = &q->fields.v[i];
 
-		if (!is_token(name))
+		if (!is_token(f->name))
 			return "field_name";
-		hosts += http_name_eq(name, SV("Host"));
-		lengths += http_name_eq(name, SV("Content-Length"));
-		if (http_name_eq(name, SV("Transfer-Encoding"))) {
+		if (f->alias)
+			continue;
+		hosts += f->known == HTTP_HOST;
+		lengths += f->known == HTTP_CONTENT_LENGTH;
+		if (f->known == HTTP_TRANSFER_ENCODING) {
 			encodings++;
-			if (!sv_eq_nocase(q->fields.v[i].value, SV("chunked")))
+			if (!sv_eq_nocase(f->value, SV("chunked")))
 				return "body_framing";
 		}
 	}
@@ -159,7 +161,7 @@ unsigned http_request_parse(struct sv head, struct http_field *fields, size_t ma
 	*ret = (struct http_request){
 	    .method = sv_cut(line, 0, sv_find(line, ' ')),
 	    .target = x.target,
-	    .fields = {x.fields, x.n},
+	    .fields = http_fields_of(x.fields, x.n),
 	    .minor = p.http_minor,
 	    .has_body = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 || p.content_length > 0,
 	    .chunked = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0,
