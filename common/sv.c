@@ -21,28 +21,11 @@ static uint64_t controls(uint64_t x)
 	return (((x - 0x20 * ones) & ~x) | ((del - ones) & ~del)) & high;
 }
 
-/* One question of so many bytes, whatever they are: compilers ask it of 16 and more at a time. */
-#define BLOCK 64
-
-static bool block_has_control(const char *p)
-{
-	unsigned char has = 0;
-
-	for (size_t i = 0; i < BLOCK; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		has |= (unsigned char)((c < ' ') | (c == 0x7f));
-	}
-	return has != 0;
-}
-
 size_t sv_find_control(struct sv s)
 {
 	size_t i = 0;
 	uint64_t x, found;
 
-	while (s.n - i >= BLOCK && !block_has_control(s.p + i))
-		i += BLOCK;
 	for (; s.n - i >= sizeof x; i += sizeof x) {
 		memcpy(&x, s.p + i, sizeof x);
 		found = controls(le64toh(x)); /* the lowest bit is the first byte's, and right */
@@ -59,22 +42,6 @@ bool sv_has_control(struct sv s)
 	return sv_find_control(s) < s.n;
 }
 
-size_t sv_find(struct sv s, char c)
-{
-	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
-
-	return at == NULL ? s.n : (size_t)(at - s.p);
-}
-
-struct sv sv_cut(struct sv s, size_t from, size_t to)
-{
-	if (to > s.n)
-		to = s.n;
-	if (from > to)
-		from = to;
-	return s.p == NULL ? SV_NONE : sv_of(s.p + from, to - from);
-}
-
 bool sv_has_word(struct sv list, struct sv word)
 {
 	while (list.n > 0) {
@@ -85,15 +52,6 @@ bool sv_has_word(struct sv list, struct sv word)
 		list = sv_cut(list, end + 1, list.n);
 	}
 	return false;
-}
-
-struct sv sv_trim(struct sv s)
-{
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = sv_of(s.p + 1, s.n - 1);
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
 }
 
 enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret)
