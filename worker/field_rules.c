@@ -79,8 +79,14 @@ static const char *judge_injected(struct http_fields fields, size_t at, struct s
 		     f->known == HTTP_COOKIE ? MAY_REPEAT : ONCE);
 }
 
+/* Of one none of whose length is injected there is nothing to compare. */
+static bool may_be_injected(struct sv name, uint64_t lengths)
+{
+	return (lengths >> name.n % 64 & 1) != 0;
+}
+
 static const char *judge_field(struct http_fields fields, size_t at, const struct sv *injected,
-			       size_t ninjected)
+			       size_t ninjected, uint64_t lengths)
 {
 	const struct http_field *f = &fields.v[at];
 	enum rule rule = rule_of[f->known];
@@ -88,8 +94,8 @@ static const char *judge_field(struct http_fields fields, size_t at, const struc
 
 	assert(f->known != HTTP_UNJUDGED);
 	if (rule != NO_RULE)
-		bad = judge(f, f->alias, http_fields_nth(fields, f->known, 0) != f, rule);
-	for (size_t i = 0; bad == NULL && i < ninjected; i++)
+		bad = judge(f, f->alias, f->again, rule);
+	for (size_t i = 0; bad == NULL && may_be_injected(f->name, lengths) && i < ninjected; i++)
 		if (http_name_folds(injected[i], f->name))
 			bad = judge_injected(fields, at, injected[i]);
 	if (bad == NULL && f->known == HTTP_CONNECTION && !f->alias)
@@ -101,8 +107,11 @@ const char *field_rules_break(struct http_fields fields, const struct sv *inject
 			      size_t ninjected)
 {
 	const char *bad = NULL;
+	uint64_t lengths = 0;
 
+	for (size_t i = 0; i < ninjected; i++)
+		lengths |= UINT64_C(1) << injected[i].n % 64;
 	for (size_t i = 0; bad == NULL && i < fields.n; i++)
-		bad = judge_field(fields, i, injected, ninjected);
+		bad = judge_field(fields, i, injected, ninjected, lengths);
 	return bad;
 }

@@ -1,7 +1,6 @@
 #include "worker/forwarded.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "worker/field_rules.h"
 
@@ -75,8 +74,12 @@ static struct sv write_origin(struct forwarded *f, uint16_t standard)
 
 	memcpy(at, scheme.p, scheme.n);
 	memcpy(at + scheme.n, f->host.p, f->host.n);
-	if (f->port != standard)
-		n += (size_t)snprintf(at + n, sizeof f->origin_buf - n, ":%u", (unsigned)f->port);
+	if (f->port != standard) {
+		at[n++] = ':';
+		for (unsigned power = 10000; power > 0; power /= 10)
+			if (f->port >= power)
+				at[n++] = (char)('0' + f->port / power % 10);
+	}
 	return sv_of(at, n);
 }
 

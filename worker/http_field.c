@@ -26,12 +26,43 @@ static const struct sv names[] = {
 
 static_assert(HTTP_NAMES_END <= 64, "a bit each");
 
-enum http_name http_name_known(struct sv name)
+static const unsigned char lengths[] = {
+#define HTTP_NAME(id, name, rule) [HTTP_##id] = sizeof(name) - 1,
+#include "worker/http_name.def"
+#undef HTTP_NAME
+};
+
+static enum http_name first_as_long(struct sv name)
 {
-	for (enum http_name k = HTTP_OTHER + 1; k < HTTP_NAMES_END && names[k].n <= name.n; k++)
+	enum http_name k = HTTP_OTHER + 1;
+
+	while (k < HTTP_NAMES_END && lengths[k] < name.n)
+		k++;
+	return k;
+}
+
+/* Most are spelt as they should be; only of the others it is asked whether they are aliases. */
+static enum http_name known_as(struct sv name, bool *ret_alias)
+{
+	const enum http_name first = first_as_long(name);
+
+	*ret_alias = false;
+	for (enum http_name k = first; k < HTTP_NAMES_END && lengths[k] == name.n; k++)
+		if (http_name_eq(names[k], name))
+			return k;
+	*ret_alias = true;
+	for (enum http_name k = first; k < HTTP_NAMES_END && lengths[k] == name.n; k++)
 		if (http_name_folds(names[k], name))
 			return k;
+	*ret_alias = false;
 	return HTTP_OTHER;
+}
+
+enum http_name http_name_known(struct sv name)
+{
+	bool alias;
+
+	return known_as(name, &alias);
 }
 
 struct http_fields http_fields_of(struct http_field *v, size_t n)
@@ -39,10 +70,12 @@ struct http_fields http_fields_of(struct http_field *v, size_t n)
 	struct http_fields f = {.v = v, .n = n};
 
 	for (size_t i = 0; i < n; i++) {
-		v[i].known = http_name_known(v[i].name);
-		v[i].alias =
-		    v[i].known != HTTP_OTHER && !http_name_eq(v[i].name, names[v[i].known]);
-		f.names |= UINT64_C(1) << v[i].known;
+		uint64_t bit;
+
+		v[i].known = known_as(v[i].name, &v[i].alias);
+		bit = v[i].known == HTTP_OTHER || v[i].alias ? 0 : UINT64_C(1) << v[i].known;
+		v[i].again = (f.names & bit) != 0;
+		f.names |= bit;
 	}
 	return f;
 }
@@ -59,12 +92,19 @@ const struct http_field *http_fields_nth(struct http_fields f, enum http_name na
 
 enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret)
 {
-	const struct http_field *first = http_fields_nth(f, name, 0);
+	const struct http_field *first = NULL;
 
+	if ((f.names >> name & 1) == 0)
+		return ERR_NOT_FOUND;
+	for (const struct http_field *v = f.v; v < f.v + f.n; v++) {
+		if (v->known != name || v->alias)
+			continue;
+		if (first != NULL)
+			return ERR_EXISTS;
+		first = v;
+	}
 	if (first == NULL)
 		return ERR_NOT_FOUND;
-	if (http_fields_nth(f, name, 1) != NULL)
-		return ERR_EXISTS;
 	*ret = first->value;
 	return ERR_OK;
 }

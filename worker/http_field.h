@@ -26,12 +26,13 @@ struct http_field {
 	struct sv value;
 	enum http_name known; /* what its name folds to */
 	bool alias;	      /* only after folding */
+	bool again;	      /* no alias, and not the first of its name */
 };
 
 struct http_fields {
 	const struct http_field *v;
 	size_t n;
-	uint64_t names; /* a bit of each known name that is among them */
+	uint64_t names; /* a bit of each known name that is among them, not as an alias */
 };
 
 /* The same name, letter case aside. Lengths tell most names apart. */

@@ -103,10 +103,11 @@ static const char *check_fields(const struct http_request *q)
 	for (size_t i = 0; i < q->fields.n; i++) {
 		const struct http_field *f = &q->fields.v[i];
 
-		if (!is_token(f->name))
-			return "field_name";
-		if (f->alias)
+		if (f->known == HTTP_OTHER || f->alias) {
+			if (!is_token(f->name))
+				return "field_name";
 			continue;
+		}
 		hosts += f->known == HTTP_HOST;
 		lengths += f->known == HTTP_CONTENT_LENGTH;
 		if (f->known == HTTP_TRANSFER_ENCODING) {
