@@ -188,6 +188,8 @@ install: programs
 	cp -r etc/edge/. $(DOC)/edge/
 	install -m 644 etc/grafana/bff.json etc/prometheus/bff.rules.yml $(DOC)/
 	test -e $(DESTDIR)/etc/bff/bff.conf || install -m 644 etc/bff.conf $(DESTDIR)/etc/bff/bff.conf
+	test -e $(DESTDIR)/etc/bff/pages || { install -d $(DESTDIR)/etc/bff/pages/company && \
+		install -m 644 etc/pages/company/* $(DESTDIR)/etc/bff/pages/company/; }
 
 test: test-deps
 	@tests/lib/run.py

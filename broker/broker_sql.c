@@ -1,7 +1,7 @@
 #include "broker/broker_sql.h"
 
 const struct pg_statement broker_statements[SQL_COUNT] = {
-#define SQL(name, nparams, text) [SQL_##name] = {#name, text, nparams},
+#define SQL(name, nparams, text) [SQL_##name] = {#name, text, nparams, PG_ALONE},
 #include "broker/broker_sql.def"
 #undef SQL
 };

@@ -15,36 +15,33 @@ struct metrics_at count_provider(const struct broker *b, const struct config_pro
 
 static void sample_token_requests(struct broker *b)
 {
-	const struct broker_counts now = b->counts, *before = &b->counted;
+	const struct broker_counts *now = &b->counts;
+	struct broker_counts *before = &b->counted;
 
-	metrics_add(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_MEMORY),
-		    now.from_memory - before->from_memory);
-	metrics_add(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_ROW),
-		    now.read - before->read);
-	metrics_add(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_PROVIDER),
-		    now.waited - before->waited);
-	metrics_add(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_AHEAD),
-		    now.ahead - before->ahead);
-	b->counted = now;
+	metrics_follow(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_MEMORY),
+		       now->from_memory, &before->from_memory);
+	metrics_follow(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_ROW), now->read,
+		       &before->read);
+	metrics_follow(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_PROVIDER),
+		       now->waited, &before->waited);
+	metrics_follow(b->metrics, METRIC_B_TOKEN_REQUESTS, METRICS_AT(METRICS_WAY_AHEAD),
+		       now->ahead, &before->ahead);
 }
 
 static void sample_cache(struct broker *b)
 {
 	const struct session_cache_stats now = token_memory_stats(b->tokens);
-	uint64_t suppressed = log_suppressed();
+	struct session_cache_stats *before = &b->cache_counted;
 
 	metrics_set(b->metrics, METRIC_B_CACHE_ENTRIES, METRICS_AT(0), now.entries);
 	metrics_set(b->metrics, METRIC_B_CACHE_BYTES, METRICS_AT(0), now.bytes);
-	metrics_add(b->metrics, METRIC_B_CACHE_HITS, METRICS_AT(0),
-		    now.hits - b->cache_counted.hits);
-	metrics_add(b->metrics, METRIC_B_CACHE_MISSES, METRICS_AT(0),
-		    now.misses - b->cache_counted.misses);
-	metrics_add(b->metrics, METRIC_B_CACHE_EVICTIONS, METRICS_AT(0),
-		    now.evictions - b->cache_counted.evictions);
-	b->cache_counted = now;
-	metrics_add(b->metrics, METRIC_B_LOG_SUPPRESSED, METRICS_AT(0),
-		    suppressed - b->log_counted);
-	b->log_counted = suppressed;
+	metrics_follow(b->metrics, METRIC_B_CACHE_HITS, METRICS_AT(0), now.hits, &before->hits);
+	metrics_follow(b->metrics, METRIC_B_CACHE_MISSES, METRICS_AT(0), now.misses,
+		       &before->misses);
+	metrics_follow(b->metrics, METRIC_B_CACHE_EVICTIONS, METRICS_AT(0), now.evictions,
+		       &before->evictions);
+	metrics_follow(b->metrics, METRIC_B_LOG_SUPPRESSED, METRICS_AT(0), log_suppressed(),
+		       &b->log_counted);
 }
 
 static void sample_keys(struct broker *b)

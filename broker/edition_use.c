@@ -4,16 +4,12 @@
 
 #include "broker/token_seal.h"
 
-/* FNV-1a over both names. Keys are those of our own configuration, so nobody can crowd a slot. */
+/* Keys are those of our own configuration, so nobody can crowd a slot. */
 static size_t spread(struct sv app, struct sv service)
 {
-	uint64_t h = 0xcbf29ce484222325U;
+	uint64_t h = sv_hash(SV_HASH_START, app);
 
-	for (size_t i = 0; i < app.n; i++)
-		h = (h ^ (unsigned char)app.p[i]) * 0x100000001b3U;
-	h = (h ^ 0xff) * 0x100000001b3U; /* in no name */
-	for (size_t i = 0; i < service.n; i++)
-		h = (h ^ (unsigned char)service.p[i]) * 0x100000001b3U;
+	h = sv_hash(sv_hash(h, SV("\xff")), service); /* a byte in no name between them */
 	return (size_t)(h ^ h >> 32);
 }
 

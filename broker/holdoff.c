@@ -97,6 +97,16 @@ void holdoff_answered(struct holdoffs *h, const void *what)
 		*o = (struct holdoff){.what = NULL};
 }
 
+void holdoff_doubtful(struct holdoffs *h, const void *what, int64_t now_ms)
+{
+	struct holdoff *o = find(h, what);
+
+	if (o == NULL || !o->probing)
+		return;
+	o->probing = false;
+	o->until_ms = now_ms;
+}
+
 void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms)
 {
 	struct holdoff *o = find(h, what);

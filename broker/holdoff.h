@@ -59,6 +59,10 @@ void holdoff_clear(struct holdoffs *h, const void *what);
  * opened meanwhile is not. */
 void holdoff_answered(struct holdoffs *h, const void *what);
 
+/* It answered what nobody can tell from an outage, to what anybody may have made up: nothing is
+ * opened or closed by that, and the next one is the probe. */
+void holdoff_doubtful(struct holdoffs *h, const void *what, int64_t now_ms);
+
 /* The same as clear, because it answered just now. */
 void holdoff_well(struct holdoffs *h, const void *what, int64_t now_ms);
 

@@ -1,5 +1,6 @@
 #include "broker/http_trust.h"
 
+#include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -7,6 +8,7 @@
 
 struct http_trust {
 	X509_STORE *store; /* NULL: the system's */
+	bool by_hash;	   /* the system's directory names each of them by its hash */
 	EVP_PKEY *key;	   /* NULL: no certificate */
 	X509 *certificate;
 	STACK_OF(X509) * chain;
@@ -62,6 +64,21 @@ static enum err read_client(struct http_trust *t, struct sv pem)
 	return good ? ERR_OK : ERR_CONFIG;
 }
 
+/* As openssl-rehash(1) makes them; images that took the bundle alone have none. */
+static bool has_hashes(const char *folder)
+{
+	DIR *d = folder == NULL ? NULL : opendir(folder);
+	const struct dirent *e;
+	bool found = false;
+
+	while (d != NULL && !found && (e = readdir(d)) != NULL)
+		found =
+		    strspn(e->d_name, "0123456789abcdef") == 8 && strcmp(e->d_name + 8, ".0") == 0;
+	if (d != NULL)
+		(void)closedir(d); /* was only read */
+	return found;
+}
+
 enum err http_trust_new(struct sv ca, struct sv client, struct http_trust **ret)
 {
 	struct http_trust *t = calloc(1, sizeof *t);
@@ -71,8 +88,10 @@ enum err http_trust_new(struct sv ca, struct sv client, struct http_trust **ret)
 		return ERR_NOMEM;
 	if (ca.n > INT32_MAX || client.n > INT32_MAX)
 		e = ERR_CONFIG;
-	if (e == ERR_OK && ca.n > 0)
+	if (ca.n > 0 && e == ERR_OK)
 		e = read_authorities(t, ca);
+	else if (ca.n == 0)
+		t->by_hash = has_hashes(curl_version_info(CURLVERSION_NOW)->capath);
 	if (e == ERR_OK && client.n > 0)
 		e = read_client(t, client);
 	if (e == ERR_OK && ((t->sessions = curl_share_init()) == NULL ||
@@ -123,8 +142,8 @@ static CURLcode on_context(CURL *easy, void *context, void *arg)
 	return CURLE_OK;
 }
 
-/* The system's authorities are those of the directory, each found when it is needed: the bundle
- * would be read as a whole for every connection. */
+/* The system's authorities are those of the directory, each found when it is needed: the bundle,
+ * where there is nothing else, is read as a whole for every connection. */
 enum err http_trust_set(const struct http_trust *t, CURL *easy)
 {
 	union {
@@ -133,8 +152,9 @@ enum err http_trust_set(const struct http_trust *t, CURL *easy)
 	} arg = {.in = t}; /* curl_easy_setopt() takes no const; on_context() only reads */
 
 	if (curl_easy_setopt(easy, CURLOPT_SHARE, t->sessions) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) != CURLE_OK ||
-	    (t->store != NULL && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) != CURLE_OK) ||
+	    ((t->store != NULL || t->by_hash) &&
+	     curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) != CURLE_OK) ||
+	    (!t->by_hash && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) != CURLE_OK) ||
 	    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, arg.out) != CURLE_OK)
 		return ERR_NOMEM;

@@ -15,8 +15,9 @@
 
 struct http_trust;
 
-/* ca: PEM of the authorities; empty: the system's. client: PEM of a private key, its certificate
- * and the chain; empty: none is shown. ERR_CONFIG: what is there cannot be used; ERR_NOMEM. */
+/* ca: PEM of the authorities; empty: the system's, found as libcurl was built to. client: PEM of a
+ * private key, its certificate and the chain; empty: none is shown. ERR_CONFIG: what is there
+ * cannot be used; ERR_NOMEM. */
 WARN_UNUSED enum err http_trust_new(struct sv ca, struct sv client, struct http_trust **ret);
 
 /* Accepts NULL. */

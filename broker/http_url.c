@@ -44,10 +44,9 @@ static bool host_ok(struct sv host)
 	if (host.p[0] == '[')
 		return host.n > 2 && host.p[host.n - 1] == ']';
 	for (size_t i = 0; i < host.n; i++) {
-		char c = sv_lower_char(host.p[i]);
+		char c = host.p[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-		      c == '_'))
+		if (!sv_is_alnum(c) && c != '-' && c != '.' && c != '_')
 			return false;
 	}
 	return true;

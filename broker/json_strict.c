@@ -22,29 +22,13 @@ static bool next_is(const struct scan *s, char c)
 	return s->p < s->end && *s->p == c;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sv_lower_char(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* XXXX of \uXXXX at p; -1 when malformed. */
 static int32_t hex4(const char *p, const char *end)
 {
-	int32_t v = 0;
+	struct sv s = sv_of(p, (size_t)(end - p));
+	int high = sv_hex_byte(s, 0), low = sv_hex_byte(s, 2);
 
-	if (end - p < 4)
-		return -1;
-	for (int i = 0; i < 4; i++) {
-		int d = hex(p[i]);
-
-		if (d < 0)
-			return -1;
-		v = v * 16 + d;
-	}
-	return v;
+	return high == -1 || low == -1 ? -1 : high * 256 + low;
 }
 
 /* \u at **p (behind the u); surrogates only as a pair, no U+0000. */
@@ -92,26 +76,6 @@ static size_t utf8_put(uint32_t c, char out[4])
 	return 4;
 }
 
-/* Length of the well-formed UTF-8 sequence at p (Unicode 3.9, table 3-7); 0 = malformed. */
-static size_t utf8_len(const char *at, const char *end)
-{
-	const unsigned char *p = (const unsigned char *)at;
-	size_t left = (size_t)(end - at), n;
-
-	if (p[0] < 0x80)
-		return 1;
-	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 /* One character of a string, escaped or not, as UTF-8 in out. */
 static enum err character(const char **p, const char *end, char out[4], size_t *ret_n)
 {
@@ -123,7 +87,7 @@ static enum err character(const char **p, const char *end, char out[4], size_t *
 	if ((unsigned char)**p < 0x20)
 		return ERR_SYNTAX;
 	if (**p != '\\') {
-		*ret_n = utf8_len(*p, end);
+		*ret_n = sv_utf8_len(sv_of(*p, (size_t)(end - *p)));
 		if (*ret_n == 0)
 			return ERR_SYNTAX;
 		memcpy(out, *p, *ret_n);
@@ -147,11 +111,11 @@ static enum err character(const char **p, const char *end, char out[4], size_t *
 	return ERR_OK;
 }
 
-/* A string; *ret is what stands between the quotes, *ret_hash the FNV-1a of what it means. Equal
+/* A string; *ret is what stands between the quotes, *ret_hash the sv_hash() of what it means. Equal
  * names have equal hashes, so none slips through; a collision only refuses. */
 static enum err string(struct scan *s, struct sv *ret, uint64_t *ret_hash)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = SV_HASH_START;
 	const char *from;
 
 	if (!next_is(s, '"'))
@@ -164,8 +128,7 @@ static enum err string(struct scan *s, struct sv *ret, uint64_t *ret_hash)
 
 		if (e != ERR_OK)
 			return e;
-		for (size_t i = 0; i < n; i++)
-			h = (h ^ (unsigned char)c[i]) * UINT64_C(0x100000001b3);
+		h = sv_hash(h, sv_of(c, n));
 	}
 	if (s->p == s->end)
 		return ERR_SYNTAX;

@@ -60,10 +60,7 @@ static bool ascii(struct sv s)
 
 bool jwt_is_text(struct sv s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return false;
-	return s.n > 0;
+	return s.n > 0 && !sv_has_control(s);
 }
 
 enum jwt_refusal jwt_sub(struct json_object *o, struct sv *ret)

@@ -129,18 +129,13 @@ static void on_reported(void *arg, enum err e, const struct pg_rows *rows)
 /* {1,2} and {"\\x00..","\\x00.."} */
 static void add_keys(const struct keyring *ring, struct buf *ids, struct buf *prints)
 {
-	static const char hex[] = "0123456789abcdef";
-
 	for (size_t i = 0; i < keyring_count(ring); i++) {
 		struct keyring_entry e = keyring_entry(ring, i);
 
 		buf_add(ids, i == 0 ? SV("{") : SV(","));
 		buf_add_u64(ids, e.id);
 		buf_add(prints, i == 0 ? SV("{\"\\\\x") : SV(",\"\\\\x"));
-		for (size_t k = 0; k < sizeof e.print; k++) {
-			buf_add_char(prints, hex[e.print[k] >> 4]);
-			buf_add_char(prints, hex[e.print[k] & 15]);
-		}
+		buf_add_hex(prints, sv_of((const char *)e.print, sizeof e.print));
 		buf_add_char(prints, '"');
 	}
 	buf_add_char(ids, '}');

@@ -282,7 +282,8 @@ static enum ipc_error code_refusal(enum token_outcome outcome)
 }
 
 /* What came of it is worth knowing to all who ask the provider. SECURITY: anybody can bring a code
- * that is none, so a refusal proves neither that the provider is well nor that it is not. */
+ * that is none: one that a server stumbles over, or a proxy has a page for. So neither a refusal
+ * nor an answer that says nothing proves that the provider is well, or that it is not. */
 static void note_provider(const struct finish *f, const struct token_reply *reply)
 {
 	const struct config_provider *p;
@@ -297,7 +298,10 @@ static void note_provider(const struct finish *f, const struct token_reply *repl
 		break;
 	case TOKEN_NOT_SENT:
 	case TOKEN_UNKNOWN:
-		holdoff_failed(h, p, IPC_ERROR_PROVIDER_DOWN, now, random);
+		if (reply->answered)
+			holdoff_doubtful(h, p, now);
+		else
+			holdoff_failed(h, p, IPC_ERROR_PROVIDER_DOWN, now, random);
 		break;
 	case TOKEN_THROTTLED:
 		if (wait_s > HOLDOFF_THROTTLE_MAX_S)

@@ -9,14 +9,6 @@ static void add(struct buf *b, const char *name, struct sv value)
 	form_add(b, sv_str(name), value);
 }
 
-static bool has(const struct config_list *l, struct sv s)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (sv_eq(l->v[i], s))
-			return true;
-	return false;
-}
-
 /* Who wants access_type=offline does not know the scope, and may refuse it. */
 static void add_scope(struct buf *b, const struct login_request *u)
 {
@@ -68,7 +60,8 @@ static void add_resources(struct buf *b, struct sv resources)
 /* Core 11: offline_access without consent is ignored by some; prompt=none stands alone. */
 static void add_prompt(struct buf *b, const struct login_request *u)
 {
-	bool consent = u->traits->consent_for_offline && has(&u->provider->scopes, OFFLINE);
+	bool consent =
+	    u->traits->consent_for_offline && config_list_has(&u->provider->scopes, OFFLINE);
 
 	if (sv_eq(u->prompt, SV("none")) || sv_eq(u->prompt, SV("consent")))
 		add(b, "prompt", u->prompt);
@@ -108,7 +101,7 @@ void login_request_compose(struct buf *b, const struct login_request *u)
 		add(b, "response_mode", SV("form_post"));
 	add_resources(b, u->resources);
 	add_prompt(b, u);
-	if (u->traits->access_type_offline && has(&u->provider->scopes, OFFLINE))
+	if (u->traits->access_type_offline && config_list_has(&u->provider->scopes, OFFLINE))
 		add(b, "access_type", SV("offline"));
 	if (u->login_hint.n > 0)
 		add(b, "login_hint", u->login_hint);
@@ -195,8 +188,5 @@ bool login_origin_ok(const struct config_app *app, struct sv origin)
 {
 	if (app->login_origin.text.n > 0)
 		return sv_eq(app->login_origin.text, origin);
-	for (size_t i = 0; i < app->origins.n; i++)
-		if (sv_eq(app->origins.v[i].text, origin))
-			return true;
-	return false;
+	return config_origins_have(&app->origins, origin);
 }

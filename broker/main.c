@@ -95,11 +95,8 @@ static int test_config(const char *path)
 	struct errmsg e;
 	enum err rc = config_load(path, &c, &e);
 
-	if (rc == ERR_OK) {
-		for (size_t i = 0; i < c->notes.n; i++)
-			(void)fprintf(stderr, "note: " SV_FMT "\n", SV_ARG(c->notes.v[i]));
+	if (rc == ERR_OK)
 		rc = broker_check(c, &e);
-	}
 	config_free(&c);
 	if (rc != ERR_OK) {
 		(void)fprintf(stderr, "bff-broker: %s\n", e.text);
@@ -121,8 +118,6 @@ static int run(const char *path)
 
 	if (rc != ERR_OK)
 		return fatal("config", &e, rc);
-	for (size_t i = 0; i < c->notes.n; i++)
-		log_warn("config_note", KS("note", c->notes.v[i]));
 	rc = notify_open(&notify, &e);
 	if (rc == ERR_OK)
 		rc = notify_listen_fds(&inherited, &e);

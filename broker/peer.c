@@ -97,6 +97,18 @@ void peer_send(struct peer *p, struct sv packet)
 			 K("why", err_text(rc)));
 }
 
+/* Looked for again while it is unknown; NULL: still unknown. */
+static struct edition *edition_of(struct peer *p)
+{
+	if (p->edition == NULL) {
+		p->edition = editions_find(&p->broker->editions,
+					   sv_of((const char *)p->digest, sizeof p->digest));
+		if (p->edition != NULL)
+			edition_ref(p->edition);
+	}
+	return p->edition;
+}
+
 enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
 {
 	struct ipc_welcome welcome = {.fingerprint = ipc_fingerprint(), .build = SV(BFF_VERSION)};
@@ -116,24 +128,13 @@ enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
 	if (rc == ERR_OK)
 		peer_send(p, buf_sv(&packet));
 	buf_done(&packet);
-	if (peer_edition(p) == NULL)
+	if (edition_of(p) == NULL)
 		log_error("config_skew", KU("peer", p->serial),
 			  K("why", "the worker's configuration is not that of our file"),
 			  K("then", "its requests fail with config_skew"));
 	else
 		log_info("peer_open", KU("peer", p->serial), KS("build", m->build));
 	return rc;
-}
-
-struct edition *peer_edition(struct peer *p)
-{
-	if (p->edition == NULL) {
-		p->edition = editions_find(&p->broker->editions,
-					   sv_of((const char *)p->digest, sizeof p->digest));
-		if (p->edition != NULL)
-			edition_ref(p->edition);
-	}
-	return p->edition;
 }
 
 enum err peer_request(struct peer *p, const struct ipc_message *m, struct sv correlation,
@@ -169,7 +170,7 @@ enum err peer_request(struct peer *p, const struct ipc_message *m, struct sv cor
 			     (struct request_failure){.retry_after_s = 1, .detail = "no_key"});
 		return ERR_UNAVAILABLE;
 	}
-	r->edition = peer_edition(p);
+	r->edition = edition_of(p);
 	if (r->edition == NULL) {
 		request_fail(&r, IPC_ERROR_CONFIG_SKEW, request_detail("config_skew"));
 		return ERR_CONFIG;

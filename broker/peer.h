@@ -41,9 +41,6 @@ void peer_send(struct peer *p, struct sv packet);
 /* ERR_PROTOCOL: other binaries or a second hello; the peer is to be dropped. */
 WARN_UNUSED enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m);
 
-/* The peer's edition, looked for again while it is unknown; NULL: still unknown. */
-struct edition *peer_edition(struct peer *p);
-
 /* A request of this peer. Answered already: ERR_LIMIT, ERR_CONFIG, and ERR_UNAVAILABLE until the
  * database said which key seals. Not answered: ERR_NOMEM. */
 WARN_UNUSED enum err peer_request(struct peer *p, const struct ipc_message *m,

@@ -67,6 +67,7 @@ enum token_outcome {
  * its refresh token is the successor to keep. No other failure carries a token. */
 struct token_reply {
 	enum token_outcome outcome;
+	bool answered; /* there was an answer, if only one that says nothing */
 	struct sv access_token, refresh_token, id_token; /* n == 0: not in the answer */
 	struct sv scope;				 /* n == 0: as requested */
 	int64_t expires_in_s;				 /* default TOKEN_DEFAULT_TTL_S */
@@ -109,7 +110,8 @@ WARN_UNUSED enum err provider_client_credentials(struct provider *p,
  * the client's authentication; its content is taken. e == ERR_OK: request_uri is valid during the
  * callback; ERR_DENIED: refused (4xx); ERR_UNAVAILABLE: out of reach, throttled or no such answer.
  * detail: constant word for the log. The call itself: ERR_UNSUPPORTED where metadata have no
- * pushed_authorization_request_endpoint. `form` is taken on any outcome. */
+ * pushed_authorization_request_endpoint, ERR_UNAVAILABLE also for some seconds after the second failure of that
+ * kind in a row, and while another push finds out. `form` is taken on any outcome. */
 typedef void (*provider_push_fn)(void *arg, enum err e, struct sv request_uri, const char *detail);
 WARN_UNUSED enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn,
 				   void *arg);

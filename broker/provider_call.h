@@ -12,6 +12,7 @@
 
 #include "broker/client_credential.h"
 #include "broker/discovery.h"
+#include "broker/holdoff.h"
 #include "broker/http_client.h"
 #include "broker/id_token.h"
 #include "broker/key_source.h"
@@ -37,6 +38,8 @@ struct provider {
 	struct event *timer;	     /* next discovery */
 	unsigned failures;	     /* of discovery, in a row */
 	struct key_source *keys;
+	unsigned push_failures; /* of pushed requests, in a row */
+	int64_t push_held_until_ms;
 	TAILQ_HEAD(, provider_call) calls;
 };
 

@@ -264,6 +264,7 @@ void token_reply_read(const struct http_response *h, enum config_preset preset,
 		fail(r, h->outcome == HTTP_NOT_SENT ? TOKEN_NOT_SENT : TOKEN_UNKNOWN, h->detail);
 		return;
 	}
+	r->answered = true;
 	r->retry_after_s = token_retry_after(h->retry_after, now_s);
 	buf_init(&ret->text, TOKEN_REPLY_MAX);
 	if (h->body.n <= TOKEN_REPLY_MAX && buf_reserve(&ret->text, h->body.n) == NULL)

@@ -4,21 +4,15 @@
 
 void form_escape(struct buf *b, struct sv s)
 {
-	static const char hex[] = "0123456789ABCDEF";
-
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+		char c = s.p[i];
 
-		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		    c == '-' || c == '.' || c == '_' || c == '*') {
-			buf_add_char(b, (char)c);
-		} else if (c == ' ') {
+		if (sv_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '*')
+			buf_add_char(b, c);
+		else if (c == ' ')
 			buf_add_char(b, '+');
-		} else {
-			buf_add_char(b, '%');
-			buf_add_char(b, hex[c >> 4]);
-			buf_add_char(b, hex[c & 15]);
-		}
+		else
+			buf_add_escaped(b, c);
 	}
 }
 
@@ -67,14 +61,6 @@ static void add_scope(struct buf *b, const struct config_list *scope)
 	}
 }
 
-static bool lists(const struct config_list *l, struct sv s)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (sv_eq(l->v[i], s))
-			return true;
-	return false;
-}
-
 /* What a refresh says where the product wants to be told each time. */
 static void add_scope_always(struct buf *b, const struct config_provider *p,
 			     const struct config_list *of_service)
@@ -86,7 +72,7 @@ static void add_scope_always(struct buf *b, const struct config_provider *p,
 		return;
 	}
 	add_scope(b, of_service);
-	if (lists(&p->scopes, offline) && !lists(of_service, offline)) {
+	if (config_list_has(&p->scopes, offline) && !config_list_has(of_service, offline)) {
 		buf_add_char(b, '+');
 		buf_add(b, offline);
 	}

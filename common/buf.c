@@ -74,6 +74,26 @@ void buf_add_u64(struct buf *b, uint64_t v)
 	buf_add(b, sv_of(digits + i, sizeof digits - i));
 }
 
+void buf_add_hex(struct buf *b, struct sv bytes)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *to = buf_reserve(b, 2 * bytes.n);
+
+	for (size_t i = 0; to != NULL && i < bytes.n; i++) {
+		*to++ = hex[(unsigned char)bytes.p[i] >> 4];
+		*to++ = hex[bytes.p[i] & 15];
+		b->n += 2;
+	}
+}
+
+void buf_add_escaped(struct buf *b, char c)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const char text[] = {'%', hex[(unsigned char)c >> 4], hex[c & 15]};
+
+	buf_add(b, sv_of(text, sizeof text));
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;

@@ -51,6 +51,10 @@ static inline void buf_add(struct buf *b, struct sv s)
 
 void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v);
+/* Two digits a byte, lower case. */
+void buf_add_hex(struct buf *b, struct sv bytes);
+/* %XX (RFC 3986 2.1). */
+void buf_add_escaped(struct buf *b, char c);
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt, ...);
 
 /* Gives an empty buffer without memory some of size cap, from malloc(): its own from now on. */

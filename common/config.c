@@ -21,8 +21,6 @@ static enum err finish(struct config_generation *g, const struct config_source *
 		err = config_default_hosts(&b);
 	if (err == ERR_OK)
 		err = config_check(&b);
-	if (err == ERR_OK)
-		err = config_notes(&b);
 	return err;
 }
 

@@ -48,6 +48,23 @@ struct config_origins {
 	size_t n;
 };
 
+static inline bool config_list_has(const struct config_list *l, struct sv value)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (sv_eq(l->v[i], value))
+			return true;
+	return false;
+}
+
+/* text: its serialisation. */
+static inline bool config_origins_have(const struct config_origins *o, struct sv text)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (sv_eq(o->v[i].text, text))
+			return true;
+	return false;
+}
+
 struct config_cidr {
 	unsigned char addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	unsigned bits;		/* 0..128 of addr; an IPv4 /n is 96 + n */
@@ -159,7 +176,7 @@ struct config_app {
 	unsigned bind_session; /* 0: a session is good wherever its cookie is */
 	bool id_token_hint;    /* send it to end_session_endpoint */
 	enum config_logout_method logout_method;
-	struct sv pages;
+	struct sv pages;	/* directory; n == 0: the built-in ones */
 	bool insecure_loopback; /* http origins on loopback names; cookies then without Secure */
 	struct config_place place;
 };
@@ -258,10 +275,6 @@ struct config {
 	size_t nservices;
 	const struct config_route *routes;
 	size_t nroutes;
-	/* Sentences "FILE:LINE: OPTION: ..." about options that are accepted, but whose effect is
-	 * not built yet, each saying what happens instead. `bffd -t` prints them, the daemons log
-	 * them. */
-	struct config_list notes;
 };
 
 /* Reads, expands ${VAR}, includes, parses and checks. ERR_CONFIG with the first error. */

@@ -181,11 +181,10 @@ static enum err build_title(struct config_build *b, enum config_section_id id, c
 	else
 		ok = ok && title.n <= CONFIG_NAME_MAX;
 	for (size_t i = 0; i < title.n && id != CONFIG_SECTION_header; i++) {
-		char c = title.p[i], low = sv_lower_char(c);
+		char c = title.p[i];
 
 		ok = ok && (free_text ? c >= 0x20 && c != 0x7f
-				      : (low >= 'a' && low <= 'z') || (c >= '0' && c <= '9') ||
-					    c == '.' || c == '_' || c == '-');
+				      : sv_is_alnum(c) || c == '.' || c == '_' || c == '-');
 	}
 	if (ok)
 		return config_copy(b->arena, title, ret);

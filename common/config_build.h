@@ -42,10 +42,6 @@ __attribute__((format(printf, 4, 5))) enum err config_build_error(const struct c
 								  enum config_option_id id,
 								  size_t i, const char *fmt, ...);
 
-/* The place of an option as above, for notes. */
-struct config_place config_build_place(const struct config_build *b, enum config_option_id id,
-				       size_t i);
-
 /* Of config_convert.c: one option from its text. `name` is its token, SIZE_MAX where the default
  * is taken; `at` its place in the section's struct. */
 struct config_values {
@@ -74,9 +70,5 @@ WARN_UNUSED enum err config_check_overlap(const struct config_build *b);
 /* The provider hands this claim on to sessions; a name that starts with / is a path (RFC 6901),
  * whose first name counts. */
 bool config_claim_is_kept(const struct config_provider *p, struct sv claim);
-bool config_list_has(const struct config_list *list, struct sv value);
-
-/* Of config_notes.c. */
-WARN_UNUSED enum err config_notes(struct config_build *b);
 
 #endif

@@ -85,14 +85,6 @@ static bool scopes_ok(const struct config_list *list)
 	return true;
 }
 
-bool config_list_has(const struct config_list *list, struct sv value)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (sv_eq(list->v[i], value))
-			return true;
-	return false;
-}
-
 static enum err check_issuer(const struct config_build *b, size_t i)
 {
 	const struct config_provider *p = &b->c->providers[i];

@@ -46,20 +46,13 @@ static enum err check_after_logout(const struct config_build *b, size_t i)
 	return err;
 }
 
-static bool has_origin(const struct config_app *a, struct sv text)
-{
-	for (size_t k = 0; k < a->origins.n; k++)
-		if (sv_eq(a->origins.v[k].text, text))
-			return true;
-	return false;
-}
-
 static enum err check_cookie_domain(const struct config_build *b, size_t i)
 {
 	const struct config_app *a = &b->c->apps[i];
 
 	if (a->cookie_domain.n == 0) {
-		if (a->login_origin.text.n > 0 && !has_origin(a, a->login_origin.text))
+		if (a->login_origin.text.n > 0 &&
+		    !config_origins_have(&a->origins, a->login_origin.text))
 			return config_build_error(
 			    b, CONFIG_OPT_app_login_origin, i,
 			    "expected one of the app's origins, as the cookie "
@@ -208,7 +201,7 @@ static enum err check_pair(const struct config_build *b, size_t i, size_t k)
 	const struct config_origin *shared = NULL;
 
 	if (share_origin(a, other, &shared)) {
-		bool login = !has_origin(a, shared->text);
+		bool login = !config_origins_have(&a->origins, shared->text);
 
 		return config_build_error(
 		    b, login ? CONFIG_OPT_app_login_origin : CONFIG_OPT_app_origins, i,

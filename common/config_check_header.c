@@ -71,14 +71,6 @@ static bool is_reserved(struct sv name)
 	return false;
 }
 
-static bool has_controls(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
 static bool is_kept_somewhere(const struct config *c, struct sv claim)
 {
 	for (size_t i = 0; i < c->nproviders; i++)
@@ -98,12 +90,12 @@ static enum err check_header(const struct config_build *b, const struct config_h
 		return config_build_error(b, CONFIG_OPT_header_claim, i,
 					  "expected \"subject\" or a claim that a provider's "
 					  "keep_claims has");
-	if (h->separator.n == 0 || has_controls(h->separator))
+	if (h->separator.n == 0 || sv_has_control(h->separator))
 		return config_build_error(b, CONFIG_OPT_header_separator, i,
 					  "expected at least one character, and no control "
 					  "characters");
 	for (size_t k = 0; k < h->only.n; k++)
-		if (has_controls(h->only.v[k]))
+		if (sv_has_control(h->only.v[k]))
 			return config_build_error(b, CONFIG_OPT_header_only, i,
 						  "expected no control characters");
 	return ERR_OK;

@@ -1,6 +1,6 @@
 /* Whom a listener believes: networks, users of a Unix socket, holders of a certificate. */
-#include <arpa/inet.h>
 
+#include "common/address.h"
 #include "common/config_build.h"
 #include "common/config_value.h"
 
@@ -37,21 +37,16 @@ static enum err check_unix(const struct config_build *b, size_t i)
 	if (l->peer_users.n > CONFIG_MAX_PEER_USERS)
 		return config_build_error(b, CONFIG_OPT_listen_peer_users, i,
 					  "expected at most %d users", CONFIG_MAX_PEER_USERS);
-	return refuse_set(b, i, rows, sizeof rows / sizeof rows[0],
+	return refuse_set(b, i, rows, ARRAY_LEN(rows),
 			  "expected with an address of the network alone: whom a Unix socket "
 			  "believes is said by peer_users");
 }
 
 static bool is_ip(struct sv s)
 {
-	char text[INET6_ADDRSTRLEN];
-	unsigned char addr[16];
+	unsigned char addr[ADDRESS_LEN];
 
-	if (s.p[0] == '[' || s.n >= sizeof text)
-		return s.p[0] == '[';
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return inet_pton(AF_INET, text, addr) == 1;
+	return s.p[0] == '[' || address_parse(s, addr) == ERR_OK;
 }
 
 static enum err check_tls(const struct config_build *b, size_t i)
@@ -90,7 +85,7 @@ enum err config_check_listen(const struct config_build *b, size_t i)
 
 	if (config_unix_path(l->address).n > 0)
 		return check_unix(b, i);
-	err = refuse_set(b, i, rows, sizeof rows / sizeof rows[0],
+	err = refuse_set(b, i, rows, ARRAY_LEN(rows),
 			 "expected with the address of a Unix socket alone, it has no effect "
 			 "here");
 	if (err == ERR_OK)

@@ -8,13 +8,6 @@ struct place {
 	struct sv host;
 };
 
-static int compare(struct sv a, struct sv b)
-{
-	int order = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-
-	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Apps first: one host may serve two of them, at different ports. Then host and path, so that what
  * is below a path follows it. */
 static int same_path(const struct place *a, const struct place *b)
@@ -22,9 +15,9 @@ static int same_path(const struct place *a, const struct place *b)
 	int order = (a->route->app > b->route->app) - (a->route->app < b->route->app);
 
 	if (order == 0)
-		order = compare(a->host, b->host);
+		order = sv_compare(a->host, b->host);
 	if (order == 0)
-		order = compare(a->route->path, b->route->path);
+		order = sv_compare(a->route->path, b->route->path);
 	if (order == 0)
 		order = a->route->exact - b->route->exact;
 	return order;

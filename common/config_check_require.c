@@ -1,46 +1,35 @@
 #include "common/config_build.h"
 #include "common/config_value.h"
 
-/* The first name of a claim's path, unescaped (RFC 6901 4) into out; SV_NONE: no pointer. */
-static struct sv first_name(struct sv path, char out[CONFIG_MAX_CLAIM])
-{
-	size_t n = 0;
-	struct sv name = sv_cut(path, 1, path.n);
-
-	if (path.n == 0 || path.p[0] != '/' || path.n > CONFIG_MAX_CLAIM)
-		return SV_NONE;
-	name = sv_cut(name, 0, sv_find(name, '/'));
-	for (size_t i = 0; i < name.n; i++) {
-		bool escape = name.p[i] == '~' && i + 1 < name.n;
-
-		out[n++] = !escape ? name.p[i] : name.p[i + 1] == '1' ? '/' : '~';
-		i += escape;
-	}
-	return sv_of(out, n);
-}
-
-/* Every ~ of a path is ~0 or ~1. */
+/* A name, or a path whose every ~ is ~0 or ~1. */
 static bool is_claim_name(struct sv name)
 {
-	for (size_t i = 0; name.n > 0 && name.p[0] == '/' && i < name.n; i++)
-		if (name.p[i] == '~' &&
-		    (i + 1 == name.n || (name.p[i + 1] != '0' && name.p[i + 1] != '1')))
-			return false;
-	return true;
+	char room[CONFIG_MAX_CLAIM + 1];
+
+	return name.n == 0 || name.p[0] != '/' || config_pointer_token(name, room);
+}
+
+/* Of a path its first, unescaped into room. */
+static struct sv first_name(struct sv claim, char room[CONFIG_MAX_CLAIM + 1])
+{
+	struct sv token = sv_cut(claim, 1, claim.n);
+
+	if (claim.n == 0 || claim.p[0] != '/')
+		return claim;
+	token = sv_cut(token, 0, sv_find(token, '/'));
+	return config_pointer_token(token, room) ? sv_str(room) : SV_NONE;
 }
 
 /* email_verified goes with email, here as at the broker: it says nothing without. */
 bool config_claim_is_kept(const struct config_provider *p, struct sv claim)
 {
-	char room[CONFIG_MAX_CLAIM];
-	struct sv path = first_name(claim, room);
+	char room[CONFIG_MAX_CLAIM + 1];
 
 	if (sv_eq(claim, SV("subject")))
 		return true;
 	if (!is_claim_name(claim))
 		return false;
-	if (path.p != NULL)
-		claim = path;
+	claim = first_name(claim, room);
 	return config_list_has(&p->keep_claims, claim) ||
 	       (sv_eq(claim, SV("email_verified")) &&
 		config_list_has(&p->keep_claims, SV("email")));
@@ -94,22 +83,40 @@ static bool implies(const struct config_require *a, const struct config_require 
 				    : has_all(&a->values, &b->values);
 }
 
+/* A path of one step is the claim of that name, written in another way; but "subject" is none. */
+static bool same_claim(struct sv a, struct sv b)
+{
+	char room[2][CONFIG_MAX_CLAIM + 1];
+	struct sv names[2] = {a, b};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct sv rest = sv_cut(names[i], 1, names[i].n);
+		struct sv name =
+		    sv_find(rest, '/') == rest.n ? first_name(names[i], room[i]) : SV_NONE;
+
+		if (name.n > 0 && !sv_eq(name, SV("subject")))
+			names[i] = name;
+	}
+	return sv_eq(names[0], names[1]);
+}
+
+static bool leaves_one_value(const struct config_require *q)
+{
+	return q->op == REQUIRE_EQUALS || q->op == REQUIRE_DOMAIN;
+}
+
 /* Two rules about one claim, of which all must hold. equals and domain leave one value: beside
- * them another rule either says nothing or lets nobody through. */
+ * them another rule says nothing, or lets nobody through whom it names. */
 static enum err check_pair(const struct config_build *b, const struct config_require *q,
 			   const struct config_require *before, size_t i)
 {
-	bool alone = q->op == REQUIRE_EQUALS || before->op == REQUIRE_EQUALS;
-
-	if (!sv_eq(q->claim, before->claim))
+	if (!same_claim(q->claim, before->claim))
 		return ERR_OK;
-	if (alone || (q->op == REQUIRE_DOMAIN && before->op == REQUIRE_DOMAIN))
+	if (leaves_one_value(q) || leaves_one_value(before))
 		return config_build_error(b, CONFIG_OPT_require_claim, i,
 					  "expected a claim of its own: beside rule \"" SV_FMT
 					  "\" this has no effect, or nobody passes",
 					  SV_ARG(before->name));
-	if (q->op == REQUIRE_DOMAIN || before->op == REQUIRE_DOMAIN)
-		return ERR_OK;
 	if (implies(q, before) || implies(before, q))
 		return config_build_error(b, CONFIG_OPT_require_claim, i,
 					  "expected one of this rule and \"" SV_FMT

@@ -19,8 +19,7 @@ struct lexer {
 
 static bool is_word_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-' || c == '.';
+	return sv_is_alnum(c) || c == '_' || c == '-' || c == '.';
 }
 
 static bool peek(const struct lexer *x, struct sv text)
@@ -93,33 +92,24 @@ static enum err expand(struct lexer *x, struct buf *out)
 	return ERR_OK;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sv_lower_char(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A backslash and what follows, in a string. */
 static enum err escape(struct lexer *x, struct buf *out)
 {
 	static const char from[] = "\"\\$nrt", to[] = "\"\\$\n\r\t";
 	char c = x->at + 1 < x->in.n ? x->in.p[x->at + 1] : '\0';
 	const char *found = c == '\0' ? NULL : strchr(from, c);
-	int high, low;
+	int byte;
 
 	if (found != NULL) {
 		buf_add_char(out, to[found - from]);
 		x->at += 2;
 		return ERR_OK;
 	}
-	high = c == 'x' && x->at + 3 < x->in.n ? hex(x->in.p[x->at + 2]) : -1;
-	low = high == -1 ? -1 : hex(x->in.p[x->at + 3]);
-	if (low == -1 || high * 16 + low == 0)
+	byte = c == 'x' ? sv_hex_byte(x->in, x->at + 2) : -1;
+	if (byte <= 0)
 		return fail(x, "expected \\\", \\\\, \\$, \\n, \\r, \\t or \\x01 to \\xff after a "
 			       "backslash");
-	buf_add_char(out, (char)(unsigned char)(high * 16 + low));
+	buf_add_char(out, (char)(unsigned char)byte);
 	x->at += 4;
 	return ERR_OK;
 }

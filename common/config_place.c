@@ -26,17 +26,6 @@ enum err config_build_error(const struct config_build *b, enum config_option_id 
 				   text);
 }
 
-struct config_place config_build_place(const struct config_build *b, enum config_option_id id,
-				       size_t i)
-{
-	size_t token = token_of(b, id, i);
-
-	if (token == SIZE_MAX)
-		return (struct config_place){b->c->path.p, 1};
-	return (struct config_place){b->source->files[b->source->tokens[token].file],
-				     b->source->tokens[token].line};
-}
-
 enum err config_default_hosts(struct config_build *b)
 {
 	struct config_route *routes = (void *)b->items[CONFIG_SECTION_route].v;

@@ -13,13 +13,6 @@ static bool is_alpha(char c)
 	return c >= 'a' && c <= 'z';
 }
 
-static int hex(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool is_one_of(char c, const char *set)
 {
 	return c != '\0' && strchr(set, c) != NULL;
@@ -36,7 +29,7 @@ static bool is_host_name(struct sv s)
 				return false;
 			label = 0;
 		} else {
-			if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !(s.p[i] == '-' && label > 0))
+			if (!sv_is_alnum(s.p[i]) && !(s.p[i] == '-' && label > 0))
 				return false;
 			label++;
 		}
@@ -195,7 +188,7 @@ bool config_is_absolute_uri(struct sv s)
 	if (colon == 0 || colon + 1 >= s.n || !is_alpha(s.p[0]) || sv_find(s, '#') < s.n)
 		return false;
 	for (size_t i = 0; i < colon; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "+-."))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "+-."))
 			return false;
 	return is_uri_text(s);
 }
@@ -203,7 +196,7 @@ bool config_is_absolute_uri(struct sv s)
 bool config_is_token(struct sv s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "!#$%&'*+-.^_`|~"))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "!#$%&'*+-.^_`|~"))
 			return false;
 	return s.n > 0;
 }
@@ -216,14 +209,14 @@ bool config_is_secret_path(struct sv s)
 		return s.n > 1 && s.p[0] == '/' && sv_find(s, '\0') == s.n;
 	s = sv_cut(s, prefix.n, s.n);
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && !is_one_of(s.p[i], "_-."))
+		if (!sv_is_alnum(s.p[i]) && !is_one_of(s.p[i], "_-."))
 			return false;
 	return s.n > 0 && s.p[0] != '.' && s.n < 256;
 }
 
 static bool is_unreserved(char c)
 {
-	return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~");
+	return sv_is_alnum(c) || is_one_of(c, "-._~");
 }
 
 static bool is_plain(char c)
@@ -231,44 +224,21 @@ static bool is_plain(char c)
 	return is_unreserved(c) || is_one_of(c, "!$&'()*+,=:@");
 }
 
-/* The byte of a %XX at s.p[i]; -1: there is none. */
-static int escaped_byte(struct sv s, size_t i)
-{
-	int high = i + 2 < s.n && s.p[i] == '%' ? hex(s.p[i + 1]) : -1;
-	int low = high == -1 ? -1 : hex(s.p[i + 2]);
-
-	return low == -1 ? -1 : high * 16 + low;
-}
-
-/* How many bytes the UTF-8 sequence has that stands escaped at s.p[i]; 0: it is none (RFC 3629 4).
- */
-static size_t escaped_utf8(struct sv s, size_t i)
-{
-	int lead = escaped_byte(s, i), second = escaped_byte(s, i + 3);
-	size_t n = lead >= 0xc2 && lead <= 0xdf	  ? 2
-		   : lead >= 0xe0 && lead <= 0xef ? 3
-		   : lead >= 0xf0 && lead <= 0xf4 ? 4
-						  : 0;
-
-	if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-	    (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
-		return 0;
-	for (size_t k = 1; k < n; k++)
-		if (escaped_byte(s, i + 3 * k) < 0x80 || escaped_byte(s, i + 3 * k) > 0xbf)
-			return 0;
-	return n;
-}
-
-/* The length of what stands escaped at s.p[i], if it must be: each path has one spelling (RFC 3986
- * 6.2.2), and it is one that a request may have (worker/url.h). 0: no. */
+/* The length of what stands escaped at s.p[i], if it must be, and in capitals: each path has one
+ * spelling (RFC 3986 6.2.2), and it is one that a request may have (worker/url.h). 0: no. */
 static size_t canonical_escape(struct sv s, size_t i)
 {
-	int c = escaped_byte(s, i);
+	int c = sv_hex_byte(s, i + 1);
+	size_t n = c < 0x80 ? 3 : sv_utf8_escaped_len(sv_cut(s, i, s.n));
 
-	if (c >= 0x80)
-		return 3 * escaped_utf8(s, i);
-	return c > 0x1f && c != 0x7f && !is_plain((char)c) && !is_one_of((char)c, "/\\%;?#") ? 3
-											     : 0;
+	if (c < ' ' || c == 0x7f || (c == 0xc2 && sv_hex_byte(s, i + 4) < 0xa0)) /* controls */
+		return 0;
+	if (c < 0x80 && (is_plain((char)c) || is_one_of((char)c, "/\\%;?#")))
+		return 0;
+	for (size_t k = 0; k < n; k++)
+		if (s.p[i + k] >= 'a')
+			return 0;
+	return n;
 }
 
 bool config_is_canonical_path(struct sv s)

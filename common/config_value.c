@@ -1,7 +1,9 @@
 #include "common/config_value.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
+#include <stdio.h>
+
+#include "common/address.h"
 
 static const struct unit {
 	const char *name;
@@ -92,33 +94,20 @@ void config_format_size(size_t bytes, char out[CONFIG_UNIT_TEXT])
 	format_unit(bytes, sizes, ARRAY_LEN(sizes), SV("0B"), out);
 }
 
-/* A NUL-terminated copy for inet_pton(); false when it cannot be an address. */
-static bool address_text(struct sv s, char out[INET6_ADDRSTRLEN])
+static bool is_v6(struct sv text)
 {
-	if (s.n == 0 || s.n >= INET6_ADDRSTRLEN || sv_find(s, '\0') < s.n)
-		return false;
-	memcpy(out, s.p, s.n);
-	out[s.n] = '\0';
-	return true;
+	return sv_find(text, ':') < text.n;
 }
 
 enum err config_parse_cidr(struct sv s, struct config_cidr *ret)
 {
-	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 	size_t slash = sv_find(s, '/');
 	struct config_cidr c = {.bits = 128};
-	char text[INET6_ADDRSTRLEN];
+	unsigned base = is_v6(sv_cut(s, 0, slash)) ? 0 : 8 * ADDRESS_V4_AT;
 	uint64_t bits;
-	unsigned base = 0;
 
-	if (!address_text(sv_cut(s, 0, slash), text))
+	if (address_parse(sv_cut(s, 0, slash), c.addr) != ERR_OK)
 		return ERR_SYNTAX;
-	if (inet_pton(AF_INET, text, c.addr + 12) == 1) {
-		memcpy(c.addr, mapped, sizeof mapped);
-		base = 96;
-	} else if (inet_pton(AF_INET6, text, c.addr) != 1) {
-		return ERR_SYNTAX;
-	}
 	if (slash < s.n) {
 		if (config_parse_count(sv_cut(s, slash + 1, s.n), &bits) != ERR_OK)
 			return ERR_SYNTAX;
@@ -135,12 +124,11 @@ enum err config_parse_cidr(struct sv s, struct config_cidr *ret)
 
 void config_format_cidr(const struct config_cidr *c, char out[CONFIG_CIDR_TEXT])
 {
-	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-	bool v4 = c->bits >= 96 && memcmp(c->addr, mapped, sizeof mapped) == 0;
-	char text[INET6_ADDRSTRLEN] = "";
+	unsigned base = address_is_v4(c->addr) ? 8 * ADDRESS_V4_AT : 0;
+	char text[ADDRESS_TEXT];
 
-	(void)inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? c->addr + 12 : c->addr, text, sizeof text);
-	(void)snprintf(out, CONFIG_CIDR_TEXT, "%s/%u", text, v4 ? c->bits - 96 : c->bits);
+	address_text(c->addr, text);
+	(void)snprintf(out, CONFIG_CIDR_TEXT, "%s/%u", text, c->bits - base);
 }
 
 struct sv config_unix_path(struct sv address)
@@ -165,17 +153,36 @@ enum err config_parse_address(struct sv s)
 {
 	bool v6 = s.n > 0 && s.p[0] == '[';
 	size_t end = v6 ? sv_find(s, ']') : sv_find(s, ':');
-	char text[INET6_ADDRSTRLEN];
-	unsigned char addr[16];
+	struct sv host = sv_cut(s, v6 ? 1 : 0, end);
+	unsigned char addr[ADDRESS_LEN];
 	uint64_t port;
 
 	if (sv_starts(s, SV("unix:")))
 		return check_unix_path(config_unix_path(s));
-	if (!address_text(sv_cut(s, v6 ? 1 : 0, end), text) ||
-	    inet_pton(v6 ? AF_INET6 : AF_INET, text, addr) != 1)
+	if (is_v6(host) != v6 || address_parse(host, addr) != ERR_OK)
 		return ERR_SYNTAX;
 	s = sv_cut(s, v6 ? end + 1 : end, s.n);
 	if (s.n == 0 || s.p[0] != ':' || config_parse_count(sv_cut(s, 1, s.n), &port) != ERR_OK)
 		return ERR_SYNTAX;
 	return port >= 1 && port <= 65535 ? ERR_OK : ERR_RANGE;
+}
+
+bool config_pointer_token(struct sv token, char out[CONFIG_MAX_CLAIM + 1])
+{
+	size_t n = 0;
+
+	if (token.n > CONFIG_MAX_CLAIM)
+		return false;
+	for (size_t i = 0; i < token.n; i++) {
+		char c = token.p[i];
+
+		if (c == '~') {
+			if (++i == token.n || (token.p[i] != '0' && token.p[i] != '1'))
+				return false;
+			c = token.p[i] == '0' ? '~' : '/';
+		}
+		out[n++] = c;
+	}
+	out[n] = '\0';
+	return true;
 }

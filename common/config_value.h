@@ -75,6 +75,10 @@ bool config_is_token(struct sv s);
 /* credential:NAME or an absolute path. */
 bool config_is_secret_path(struct sv s);
 
+/* One reference token of a JSON pointer, unescaped and NUL-terminated; false: no such token, or
+ * longer than a claim's name may be (RFC 6901 3). */
+bool config_pointer_token(struct sv token, char out[CONFIG_MAX_CLAIM + 1]);
+
 /* A route's path in the one form that requests are compared in: starts with /, no empty, . or
  * .. segment, percent-encoding in capitals and only where it is needed, never of / or \. */
 bool config_is_canonical_path(struct sv s);

@@ -12,7 +12,8 @@
  *				from the worker, nothing from the master; when the master's
  *				end closes, the worker drains
  *	CONTRACT_FD_METRICS	memfd: the memory of common/metrics.h, of which the worker writes
- *slab CONTRACT_ENV_SLAB; without that, /dev/null, and the worker's counts are its own alone
+ *				slab CONTRACT_ENV_SLAB; without that, /dev/null, and the worker
+ *				counts for itself alone
  *	CONTRACT_FD_LISTEN + i	the listening socket of the i-th `listen` section of that
  *				configuration, non-blocking; CONTRACT_ENV_LISTEN says how many
  * and an environment of PATH, LANG, TZ, CREDENTIALS_DIRECTORY (as far as they were set) and

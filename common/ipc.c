@@ -253,23 +253,13 @@ void ipc_print(struct buf *b, const struct ipc_message *m)
 	}
 }
 
-/* FNV-1a, 64 bits: it tells two builds apart, it does not authenticate. */
-static uint64_t mix(uint64_t h, const void *p, size_t n)
-{
-	const unsigned char *at = p;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ at[i]) * 0x100000001b3U;
-	return h;
-}
-
 static uint64_t mix_row(uint64_t h, const char *name, uint64_t a, uint64_t b, uint64_t c)
 {
 	char numbers[24];
 
 	(void)number_to(number_to(number_to(numbers, a, 8), b, 8), c, 8);
-	h = mix(h, name, strlen(name) + 1);
-	return mix(h, numbers, sizeof numbers);
+	h = sv_hash(h, sv_of(name, strlen(name) + 1));
+	return sv_hash(h, sv_of(numbers, sizeof numbers));
 }
 
 static uint64_t mix_message(uint64_t h, const struct message *m)
@@ -282,7 +272,7 @@ static uint64_t mix_message(uint64_t h, const struct message *m)
 
 uint64_t ipc_fingerprint(void)
 {
-	uint64_t h = 0xcbf29ce484222325U;
+	uint64_t h = SV_HASH_START;
 
 #define IPC_MESSAGE(name, NAME, number, direction, phase) h = mix_message(h, message_##name());
 #include "common/ipc.def"

@@ -30,7 +30,7 @@ const struct metrics_row *metrics_row(enum metric id)
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-static size_t cell_of(const struct metrics_row *row, struct metrics_at at)
+size_t metrics_cell(const struct metrics_row *row, struct metrics_at at)
 {
 	assert(at.a < row->n[0] && at.b < row->n[1] && at.c < row->n[2]);
 	return row->at + ((at.a * row->n[1] + at.b) * (size_t)row->n[2] + at.c) * row->size;
@@ -47,7 +47,14 @@ static void cell_add(struct metrics *m, size_t cell, uint64_t n)
 void metrics_add(struct metrics *m, enum metric id, struct metrics_at at, uint64_t n)
 {
 	if (m != NULL)
-		cell_add(m, cell_of(&rows[id], at), n);
+		cell_add(m, metrics_cell(&rows[id], at), n);
+}
+
+void metrics_follow(struct metrics *m, enum metric id, struct metrics_at at, uint64_t now,
+		    uint64_t *before)
+{
+	metrics_add(m, id, at, now - *before);
+	*before = now;
 }
 
 void metrics_move(struct metrics *m, enum metric id, struct metrics_at at, int by)
@@ -60,7 +67,7 @@ void metrics_set(struct metrics *m, enum metric id, struct metrics_at at, uint64
 {
 	assert(rows[id].kind == METRICS_GAUGE);
 	if (m != NULL)
-		__atomic_store_n(&m->cells[cell_of(&rows[id], at)], value, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->cells[metrics_cell(&rows[id], at)], value, __ATOMIC_RELAXED);
 }
 
 /* Bounds belong to the bucket below them (le). */
@@ -91,7 +98,7 @@ void metrics_observe(struct metrics *m, enum metric id, struct metrics_at at, in
 	assert(rows[id].kind == METRICS_HISTOGRAM);
 	if (m == NULL)
 		return;
-	cell = cell_of(&rows[id], at);
+	cell = metrics_cell(&rows[id], at);
 	cell_add(m, cell + bucket_of(length), 1);
 	cell_add(m, cell + METRICS_BUCKETS, length);
 }
@@ -240,7 +247,7 @@ uint64_t metrics_cell_sum(const struct metrics *m, size_t cell)
 uint64_t metrics_sum(const struct metrics *m, enum metric id, struct metrics_at at)
 {
 	const struct metrics_row *row = &rows[id];
-	size_t cell = cell_of(row, at);
+	size_t cell = metrics_cell(row, at);
 	uint64_t sum = 0;
 
 	if (row->kind != METRICS_HISTOGRAM)

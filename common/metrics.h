@@ -2,23 +2,25 @@
  * metrics - counters that several processes keep and any of them can sum
  *
  * metrics.def is the table. The memory is a header (fingerprint of the table, names) and slabs; a
- *slab holds every cell of the table and is written by one process at a time, with relaxed atomic
- *stores: no lock, no lock prefix, no system call. Whoever prints sums the slabs. A process that
- *dies leaves its slab's counts, and the next one that gets the slab goes on from them: counters
- *never go back while the memory lives. Gauges say what is now: they are emptied when their process
- *is gone.
+ * slab holds every cell of the table and is written by one process at a time, with relaxed atomic
+ * stores: no lock, no lock prefix, no system call. Whoever prints sums the slabs. A process that
+ * dies leaves its slab's counts, and the next one that gets the slab goes on from them: counters
+ * never go back while the memory lives. Gauges say what is now: they are emptied when their process
+ * is gone.
  *
- *	master		makes the memory (metrics_new), hands it to workers by descriptor and keeps
- *slab 0; see master/tally.h worker		metrics_attach() to its slab; without one
- *(METRICS_SLAB_NONE) it counts for itself alone broker		memory of its own with one slab
+ *	master	makes the memory (metrics_new), hands it to workers by descriptor and keeps slab
+ *		0: master/tally.h
+ *	worker	metrics_attach() to its slab; without one (METRICS_SLAB_NONE) it counts for
+ *		itself alone
+ *	broker	memory of its own with one slab
  *
- * Labels have closed lists of words, or names of the configuration ("names": route, rule, listen,
- *provider), which only the memory's owner adds and which keep their number for good, so that
- *generations agree. Number 0 of these is
- * "-": none, or one beyond the limit. Nothing of a request ever becomes a label.
+ * Labels have closed lists of words, or names of the configuration (route, rule, listen, provider),
+ * which only the memory's owner adds and which keep their number for good, so that generations
+ * agree. Number 0 of these is "-": none, or one beyond the limit. Nothing of a request ever becomes
+ * a label.
  *
  * Every function accepts NULL for the memory: nothing is counted. SECURITY: any worker can write
- *anything into the memory: the owner believes nothing of it, and readers check lengths.
+ * anything into the memory: the owner believes nothing of it, and readers check lengths.
  */
 #ifndef BFF_METRICS_H
 #define BFF_METRICS_H
@@ -54,7 +56,6 @@
 #define METRICS_WORDS_way(W) W("memory") W("row") W("provider") W("ahead")
 #define METRICS_WORDS_wait(W) W("queued") W("leased_elsewhere")
 #define METRICS_WORDS_key(W) W("pending") W("primary") W("decrypt_only") W("retired")
-#define METRICS_WORDS_reseal(W) W("ok") W("failed")
 #define METRICS_WORDS_request(W)                                                                   \
 	W("discovery")                                                                             \
 	W("jwks")                                                                                  \
@@ -80,7 +81,6 @@
 	WORDS(way, "from")                                                                         \
 	WORDS(wait, "why")                                                                         \
 	WORDS(key, "state")                                                                        \
-	WORDS(reseal, "result")                                                                    \
 	WORDS(request, "request")                                                                  \
 	WORDS(http, "outcome")                                                                     \
 	WORDS(token, "outcome")                                                                    \
@@ -147,6 +147,10 @@ void metrics_set(struct metrics *m, enum metric id, struct metrics_at at, uint64
 /* A duration into a histogram; below 0 counts as 0. */
 void metrics_observe(struct metrics *m, enum metric id, struct metrics_at at, int64_t us);
 
+/* A counter that another module keeps: adds what came since *before, and notes it there. */
+void metrics_follow(struct metrics *m, enum metric id, struct metrics_at at, uint64_t now,
+		    uint64_t *before);
+
 /* The cells for a class of status, an answer of the broker (enum ipc_error; 0 is "ok"), a message
  * by its enum ipc_number, a failure of the database. */
 unsigned metrics_code(unsigned status);
@@ -180,11 +184,13 @@ void metrics_clear_gauges(struct metrics *m, unsigned slab);
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
+/* A counter or gauge; of a histogram how many it has. */
 uint64_t metrics_sum(const struct metrics *m, enum metric id, struct metrics_at at);
 
 /* How many there are now: all words, or the names so far with "-". */
 unsigned metrics_label_count(const struct metrics *m, enum metrics_label label);
-/* `label="word"`; empty for METRICS_NONE, and for a number that there is not. */
+/* `label="word"`; "-" where what stands in the memory is no name; empty for METRICS_NONE, and for a
+ * number that there is not. */
 struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, unsigned number,
 			     char room[METRICS_NAME_MAX]);
 
@@ -202,6 +208,8 @@ struct metrics_row {
 const struct metrics_row *metrics_row(enum metric id);
 /* Sum over slabs of one cell of a slab. */
 uint64_t metrics_cell_sum(const struct metrics *m, size_t cell);
+/* The first cell of a series. */
+size_t metrics_cell(const struct metrics_row *row, struct metrics_at at);
 /* Upper bound of a bucket in microseconds, all but the last. */
 uint64_t metrics_bound(unsigned bucket);
 

@@ -16,7 +16,6 @@ METRICS_LIST(failure)
 METRICS_LIST(way)
 METRICS_LIST(wait)
 METRICS_LIST(key)
-METRICS_LIST(reseal)
 METRICS_LIST(request)
 METRICS_LIST(http)
 METRICS_LIST(token)
@@ -75,9 +74,9 @@ static struct sv text_of(const struct metrics *m, enum metrics_label label, unsi
 	return sv_of(t->p, n <= METRICS_NAME_MAX ? n : 0);
 }
 
-unsigned metrics_name_find(const struct metrics *m, enum metrics_label label, struct sv text)
+static unsigned find(const struct metrics *m, enum metrics_label label, struct sv text)
 {
-	unsigned n = m == NULL ? 0 : count_of(m, label);
+	unsigned n = count_of(m, label);
 
 	for (unsigned i = 1; i < n; i++)
 		if (sv_eq(text_of(m, label, i), text))
@@ -92,7 +91,7 @@ unsigned metrics_name_put(struct metrics *m, enum metrics_label label, struct sv
 
 	if (labels[label].words != NULL)
 		return 0;
-	found = metrics_name_find(m, label, text);
+	found = find(m, label, text);
 	if (found != 0 || n >= labels[label].n || text.n > METRICS_NAME_MAX)
 		return found;
 	t = &m->memory->names[labels[label].first + n];
@@ -161,16 +160,14 @@ unsigned metrics_name(const struct metrics *m, enum metrics_label label, struct 
 {
 	struct making t;
 
-	return m == NULL ? 0 : metrics_name_find(m, label, name_text(&t, label, name, SV_NONE));
+	return m == NULL ? 0 : find(m, label, name_text(&t, label, name, SV_NONE));
 }
 
 unsigned metrics_rule(const struct metrics *m, struct sv route, struct sv rule)
 {
 	struct making t;
 
-	return m == NULL
-		   ? 0
-		   : metrics_name_find(m, METRICS_rule, name_text(&t, METRICS_rule, route, rule));
+	return m == NULL ? 0 : find(m, METRICS_rule, name_text(&t, METRICS_rule, route, rule));
 }
 
 static bool put(struct metrics *m, enum metrics_label label, struct sv name, struct sv rule)
@@ -212,6 +209,40 @@ unsigned metrics_label_count(const struct metrics *m, enum metrics_label label)
 	return labels[label].words != NULL ? labels[label].n : count_of(m, label);
 }
 
+/* Takes one `shown="value"` as put_value() makes it off *s. */
+static bool take_value(struct sv *s, const char *shown)
+{
+	struct sv name = sv_str(shown);
+	size_t i = name.n + 2;
+
+	if (!sv_starts(*s, name) || !sv_starts(sv_cut(*s, name.n, s->n), SV("=\"")))
+		return false;
+	for (; i < s->n && s->p[i] != '"'; i++)
+		if (s->p[i] == '\\' && i + 1 < s->n && (s->p[i + 1] == '"' || s->p[i + 1] == '\\'))
+			i++;
+		else if (s->p[i] == '\\' || s->p[i] < ' ' || s->p[i] > '~')
+			return false;
+	if (i >= s->n)
+		return false;
+	*s = sv_cut(*s, i + 1, s->n);
+	return true;
+}
+
+static bool is_name_text(enum metrics_label label, struct sv s)
+{
+	return take_value(&s, shown_of(label)) &&
+	       (label != METRICS_rule || take_value(&s, ",rule")) && s.n == 0;
+}
+
+/* None, or one beyond the limit. */
+static struct sv none_text(enum metrics_label label, char room[METRICS_NAME_MAX])
+{
+	int n = snprintf(room, METRICS_NAME_MAX, "%s=\"-\"%s", shown_of(label),
+			 label == METRICS_rule ? ",rule=\"-\"" : "");
+
+	return sv_of(room, n < 0 ? 0 : (size_t)n);
+}
+
 struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, unsigned number,
 			     char room[METRICS_NAME_MAX])
 {
@@ -225,14 +256,13 @@ struct sv metrics_label_text(const struct metrics *m, enum metrics_label label, 
 			     labels[label].words[number]);
 		return sv_of(room, n < 0 ? 0 : (size_t)n);
 	}
-	if (number == 0) {
-		n = snprintf(room, METRICS_NAME_MAX, "%s=\"-\"%s", shown_of(label),
-			     label == METRICS_rule ? ",rule=\"-\"" : "");
-		return sv_of(room, n < 0 ? 0 : (size_t)n);
-	}
+	if (number == 0)
+		return none_text(label, room);
 	text = text_of(m, label, number);
 	memcpy(room, text.p, text.n);
-	return sv_of(room, text.n);
+	/* SECURITY: what another process may have written there would break the whole text. */
+	return is_name_text(label, sv_of(room, text.n)) ? sv_of(room, text.n)
+							: none_text(label, room);
 }
 
 /* ---- words --------------------------------------------------------------------------------- */
@@ -276,16 +306,14 @@ unsigned metrics_failure(enum err e)
 	return i;
 }
 
-/* FNV-1a, of what is no secret. */
 static void mix(uint64_t *h, const void *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		*h = (*h ^ ((const unsigned char *)p)[i]) * 0x100000001B3U;
+	*h = sv_hash(*h, sv_of(p, n));
 }
 
 uint64_t metrics_fingerprint(void)
 {
-	uint64_t h = 0xCBF29CE484222325U;
+	uint64_t h = SV_HASH_START;
 
 	mix(&h, BFF_VERSION, sizeof BFF_VERSION);
 	for (unsigned i = 0; i < METRICS_END; i++) {

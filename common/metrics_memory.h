@@ -26,7 +26,6 @@ enum {
 	METRICS_N_way = 0 METRICS_WORDS_way(METRICS_PLUS),
 	METRICS_N_wait = 0 METRICS_WORDS_wait(METRICS_PLUS),
 	METRICS_N_key = 0 METRICS_WORDS_key(METRICS_PLUS),
-	METRICS_N_reseal = 0 METRICS_WORDS_reseal(METRICS_PLUS),
 	METRICS_N_request = 0 METRICS_WORDS_request(METRICS_PLUS),
 	METRICS_N_http = 0 METRICS_WORDS_http(METRICS_PLUS),
 	METRICS_N_token = 0 METRICS_WORDS_token(METRICS_PLUS),
@@ -100,6 +99,5 @@ uint64_t metrics_fingerprint(void);
 
 /* Adds a text as a label's name, or finds it. 0: no room. */
 unsigned metrics_name_put(struct metrics *m, enum metrics_label label, struct sv text);
-unsigned metrics_name_find(const struct metrics *m, enum metrics_label label, struct sv text);
 
 #endif

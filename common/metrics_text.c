@@ -130,8 +130,7 @@ static void put_piece(const struct metrics *m, const struct metrics_row *row, un
 	for (unsigned b = 0; b < row->n[1]; b++)
 		for (unsigned c = 0; c < row->n[2]; c++) {
 			const unsigned number[3] = {a, b, c};
-			size_t cell =
-			    row->at + ((a * row->n[1] + b) * (size_t)row->n[2] + c) * row->size;
+			size_t cell = metrics_cell(row, (struct metrics_at){a, b, c});
 
 			if (!is_shown(m, row, a, cell))
 				continue;

@@ -5,6 +5,8 @@
 #include "common/clock.h"
 #include "common/pg_internal.h"
 
+#define OID_RECORD 2249 /* of pg_type: fixed */
+
 static void destroy(struct pg *p)
 {
 	for (size_t i = 0; i < p->nconns; i++) {
@@ -136,16 +138,23 @@ void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg)
 	p->ready_arg = arg;
 }
 
-/* The connection with the fewest calls under way. */
-static enum err choose(struct pg *p, struct pg_conn **ret)
+/* The connection with the fewest calls under way; for one of a group the one that has a group open.
+ */
+static enum err choose(struct pg *p, enum pg_kind kind, struct pg_conn **ret)
 {
 	struct pg_conn *best = NULL;
 
 	for (size_t i = 0; i < p->nconns; i++) {
 		struct pg_conn *c = &p->conns[i];
 
-		if (c->state == PG_UP && !c->broken && (best == NULL || c->ncalls < best->ncalls))
+		if (c->state != PG_UP || c->broken)
+			continue;
+		if (best == NULL || c->ncalls < best->ncalls)
 			best = c;
+		if (kind == PG_GROUPED && c->grouped > 0) {
+			best = c;
+			break;
+		}
 	}
 	if (best == NULL)
 		return ERR_UNAVAILABLE;
@@ -194,7 +203,7 @@ enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg
 	enum err rc;
 
 	assert(stmt < p->nstatements && p->statements[stmt].nparams <= PG_PARAMS_MAX);
-	rc = p->closed ? ERR_UNAVAILABLE : choose(p, &c);
+	rc = p->closed ? ERR_UNAVAILABLE : choose(p, p->statements[stmt].kind, &c);
 	if (rc == ERR_OK)
 		rc = encode(p, params, p->statements[stmt].nparams, values, lengths, formats);
 	if (rc != ERR_OK)
@@ -232,17 +241,54 @@ size_t pg_rows_count(const struct pg_rows *r)
 	return (size_t)PQntuples(r->result);
 }
 
+static uint32_t read_u32(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+}
+
+/* A record as record_send() of PostgreSQL writes it: the number of its fields; of each the type,
+ * the length, all ones for null, and the value. What is not there is null. */
+static struct sv record_field(struct sv record, unsigned field)
+{
+	size_t at = 4;
+
+	if (record.n < at || field >= read_u32(record.p))
+		return SV_NONE;
+	for (unsigned i = 0; record.n - at >= 8; i++) {
+		uint32_t n = read_u32(record.p + at + 4);
+
+		at += 8;
+		if (n == UINT32_MAX && i == field)
+			return SV_NONE;
+		if (n == UINT32_MAX)
+			continue;
+		if (n > record.n - at)
+			return SV_NONE;
+		if (i == field)
+			return sv_of(record.p + at, n);
+		at += n;
+	}
+	return SV_NONE;
+}
+
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
 {
-	return PQgetisnull(r->result, (int)row, (int)col) == 1;
+	return pg_rows_sv(r, row, col).p == NULL;
 }
 
 struct sv pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
 {
-	if (pg_rows_null(r, row, col))
+	bool in_record = PQftype(r->result, 0) == OID_RECORD;
+	int at = in_record ? 0 : (int)col;
+	struct sv v;
+
+	if (PQgetisnull(r->result, (int)row, at) == 1)
 		return SV_NONE;
-	return sv_of(PQgetvalue(r->result, (int)row, (int)col),
-		     (size_t)PQgetlength(r->result, (int)row, (int)col));
+	v = sv_of(PQgetvalue(r->result, (int)row, at),
+		  (size_t)PQgetlength(r->result, (int)row, at));
+	return in_record ? record_field(v, col) : v;
 }
 
 int64_t pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)

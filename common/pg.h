@@ -3,8 +3,13 @@
  *
  * A pool of `connections` connections under one role. Every statement of a process stands in
  * one table and is prepared right after connecting; a statement that does not prepare makes the
- * connection unusable and is logged as a schema mismatch. All queries issued in one turn of
- * the loop leave as one write with one sync each, so that each is its own transaction.
+ * connection unusable and is logged as a schema mismatch.
+ *
+ * A statement is a transaction of its own, unless its row of the table says PG_GROUPED: those of
+ * one turn of the loop, PG_GROUP_MAX at most, share one transaction of one connection, which is one
+ * write and one round trip. Only what changes nothing may be grouped, and only what needs no time
+ * of its own: now() is the same for a group, that of its first; each still sees what was committed
+ * before it ran. If one fails, those behind it did not run and get ERR_CONFLICT: ask again.
  *
  * A query's callback is called exactly once, from the loop, never from within pg_query().
  * While no connection is up, pg_query() fails at once with ERR_UNAVAILABLE: it never waits
@@ -38,6 +43,7 @@
 
 #define PG_PARAMS_MAX 32   /* of one statement */
 #define PG_CALLS_MAX 16384 /* under way on one connection at most; more: ERR_LIMIT */
+#define PG_GROUP_MAX 32	   /* far from what libpq sends before it is told to (64 KiB) */
 #define PG_LEASE_MS 2000   /* a lease is over so long after its round trip was sent */
 #define PG_RENEW_MS 500	   /* between two round trips of a connection whose lease is used */
 
@@ -45,16 +51,24 @@ struct pg;
 struct pg_call;
 struct pg_rows;
 
+enum pg_kind {
+	PG_ALONE = 0, /* a transaction, whatever it does */
+	PG_GROUPED,   /* reads, and may share its transaction with others that do */
+};
+
 /* One row of a process's table. Parameters are text or bytea as pg_param says; results come in
- * binary, so a statement returns only text, int8, int4, bool, bytea. */
+ * binary, so a statement returns only text, int8, int4, bool, bytea; or one record of them, whose
+ * fields are then the columns: half the work for libpq, which is told of one column only. */
 struct pg_statement {
 	const char *name;
 	const char *sql;
 	unsigned nparams;
+	enum pg_kind kind;
 };
 
-/* One round trip: its connection, by number in the pool and by a serial that no other connection
- * has and that a disturbance changes, and clock_boot_ms() before it was sent. */
+/* One round trip, of a statement or a group: its connection, by number in the pool and by a serial
+ * that no other connection has and that a disturbance changes, and clock_boot_ms() before it was
+ * sent. */
 struct pg_trip {
 	unsigned conn; /* < pg_options.connections */
 	uint64_t serial;
@@ -104,10 +118,10 @@ struct pg_param {
 #define PG_NULL ((struct pg_param){.p = NULL})
 
 /* rows is NULL unless e == ERR_OK, and valid during the call only. ERR_CONFLICT: SQLSTATE
- * class 23 or 40; ERR_DENIED: 42501 or BF001 (refused by a verb of ours); ERR_TIMEOUT also: the
- * server's own statement or lock timeout; ERR_UNAVAILABLE also: the server is going down, out of
- * resources or read-only, and whatever was sent on a connection that broke, done or not; other
- * errors of the server: ERR_PROTOCOL. */
+ * class 23 or 40, or the failure of another one of a group; ERR_DENIED: 42501 or BF001 (refused by
+ * a verb of ours); ERR_TIMEOUT also: the server's own statement or lock timeout; ERR_UNAVAILABLE
+ * also: the server is going down, out of resources or read-only, and whatever was sent on a
+ * connection that broke, done or not; other errors of the server: ERR_PROTOCOL. */
 typedef void (*pg_fn)(void *arg, enum err e, const struct pg_rows *rows);
 
 /* Starts connecting; needs no server to be up. Copies what it needs of the options except the

@@ -91,6 +91,8 @@ void pg_conn_close(struct pg_conn *c)
 	(void)event_del(c->soon);
 	c->timer_set = false;
 	c->broken = false;
+	c->grouped = 0;
+	c->answering = NULL;
 	if (c->pq != NULL)
 		PQfinish(c->pq);
 	c->pq = NULL;
@@ -126,6 +128,8 @@ static void wait_to_retry(struct pg_conn *c, const char *event, const char *deta
 		pg_conn_timer_set(c, ms);
 }
 
+static void connect_to(struct pg_conn *c);
+
 /* The text of libpq's last error, one line, in `out`. */
 static void error_line(const struct pg_conn *c, char *out, size_t n)
 {
@@ -156,7 +160,7 @@ static void host_failed(struct pg_conn *c, const char *event, const char *detail
 	}
 	log_info(event, K("host", pg_target_name(c->pg->target, c->target)), K("error", text));
 	c->target = (c->target + 1) % pg_target_hosts(c->pg->target);
-	pg_conn_start(c);
+	connect_to(c);
 }
 
 /* libpq would print it to stderr, past the log. An error that answers no query comes here, too: one
@@ -172,7 +176,7 @@ static void on_notice(void *arg, const PGresult *r)
 	event_active(c->soon, 0, 0);
 }
 
-void pg_conn_start(struct pg_conn *c)
+static void connect_to(struct pg_conn *c)
 {
 	struct pg *p = c->pg;
 	struct secret *password = NULL;
@@ -360,7 +364,7 @@ void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg)
 	pg_enter(p);
 	switch (c->state) {
 	case PG_DOWN:
-		pg_conn_start(c);
+		connect_to(c);
 		break;
 	case PG_CONNECTING:
 	case PG_PREPARING:

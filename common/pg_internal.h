@@ -41,6 +41,8 @@ struct pg_call {
 	struct pg_trip trip;
 	int64_t sent_us;
 	unsigned stmt; /* PG_STMT_NONE: a bare sync, for the lease */
+	bool synced;   /* a sync follows: the last of its transaction */
+	enum err e;    /* what it ended with, once its transaction has */
 };
 TAILQ_HEAD(pg_calls, pg_call);
 
@@ -59,9 +61,11 @@ struct pg_conn {
 	unsigned failures;
 	size_t nprepared;
 	struct pg_trip trip;   /* the last one sent */
+	size_t grouped;	       /* calls at the end of `calls` whose sync was not sent yet */
 	int64_t lease_from_us; /* sending of the last one that completed undisturbed; 0: none */
 	size_t ncalls;
-	struct pg_calls calls; /* in the order their answers come */
+	struct pg_calls calls;	   /* in the order their answers come */
+	struct pg_call *answering; /* whose result came last; NULL: none since the last sync */
 };
 
 struct pg_target;
@@ -111,7 +115,6 @@ PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password
 /* pg_connect.c */
 /* Sets the one state, and tells pg_on_ready() what follows from it. */
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
-void pg_conn_start(struct pg_conn *c);
 /* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
  * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
 void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail);
@@ -124,12 +127,12 @@ void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 
 /* pg_pipeline.c */
-/* Sends one call and its sync. False: the connection is broken, and `soon` will drop it. */
+/* Sends one call, and its sync but for a group, whose sync leaves with `soon` at the latest. False:
+ * the connection is broken, and `soon` will drop it. */
 bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 		      const int *lengths, const int *formats);
-/* For one that is sent by hand. now_us: from before anything was sent. */
-bool pg_pipeline_sync(struct pg_conn *c);
-void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us);
+/* Puts a bare sync behind what was sent. False: as pg_pipeline_send(). */
+bool pg_pipeline_send_sync(struct pg_conn *c, struct pg_call *call);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
 void pg_pipeline_flush(struct pg_conn *c);

@@ -15,7 +15,6 @@ static void renew_after(struct pg *p, int64_t ms)
 
 static void renew(struct pg_conn *c)
 {
-	int64_t now = clock_boot_us();
 	struct pg_call *call;
 
 	if (c->broken || c->ncalls >= PG_CALLS_MAX)
@@ -23,14 +22,8 @@ static void renew(struct pg_conn *c)
 	call = calloc(1, sizeof *call);
 	if (call == NULL)
 		return; /* the lease ends, and with it the use of it */
-	call->stmt = PG_STMT_NONE;
-	if (!pg_pipeline_sync(c)) {
+	if (!pg_pipeline_send_sync(c, call))
 		free(call);
-		c->broken = true;
-		event_active(c->soon, 0, 0);
-		return;
-	}
-	pg_pipeline_enqueue(c, call, now);
 }
 
 static void on_renew(evutil_socket_t fd, short what, void *arg)

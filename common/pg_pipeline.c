@@ -4,31 +4,51 @@
 #include "common/log.h"
 #include "common/pg_internal.h"
 
-/* libpq before 17 flushes with each sync; there one call is one write. */
-bool pg_pipeline_sync(struct pg_conn *c)
+static bool is_broken(struct pg_conn *c)
 {
+	c->broken = true;
+	event_active(c->soon, 0, 0);
+	return false;
+}
+
+/* libpq before 17 flushes with each sync; there one transaction is one write. */
+static bool sync(struct pg_conn *c)
+{
+	c->grouped = 0;
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
 	if (PQsendPipelineSync(c->pq) != 1)
-		return false;
+		return is_broken(c);
 	event_active(c->soon, 0, 0);
 	return true;
 #else
 	int left;
 
 	if (PQpipelineSync(c->pq) != 1)
-		return false;
+		return is_broken(c);
 	left = PQflush(c->pq); /* no system call if nothing is left */
 	if (left == 1)
 		pg_conn_want(c, EV_READ | EV_WRITE);
-	return left != -1;
+	return left != -1 || is_broken(c);
 #endif
 }
 
-void pg_pipeline_enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us)
+/* The group is complete: its last call is the last of all. */
+static bool end_group(struct pg_conn *c)
+{
+	if (c->grouped == 0)
+		return true;
+	TAILQ_LAST(&c->calls, pg_calls)->synced = true;
+	return sync(c);
+}
+
+/* now_us: from before anything of it was sent. All of a group count as sent when its first was: not
+ * one of its answers can be older than that. */
+static void enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us)
 {
 	int64_t now_ms = now_us / 1000;
 
-	c->trip.sent_ms = now_ms;
+	if (c->grouped == 0)
+		c->trip.sent_ms = now_ms;
 	call->trip = c->trip;
 	call->sent_us = now_us;
 	call->deadline_ms = now_ms + c->pg->query_timeout_ms;
@@ -46,14 +66,34 @@ bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const
 	const struct pg_statement *s = &c->pg->statements[call->stmt];
 	int64_t now = clock_boot_us();
 
-	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) !=
-		1 ||
-	    !pg_pipeline_sync(c)) {
-		c->broken = true;
-		event_active(c->soon, 0, 0);
+	call->synced = s->kind == PG_ALONE;
+	if (call->synced && !end_group(c))
 		return false;
-	}
-	pg_pipeline_enqueue(c, call, now);
+	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) != 1)
+		return is_broken(c);
+	if (call->synced && !sync(c))
+		return false;
+	enqueue(c, call, now);
+	if (call->synced)
+		return true;
+	if (c->grouped++ == 0)
+		event_active(c->soon, 0, 0);
+	if (c->grouped == PG_GROUP_MAX)
+		(void)end_group(
+		    c); /* broken: the call is under way all the same, and ends with it */
+	return true;
+}
+
+/* The last of the group that is open, if one is. */
+bool pg_pipeline_send_sync(struct pg_conn *c, struct pg_call *call)
+{
+	int64_t now = clock_boot_us();
+
+	call->stmt = PG_STMT_NONE;
+	call->synced = true;
+	if (!sync(c))
+		return false;
+	enqueue(c, call, now);
 	return true;
 }
 
@@ -64,8 +104,9 @@ static const char *call_name(const struct pg *p, const struct pg_call *call)
 
 void pg_pipeline_flush(struct pg_conn *c)
 {
-	int left = PQflush(c->pq);
+	int left;
 
+	left = end_group(c) ? PQflush(c->pq) : -1;
 	if (left == -1)
 		pg_conn_drop(c, "database_connection_lost", NULL);
 	else
@@ -153,39 +194,64 @@ static enum err judge_error(const PGresult *r, enum error_effect *ret)
 	return ERR_PROTOCOL;
 }
 
-/* The first call's transaction is over. */
-static void first_done(struct pg_conn *c)
+/* How a call ended whose transaction is over. Of a transaction at most one fails by itself. */
+static enum err judge(const struct pg *p, const struct pg_call *call, enum error_effect *effect)
 {
-	struct pg_call *call = TAILQ_FIRST(&c->calls);
-	struct pg *p = c->pg;
 	bool is_sync = call->stmt == PG_STMT_NONE && call->result == NULL;
 	ExecStatusType status = is_sync ? PGRES_COMMAND_OK : PQresultStatus(call->result);
-	enum error_effect effect = ERROR_OF_STATEMENT;
-	enum err e = ERR_OK;
 
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		return ERR_OK;
+	if (status == PGRES_PIPELINE_ABORTED)
+		return ERR_CONFLICT; /* not run: one before it in its group failed */
+	log_warn("database_error", K("statement", call_name(p, call)),
+		 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
+		 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
+	return judge_error(call->result, effect);
+}
+
+/* The first transaction is over: that of the first call, or of the group it begins. */
+static void first_done(struct pg_conn *c)
+{
+	struct pg_call *call;
+	struct pg *p = c->pg;
+	enum error_effect effect = ERROR_OF_STATEMENT;
+	bool last;
+
+	c->answering = NULL;
 	pg_lease_notify(c);
 	if (p->closed)
 		return;
-	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		e = judge_error(call->result, &effect);
-		log_warn("database_error", K("statement", call_name(p, call)),
-			 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
-			 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
+	TAILQ_FOREACH(call, &c->calls, link)
+	{
+		call->e = judge(p, call, &effect);
+		if (call->synced)
+			break;
 	}
 	c->broken = c->broken || effect == ERROR_DROPS;
 	if (effect != ERROR_OF_STATEMENT)
 		pg_lease_disturb(c);
-	pg_lease_tell(c, call);
-	if (p->closed)
-		return;
-	pg_call_end(c, call, e);
+	pg_lease_tell(c, TAILQ_FIRST(&c->calls));
+	do {
+		if (p->closed)
+			return;
+		call = TAILQ_FIRST(&c->calls);
+		last = call->synced;
+		pg_call_end(c, call, call->e);
+	} while (!last);
 	if (effect == ERROR_DROPS && !p->closed && c->state == PG_UP)
 		pg_conn_drop(c, "database_connection_lost", "the server's error asks for it");
 }
 
-/* A transaction can fail after its rows came (at its commit): the error then counts. */
-static void keep_result(struct pg_call *call, PGresult *r)
+/* Each call has one. A transaction can fail after its rows came (at its commit): the error then
+ * counts, for the last of a group; what the others have read they have read. */
+static void keep_result(struct pg_conn *c, PGresult *r)
 {
+	struct pg_call *call = c->answering == NULL ? TAILQ_FIRST(&c->calls) : c->answering;
+
+	if (call->result != NULL && !call->synced)
+		call = TAILQ_NEXT(call, link);
+	c->answering = call;
 	if (call->result != NULL && PQresultStatus(r) != PGRES_FATAL_ERROR) {
 		PQclear(r);
 		return;
@@ -213,7 +279,7 @@ static void drain(struct pg_conn *c)
 			PQclear(r);
 			first_done(c);
 		} else {
-			keep_result(TAILQ_FIRST(&c->calls), r);
+			keep_result(c, r);
 		}
 	}
 	pg_lease_notify(c);
@@ -229,6 +295,9 @@ void pg_pipeline_on_io(struct pg_conn *c, short what)
 			return;
 	}
 	if ((what & EV_READ) == 0)
+		return;
+	/* Reading flushes as well: a group leaves whole. */
+	if (!end_group(c))
 		return;
 	/* Under TLS what did not fit into libpq's buffer is not seen on the socket: ask again. */
 	if (PQconsumeInput(c->pq) == 0 || (PQsslInUse(c->pq) == 1 && PQconsumeInput(c->pq) == 0)) {

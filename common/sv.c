@@ -2,6 +2,14 @@
 
 #include <endian.h>
 
+int sv_compare(struct sv a, struct sv b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
 bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
@@ -52,6 +60,41 @@ bool sv_has_word(struct sv list, struct sv word)
 		list = sv_cut(list, end + 1, list.n);
 	}
 	return false;
+}
+
+/* Unicode 15 3.9, table 3-7. */
+size_t sv_utf8_len(struct sv s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n;
+
+	if (s.n == 0 || p[0] < 0x80)
+		return s.n == 0 ? 0 : 1;
+	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || s.n < n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+size_t sv_utf8_escaped_len(struct sv s)
+{
+	char bytes[4];
+	size_t n = 0;
+
+	for (size_t at = 0; n < sizeof bytes && at < s.n && s.p[at] == '%'; at += 3) {
+		int c = sv_hex_byte(s, at + 1);
+
+		if (c == -1)
+			break;
+		bytes[n++] = (char)c;
+	}
+	return 3 * sv_utf8_len(sv_of(bytes, n));
 }
 
 enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret)

@@ -63,12 +63,58 @@ static inline char sv_lower_char(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* An ASCII letter or digit. */
+static inline bool sv_is_alnum(char c)
+{
+	char low = sv_lower_char(c);
+
+	return (low >= 'a' && low <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* The value of a hexadecimal digit of either case; -1: none. */
+static inline int sv_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = sv_lower_char(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The byte of two such digits at s[at]; -1: they are none. */
+static inline int sv_hex_byte(struct sv s, size_t at)
+{
+	int high = at < s.n ? sv_hex_digit(s.p[at]) : -1;
+	int low = high != -1 && at + 1 < s.n ? sv_hex_digit(s.p[at + 1]) : -1;
+
+	return low == -1 ? -1 : high * 16 + low;
+}
+
+/* FNV-1a, 64 bits, of these bytes behind those of h. For keys that nobody can choose to collide,
+ * and to tell builds apart; it authenticates nothing. */
+#define SV_HASH_START UINT64_C(0xcbf29ce484222325)
+static inline uint64_t sv_hash(uint64_t h, struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* Below, above or 0, byte by byte; a prefix is below. */
+int sv_compare(struct sv a, struct sv b);
+
 /* Equality under ASCII case folding. */
 bool sv_eq_nocase(struct sv a, struct sv b);
 
 /* Where its first byte below space, or DEL, is; s.n: there is none. */
 size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
+
+/* The bytes of the well-formed UTF-8 sequence that s begins with; 0: malformed, cut short or empty.
+ */
+size_t sv_utf8_len(struct sv s);
+
+/* The same where each byte is a percent-escape: the bytes of the escapes. */
+size_t sv_utf8_escaped_len(struct sv s);
 
 /* Index of c, or s.n when it is absent. */
 static inline size_t sv_find(struct sv s, char c)

@@ -5,22 +5,15 @@
 #define SPAN_AT 36
 #define FLAGS_AT 53
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; /* upper case is not allowed */
-}
-
-/* All of them hexadecimal digits, and not all zero unless that may be. */
+/* All of them hexadecimal digits, none in upper case, and not all zero unless that may be. */
 static bool is_hex(struct sv s, bool zero_too)
 {
 	int any = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		int v = hex_value(s.p[i]);
+		int v = sv_hex_digit(s.p[i]);
 
-		if (v == -1)
+		if (v == -1 || s.p[i] != sv_lower_char(s.p[i]))
 			return false;
 		any |= v;
 	}
@@ -45,7 +38,7 @@ void trace_read(struct sv v, struct trace *ret)
 	memcpy(ret->text, v.p, TRACE_LEN);
 	memcpy(ret->text, "00", 2);
 	ret->text[FLAGS_AT] = '0';
-	ret->text[FLAGS_AT + 1] = flags[hex_value(v.p[FLAGS_AT + 1]) & 3];
+	ret->text[FLAGS_AT + 1] = flags[sv_hex_digit(v.p[FLAGS_AT + 1]) & 3];
 	ret->n = TRACE_LEN;
 }
 

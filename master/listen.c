@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/config_value.h"
 #include "common/ipc_listen.h"
 
@@ -50,7 +51,7 @@ enum err listen_parse(struct sv text, struct listen_address *ret)
 	size_t end = sv_find(text, is6 ? ']' : ':');
 	struct sv ip = sv_cut(text, is6 ? 1 : 0, end);
 	struct sv port = sv_cut(text, end + 1, text.n);
-	char host[INET6_ADDRSTRLEN];
+	unsigned char bytes[ADDRESS_LEN];
 	in_port_t number;
 
 	if (config_unix_path(text).n > 0)
@@ -60,19 +61,16 @@ enum err listen_parse(struct sv text, struct listen_address *ret)
 			return ERR_SYNTAX;
 		port = sv_cut(port, 1, port.n);
 	}
-	if (end == text.n || ip.n == 0 || ip.n >= sizeof host ||
-	    parse_port(port, &number) != ERR_OK)
-		return ERR_SYNTAX;
-	memcpy(host, ip.p, ip.n);
-	host[ip.n] = '\0';
-	if (inet_pton(is6 ? AF_INET6 : AF_INET, host,
-		      is6 ? (void *)&in6->sin6_addr : (void *)&in4->sin_addr) != 1)
+	if (end == text.n || parse_port(port, &number) != ERR_OK ||
+	    address_parse(ip, bytes) != ERR_OK || is6 != (sv_find(ip, ':') < ip.n))
 		return ERR_SYNTAX;
 	if (is6) {
+		memcpy(&in6->sin6_addr, bytes, sizeof in6->sin6_addr);
 		in6->sin6_family = AF_INET6;
 		in6->sin6_port = number;
 		a.len = sizeof *in6;
 	} else {
+		memcpy(&in4->sin_addr, bytes + ADDRESS_V4_AT, sizeof in4->sin_addr);
 		in4->sin_family = AF_INET;
 		in4->sin_port = number;
 		a.len = sizeof *in4;

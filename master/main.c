@@ -56,7 +56,7 @@ static int flush_stdout(void)
 
 /* Also what an upgrade asks of the new program before it becomes it: without a worker beside it, it
  * could not serve, and the old one still does. */
-static int check(const struct config *c)
+static int check(void)
 {
 	char self[PATH_MAX], worker[PATH_MAX];
 	struct errmsg e;
@@ -65,8 +65,6 @@ static int check(const struct config *c)
 		(void)fprintf(stderr, "bffd: %s\n", e.text);
 		return CONTRACT_EXIT_ERROR;
 	}
-	for (size_t i = 0; i < c->notes.n; i++)
-		(void)printf(SV_FMT "\n", SV_ARG(c->notes.v[i])); /* judged by flush_stdout() */
 	(void)puts("configuration ok");
 	return flush_stdout();
 }
@@ -117,7 +115,7 @@ static int with_config(const char *path, enum action action)
 		code = serve(path, &config);
 		break;
 	case ACTION_TEST:
-		code = check(config);
+		code = check();
 		break;
 	case ACTION_DUMP:
 		code = dump(config);

@@ -8,12 +8,6 @@
 #include "common/log.h"
 #include "master/upgrade.h"
 
-void reload_log_notes(const struct config *c)
-{
-	for (size_t i = 0; i < c->notes.n; i++)
-		log_warn("config_note", KS("note", c->notes.v[i]));
-}
-
 void reload_count(struct supervisor *s, unsigned result)
 {
 	struct metrics *m = s->tally.metrics;
@@ -51,7 +45,6 @@ static enum err begin(struct supervisor *s, struct errmsg *e)
 		config_free(&config);
 		return r;
 	}
-	reload_log_notes(config);
 	tally_names(&s->tally, config);
 	r = service_new(&config, &plan, s->worker, s->generation + 1, s->base, &s->trial, e);
 	if (r == ERR_OK)

@@ -15,9 +15,6 @@
  * first one of all was no reload. */
 void reload_count(struct supervisor *s, unsigned result);
 
-/* Logs config.notes. */
-void reload_log_notes(const struct config *c);
-
 /* Puts a new generation on trial, or fails. Only without one. */
 void reload_begin(struct supervisor *s);
 

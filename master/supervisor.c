@@ -108,8 +108,7 @@ enum err supervisor_init(struct supervisor *s, const char *config_path, struct c
 	}
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* what upgrade_exec() held back */
-	reload_log_notes(*config);
-	s->reap_wanted = true; /* children of the image before us */
+	s->reap_wanted = true;			     /* children of the image before us */
 	s->generation++;
 	tally_names(&s->tally, *config);
 	r = service_new(config, &plan, s->worker, s->generation, s->base, &s->current, e);

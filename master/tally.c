@@ -20,6 +20,15 @@ enum err tally_open(struct tally *t, struct errmsg *e)
 	return ERR_OK;
 }
 
+/* Or one to be reaped still. */
+static bool is_child(int64_t pid)
+{
+	siginfo_t info;
+
+	return pid > 0 && pid <= INT32_MAX &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 enum err tally_adopt(struct tally *t, int fd, struct errmsg *e)
 {
 	enum err r = metrics_attach(fd, 0, &t->metrics);
@@ -27,8 +36,11 @@ enum err tally_adopt(struct tally *t, int fd, struct errmsg *e)
 	if (r != ERR_OK)
 		return errmsg_set(e, r, "memory for metrics: %s", err_text(r));
 	t->fd = fd;
-	for (unsigned i = 1; i < METRICS_SLABS_MAX; i++)
-		t->owners[i] = (pid_t)metrics_owner(t->metrics, i);
+	for (unsigned i = 1; i < METRICS_SLABS_MAX; i++) {
+		int64_t pid = metrics_owner(t->metrics, i);
+
+		t->owners[i] = is_child(pid) ? (pid_t)pid : 0;
+	}
 	return ERR_OK;
 }
 

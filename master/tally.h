@@ -8,7 +8,7 @@
  * 0. Nothing fails for want of a slab: that worker counts for itself alone, and the log says so.
  *
  * SECURITY: what stands in the memory is never believed but by a new image for the numbers of
- * processes in it, and those only free slabs.
+ * processes in it, and of those only our own children's count.
  */
 #ifndef BFF_MASTER_TALLY_H
 #define BFF_MASTER_TALLY_H

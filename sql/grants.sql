@@ -1,17 +1,20 @@
 -- Who may do what: the only place that says so. Run by sql/migrate each time, after everything
 -- was made: takes all from everybody, then gives exactly this. Run as bff_owner until `reset role`.
 
-revoke all on schema bff, bff_private from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
-revoke all on all tables in schema bff from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
-revoke all on all tables in schema bff_private from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
-revoke all on all sequences in schema bff_private from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
-revoke all on all functions in schema bff from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
-revoke all on all functions in schema bff_private from public, bff_web, bff_broker, bff_operator, bff_auditor, bff_monitor;
+revoke all on schema bff, bff_private from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
+revoke all on all tables in schema bff from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
+revoke all on all tables in schema bff_private from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
+revoke all on all sequences in schema bff_private from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
+revoke all on all functions in schema bff from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
+revoke all on all functions in schema bff_private from public, bff_web, bff_broker, bff_poller, bff_operator, bff_auditor, bff_monitor;
 
 -- The daemons.
 grant usage on schema bff_private to bff_web, bff_broker;
 grant execute on function bff_private.session_get(bytea), bff_private.session_touch(bytea[]),
-	bff_private.session_end(bytea), bff_private.revocations(text) to bff_web;
+	bff_private.session_end(bytea) to bff_web;
+-- A membership that is given by hand stays over migrations; most installations LISTEN and need none.
+grant usage on schema bff_private to bff_poller;
+grant execute on function bff_private.revocations(text) to bff_poller;
 -- In the order of broker/broker_sql.def.
 grant execute on function
 	bff_private.login_begin(bytea, text, text, bytea, text, text, bytea, int8, int8, text),

@@ -7,6 +7,7 @@ begin
 		('bff_owner', 'nologin', 'Owns every object of bff; nobody logs in as it'),
 		('bff_web', 'login', 'bff-worker: may execute three functions of bff_private'),
 		('bff_broker', 'login', 'bff-broker: may execute its functions of bff_private'),
+		('bff_poller', 'nologin', 'For bff_web where the workers poll (revocations = poll): may ask what ended'),
 		('bff_operator', 'nologin', 'Group for people who end sessions'),
 		('bff_auditor', 'nologin', 'Group for people who read everything in bff and change nothing'),
 		('bff_monitor', 'nologin', 'Group for monitoring: figures without personal data')

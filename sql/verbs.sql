@@ -144,7 +144,7 @@ language sql stable security definer set search_path = bff_private, pg_temp as $
 		where c.relnamespace = 'bff'::regnamespace and c.relkind = 'v' and a.attnum > 0 and help.topic <> ''
 		union all
 		select 4, r.rolname, 'role', shobj_description(r.oid, 'pg_authid')
-		from pg_roles r where r.rolname in ('bff_operator', 'bff_auditor', 'bff_monitor')
+		from pg_roles r where r.rolname in ('bff_poller', 'bff_operator', 'bff_auditor', 'bff_monitor')
 	) h
 	where h.name ilike '%' || help.topic || '%' or h.about ilike '%' || help.topic || '%'
 	order by h.place, h.name

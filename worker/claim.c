@@ -3,7 +3,7 @@
 #include <json-c/json.h>
 #include <math.h>
 
-#include "common/config.h"
+#include "common/config_value.h"
 
 struct json_object *claim_parse(struct sv text)
 {
@@ -27,27 +27,6 @@ struct json_object *claim_parse(struct sv text)
 	return o;
 }
 
-/* One reference token, unescaped and terminated; false: no such token (RFC 6901 3). */
-static bool unescape(struct sv token, char out[CONFIG_MAX_CLAIM + 1])
-{
-	size_t n = 0;
-
-	if (token.n > CONFIG_MAX_CLAIM)
-		return false;
-	for (size_t i = 0; i < token.n; i++) {
-		char c = token.p[i];
-
-		if (c == '~') {
-			if (++i == token.n || (token.p[i] != '0' && token.p[i] != '1'))
-				return false;
-			c = token.p[i] == '0' ? '~' : '/';
-		}
-		out[n++] = c;
-	}
-	out[n] = '\0';
-	return true;
-}
-
 static struct json_object *child(struct json_object *o, struct sv token)
 {
 	char key[CONFIG_MAX_CLAIM + 1];
@@ -60,7 +39,7 @@ static struct json_object *child(struct json_object *o, struct sv token)
 			return NULL;
 		return json_object_array_get_idx(o, (size_t)at);
 	}
-	if (!json_object_is_type(o, json_type_object) || !unescape(token, key))
+	if (!json_object_is_type(o, json_type_object) || !config_pointer_token(token, key))
 		return NULL;
 	return json_object_object_get_ex(o, key, &found) ? found : NULL;
 }

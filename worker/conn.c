@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "worker/count.h"
+#include "worker/session_events.h"
 #include "worker/worker.h"
 
 void conns_init(struct conns *cs)
@@ -55,6 +56,8 @@ void conn_set_state(struct conn *c, enum conn_state to)
 	case CONN_WRITE:
 		set_deadline(c, CONN_WRITE_MS);
 		break;
+	case CONN_STREAM:
+		break; /* whoever speaks there keeps time */
 	case CONN_LINGER:
 		set_deadline(c, CONN_LINGER_MS);
 		break;
@@ -71,6 +74,7 @@ void conn_close(struct conn *c)
 		return;
 	conn_set_state(c, CONN_DEAD);
 	request_free(&c->request);
+	session_stream_free(&c->stream);
 	event_free(c->ev_read);
 	event_free(c->ev_write);
 	event_free(c->ev_timer);
@@ -100,11 +104,16 @@ static void put_fields(struct conn *c)
 	c->fields = NULL;
 }
 
-static void conn_free(struct conn *c)
+void conn_release(struct conn *c)
 {
 	take_back(c, &c->in);
 	take_back(c, &c->out);
 	put_fields(c);
+}
+
+static void conn_free(struct conn *c)
+{
+	conn_release(c);
 	free(c);
 }
 
@@ -126,7 +135,7 @@ static void pause_reading(struct conn *c)
 	c->reading = false;
 }
 
-static void resume_reading(struct conn *c)
+void conn_resume_reading(struct conn *c)
 {
 	if (c->reading || c->eof)
 		return;
@@ -153,7 +162,7 @@ static void next_request(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	resume_reading(c);
+	conn_resume_reading(c);
 	conn_run(c);
 }
 
@@ -161,6 +170,10 @@ static void after_answer(struct conn *c)
 {
 	bool rest = c->unread || c->in.n > c->head_len + c->body_len;
 
+	if (c->request != NULL && c->request->stream != NULL) {
+		conn_stream(c);
+		return;
+	}
 	request_free(&c->request);
 	if (!c->last) {
 		buf_consume(&c->in, c->head_len + c->body_len);
@@ -178,7 +191,7 @@ static void after_answer(struct conn *c)
 		return;
 	}
 	conn_set_state(c, CONN_LINGER);
-	resume_reading(c);
+	conn_resume_reading(c);
 }
 
 void conn_write(struct conn *c)
@@ -226,6 +239,10 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->state == CONN_LINGER) {
 		linger(c);
+		return;
+	}
+	if (c->state == CONN_STREAM) {
+		conn_stream_read(c);
 		return;
 	}
 	/* The request under way holds views into the buffer: it must not move. */

@@ -12,6 +12,10 @@
  * CONN_LINGER_MS and CONN_LINGER_BYTES, so that the answer is not lost in a reset and no byte of
  * a body can ever be taken for the next request's head.
  *
+ * An answer that lasts (session_events.h) is what remains once its head is written: the connection
+ * then holds no buffer and never comes to another request. What the client sends meanwhile ends it,
+ * as does a client that does not take what is written.
+ *
  * A connection owns its descriptor and frees itself through the worker's list of the dead, at the
  * end of the turn: so any callback may close it.
  */
@@ -47,6 +51,14 @@ void conns_init(struct conns *cs);
 /* Takes *fd (accepted, non-blocking). peer: IPv6 address, IPv4 mapped. ERR_NOMEM. */
 WARN_UNUSED enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 			      const unsigned char peer[16]);
+
+/* For streams: ERR_IO where the kernel does not take all of it at once; the connection, and the
+ * stream with it, are then gone. */
+WARN_UNUSED enum err conn_stream_write(struct conn *c, struct sv text);
+
+/* Its memory, and that of the request or stream it carries, goes at the end of the turn or before;
+ * nothing more is called on it. */
+void conn_close(struct conn *c);
 
 /* While draining: the connections that wait for a request and have sent none of it. */
 void conns_close_idle(struct conns *cs);

@@ -1,8 +1,9 @@
 /*
- * conn_internal - what the two halves of conn share
+ * conn_internal - what the parts of conn share
  *
  * conn.c moves bytes, keeps time and owns the connection's life; conn_request.c makes requests of
- * the bytes and answers of the requests. Nobody else includes this.
+ * the bytes and answers of the requests; conn_stream.c is for answers that last. Nobody else
+ * includes this.
  */
 #ifndef BFF_CONN_INTERNAL_H
 #define BFF_CONN_INTERNAL_H
@@ -20,6 +21,7 @@ enum conn_state {
 	CONN_BODY,     /* its head, and some of a body that is wanted */
 	CONN_BUSY,     /* request.c has it */
 	CONN_WRITE,    /* the kernel has not taken all of the answer */
+	CONN_STREAM,   /* its answer lasts, until somebody closes it */
 	CONN_LINGER,   /* answered, write side shut, dropping what still comes */
 	CONN_DEAD,
 };
@@ -47,6 +49,7 @@ struct conn {
 	struct http_request head;
 	struct http_field *fields;
 	struct request *request;
+	struct session_stream *stream;
 };
 
 /* conn.c */
@@ -55,7 +58,9 @@ WARN_UNUSED enum err conn_lend(struct conn *c, struct buf *b);
 void conn_set_state(struct conn *c, enum conn_state to);
 /* For a head, from its first bytes on, of which not all are here. */
 void conn_set_head_deadline(struct conn *c);
-void conn_close(struct conn *c);
+/* All memory but the connection's own. */
+void conn_release(struct conn *c);
+void conn_resume_reading(struct conn *c);
 /* Sends what stands in c->out; when all is taken, on to the next request or the end. */
 void conn_write(struct conn *c);
 
@@ -64,5 +69,10 @@ void conn_write(struct conn *c);
 void conn_run(struct conn *c);
 /* Answers what never became a request, and ends the connection. */
 void conn_refuse(struct conn *c, unsigned status, const char *word);
+
+/* conn_stream.c */
+/* The head of the answer of c->request, which lasts, is written. */
+void conn_stream(struct conn *c);
+void conn_stream_read(struct conn *c);
 
 #endif

@@ -46,9 +46,17 @@ static void log_failure(const struct conn_io *io, const char *why)
 /* Nothing more is to be said in this language: not even that it ends (SSL_shutdown(3)). */
 static void give_up(struct conn_io *io, enum handshake was, const char *why)
 {
-	if (was == HANDSHAKE_BEFORE)
+	if (was == HANDSHAKE_BEFORE || tls_is_flooded(io->ssl))
 		log_failure(io, why);
 	SSL_set_quiet_shutdown(io->ssl, 1);
+}
+
+/* OpenSSL tells a failure from a wait by the thread's errors: those of others, libpq's for one,
+ * would end this connection (SSL_get_error(3)). */
+static void forget_errors(void)
+{
+	ERR_clear_error();
+	errno = 0;
 }
 
 /* What SSL_read() or SSL_write() said, as recv() or send() would have. A write that waits for the
@@ -104,7 +112,7 @@ ssize_t conn_io_read(struct conn_io *io, void *to, size_t n)
 	if (io->ssl == NULL)
 		return recv(io->fd, to, n, 0);
 	was = handshake(io);
-	errno = 0;
+	forget_errors();
 	return outcome(io, was, SSL_read(io->ssl, to, at_most(n)));
 }
 
@@ -114,7 +122,7 @@ ssize_t conn_io_write(struct conn_io *io, const void *from, size_t n)
 
 	if (io->ssl == NULL)
 		return send(io->fd, from, n, MSG_NOSIGNAL);
-	errno = 0;
+	forget_errors();
 	put = outcome(io, HANDSHAKE_DONE, SSL_write(io->ssl, from, at_most(n)));
 	if (put == -1 && errno == EAGAIN && SSL_want_read(io->ssl))
 		errno = EPROTO;

@@ -3,7 +3,8 @@
  *
  * What conn.c does with its descriptor goes through here. A plain connection is the descriptor
  * alone: one system call a call, and no allocation. Where the listener speaks TLS, reading does the
- * handshake first; one that fails, or is not done when the connection closes, is one line of log.
+ * handshake first; one that fails, or is not done when the connection closes, is one line of log;
+ * so is a peer that keeps us busy with records of no content (TLS_RECORDS_MAX).
  *
  * conn_io_read() and conn_io_write() answer as recv() and send() do: -1 with errno set, EAGAIN when
  * there is to be waited, 0 for the end of what the peer says.

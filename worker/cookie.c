@@ -84,12 +84,10 @@ enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv 
 enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_origin *origin,
 				      unsigned char ret[COOKIE_SECRET_LEN])
 {
-	bool plain = sv_eq(origin->scheme, SV("http"));
-	enum cookie_outcome outcome;
 	struct sv value;
+	enum cookie_outcome outcome = cookie_find(f, cookie_login_name(origin), &value);
 	size_t n;
 
-	outcome = cookie_find(f, plain ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN), &value);
 	if (outcome != COOKIE_OK)
 		return outcome;
 	if (value.n != SECRET_TEXT_LEN ||

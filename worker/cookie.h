@@ -38,6 +38,7 @@
 #define COOKIE_LOGOUT_DOMAIN "__Secure-bff_logout" /* the same with a cookie_domain */
 #define COOKIE_LOGOUT_PLAIN "bff_logout"	   /* the same on an http origin */
 #define COOKIE_LOGOUT_S 600			   /* so long a person may take at the provider */
+#define COOKIE_FIELD_MAX 1024			   /* bytes of a Set-Cookie field's value */
 #define COOKIE_OWN_NAMES 8			   /* beside the apps' session cookies */
 
 struct cookie_keys;
@@ -74,6 +75,11 @@ enum cookie_outcome cookie_session_find(const struct cookie_keys *k, struct http
 WARN_UNUSED enum err cookie_session_make(const struct cookie_keys *k,
 					 const struct cookie_session *s, struct buf *out);
 
+/* What our own cookies are called on this origin. */
+struct sv cookie_login_name(const struct config_origin *origin);
+struct sv cookie_loop_name(const struct config_origin *origin);
+struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin);
+
 /* The value of the one cookie of that name, borrowed: COOKIE_NONE, COOKIE_AMBIGUOUS, COOKIE_OK. */
 enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv *ret);
 
@@ -108,8 +114,6 @@ void cookie_clear_session(struct buf *out, const struct config_app *app,
 			  const struct config_origin *origin);
 void cookie_clear_csrf(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin);
-void cookie_clear_login(struct buf *out, const struct config_origin *origin);
-struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin);
 void cookie_set_logout(struct buf *out, const struct config_app *app,
 		       const struct config_origin *origin, struct sv value);
 void cookie_clear_logout(struct buf *out, const struct config_app *app,

@@ -6,6 +6,23 @@ static bool is_plain(const struct config_origin *origin)
 	return sv_eq(origin->scheme, SV("http"));
 }
 
+struct sv cookie_login_name(const struct config_origin *origin)
+{
+	return is_plain(origin) ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN);
+}
+
+struct sv cookie_loop_name(const struct config_origin *origin)
+{
+	return is_plain(origin) ? SV(COOKIE_LOOP_PLAIN) : SV(COOKIE_LOOP);
+}
+
+struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin)
+{
+	if (is_plain(origin))
+		return SV(COOKIE_LOGOUT_PLAIN);
+	return app->cookie_domain.n > 0 ? SV(COOKIE_LOGOUT_DOMAIN) : SV(COOKIE_LOGOUT);
+}
+
 static void attributes(struct buf *out, const struct config_origin *origin, struct sv domain,
 		       const char *same_site)
 {
@@ -52,27 +69,23 @@ void cookie_set_csrf(struct buf *out, const struct config_app *app,
 	attributes(out, origin, app->cookie_domain, same_site_of(app));
 }
 
-static void login(struct buf *out, const struct config_origin *origin, struct sv value)
-{
-	pair(out, is_plain(origin) ? SV(COOKIE_LOGIN_PLAIN) : SV(COOKIE_LOGIN), value);
-	/* Lax whatever the app says: the callback comes from the provider's site. */
-	attributes(out, origin, SV_NONE, "Lax");
-	buf_add(out, SV("; HttpOnly"));
-}
-
 void cookie_set_login(struct buf *out, const struct config_origin *origin,
 		      const unsigned char binding[COOKIE_SECRET_LEN])
 {
 	char text[B64URL_LEN(COOKIE_SECRET_LEN)];
 
-	login(out, origin, sv_of(text, b64url_encode(binding, COOKIE_SECRET_LEN, text)));
+	pair(out, cookie_login_name(origin),
+	     sv_of(text, b64url_encode(binding, COOKIE_SECRET_LEN, text)));
+	/* Lax whatever the app says: the callback comes from the provider's site. */
+	attributes(out, origin, SV_NONE, "Lax");
+	buf_add(out, SV("; HttpOnly"));
 	explicit_bzero(text, sizeof text);
 }
 
 void cookie_set_loop(struct buf *out, const struct config_origin *origin, struct sv value,
 		     unsigned age_s)
 {
-	pair(out, is_plain(origin) ? SV(COOKIE_LOOP_PLAIN) : SV(COOKIE_LOOP), value);
+	pair(out, cookie_loop_name(origin), value);
 	attributes(out, origin, SV_NONE, "Lax");
 	buf_addf(out, "; HttpOnly; Max-Age=%u", age_s);
 }
@@ -89,19 +102,6 @@ void cookie_clear_csrf(struct buf *out, const struct config_app *app,
 {
 	cookie_set_csrf(out, app, origin, SV_NONE);
 	buf_add(out, SV("; Max-Age=0"));
-}
-
-void cookie_clear_login(struct buf *out, const struct config_origin *origin)
-{
-	login(out, origin, SV_NONE);
-	buf_add(out, SV("; Max-Age=0"));
-}
-
-struct sv cookie_logout_name(const struct config_app *app, const struct config_origin *origin)
-{
-	if (is_plain(origin))
-		return SV(COOKIE_LOGOUT_PLAIN);
-	return app->cookie_domain.n > 0 ? SV(COOKIE_LOGOUT_DOMAIN) : SV(COOKIE_LOGOUT);
 }
 
 static void logout(struct buf *out, const struct config_app *app,

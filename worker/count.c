@@ -30,18 +30,30 @@ static unsigned *numbers(size_t n)
 	return calloc(n + 1, sizeof(unsigned)); /* one more, so that none is no failure */
 }
 
-static enum err open_memory(const struct config *c, unsigned slab, struct metrics **ret,
-			    struct errmsg *e)
+static enum err open_own(const struct config *c, struct metrics **ret)
 {
-	enum err rc = slab == METRICS_SLAB_NONE ? metrics_new(NULL, ret)
-						: metrics_attach(CONTRACT_FD_METRICS, slab, ret);
+	enum err rc = metrics_new(NULL, ret);
 
-	if (rc != ERR_OK)
-		return errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
-	if (slab == METRICS_SLAB_NONE && !metrics_add_names(*ret, c))
+	if (rc == ERR_OK && !metrics_add_names(*ret, c))
 		log_warn("metrics_names_full",
 			 K("then", "what is beyond the limit is counted as \"-\""));
-	return ERR_OK;
+	return rc;
+}
+
+/* SECURITY: any worker can write anything into the memory of all, also what makes it look like
+ * another version's. That is no reason not to serve. */
+static enum err open_memory(const struct config *c, unsigned slab, struct metrics **ret)
+{
+	enum err rc;
+
+	if (slab == METRICS_SLAB_NONE)
+		return open_own(c, ret);
+	rc = metrics_attach(CONTRACT_FD_METRICS, slab, ret);
+	if (rc != ERR_UNSUPPORTED)
+		return rc;
+	log_error("metrics_memory_refused", K("error", err_text(rc)),
+		  K("then", "this worker is not in /metrics"));
+	return open_own(c, ret);
 }
 
 enum err count_new(const struct config *c, unsigned slab, struct count **ret, struct errmsg *e)
@@ -55,12 +67,10 @@ enum err count_new(const struct config *c, unsigned slab, struct count **ret, st
 		x->routes = numbers(c->nroutes);
 	}
 	if (x != NULL && x->listens != NULL && x->routes != NULL)
-		rc = open_memory(c, slab, &x->metrics, e);
-	else
-		(void)errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
+		rc = open_memory(c, slab, &x->metrics);
 	if (rc != ERR_OK) {
 		count_free(&x);
-		return rc;
+		return errmsg_set(e, rc, "memory for metrics: %s", err_text(rc));
 	}
 	for (size_t i = 0; i < c->nlistens; i++)
 		x->listens[i] = metrics_name(x->metrics, METRICS_listen, c->listens[i].name);
@@ -70,25 +80,11 @@ enum err count_new(const struct config *c, unsigned slab, struct count **ret, st
 	return ERR_OK;
 }
 
-/* What is now is over, also where nobody reaps us as a worker. */
-static void clear_gauges(struct count *x)
-{
-	for (size_t i = 0; i < x->config->nlistens; i++)
-		metrics_set(x->metrics, METRIC_CONNECTIONS, METRICS_AT(x->listens[i]), 0);
-	for (unsigned i = 0; i < METRICS_END; i++)
-		if (metrics_row(i)->kind == METRICS_GAUGE &&
-		    metrics_row(i)->who == METRICS_WORKER &&
-		    metrics_row(i)->labels[0] == METRICS_NONE)
-			metrics_set(x->metrics, i, METRICS_AT(0), 0);
-}
-
 void count_free(struct count **c)
 {
 	if (*c == NULL)
 		return;
-	if ((*c)->metrics != NULL)
-		clear_gauges(*c);
-	metrics_free(&(*c)->metrics);
+	metrics_free(&(*c)->metrics); /* the gauges are the master's to empty: it reaps us */
 	free((*c)->listens);
 	free((*c)->routes);
 	free(*c);
@@ -211,21 +207,20 @@ void count_over(struct request *r)
 static void sample_cache(struct count *x, const struct session_memory *memory)
 {
 	const struct session_cache_stats now = session_memory_stats(memory);
+	struct session_cache_stats *before = &x->cache;
 
 	metrics_set(x->metrics, METRIC_CACHE_ENTRIES, METRICS_AT(0), now.entries);
 	metrics_set(x->metrics, METRIC_CACHE_BYTES, METRICS_AT(0), now.bytes);
-	metrics_add(x->metrics, METRIC_CACHE_HITS, METRICS_AT(0), now.hits - x->cache.hits);
-	metrics_add(x->metrics, METRIC_CACHE_MISSES, METRICS_AT(0), now.misses - x->cache.misses);
-	metrics_add(x->metrics, METRIC_CACHE_EVICTIONS, METRICS_AT(0),
-		    now.evictions - x->cache.evictions);
-	x->cache = now;
+	metrics_follow(x->metrics, METRIC_CACHE_HITS, METRICS_AT(0), now.hits, &before->hits);
+	metrics_follow(x->metrics, METRIC_CACHE_MISSES, METRICS_AT(0), now.misses, &before->misses);
+	metrics_follow(x->metrics, METRIC_CACHE_EVICTIONS, METRICS_AT(0), now.evictions,
+		       &before->evictions);
 }
 
 void count_sample(struct worker *w)
 {
 	struct count *x = w->count;
 	struct pg_state pg;
-	uint64_t suppressed = log_suppressed();
 
 	if (x == NULL)
 		return;
@@ -234,8 +229,9 @@ void count_sample(struct worker *w)
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS, METRICS_AT(0), pg.up);
 	metrics_set(x->metrics, METRIC_DB_CONNECTIONS_MAX, METRICS_AT(0), pg.connections);
 	metrics_set(x->metrics, METRIC_DB_IN_FLIGHT, METRICS_AT(0), pg.calls);
+	metrics_set(x->metrics, METRIC_SESSION_STREAMS, METRICS_AT(0),
+		    session_events_count(w->events));
 	metrics_set(x->metrics, METRIC_IPC_CONNECTIONS, METRICS_AT(0), broker_client_up(w->broker));
-	metrics_add(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0),
-		    suppressed - x->log_suppressed);
-	x->log_suppressed = suppressed;
+	metrics_follow(x->metrics, METRIC_LOG_SUPPRESSED, METRICS_AT(0), log_suppressed(),
+		       &x->log_suppressed);
 }

@@ -17,7 +17,8 @@
 struct count;
 
 /* slab: of the memory behind CONTRACT_FD_METRICS, or METRICS_SLAB_NONE: the worker counts for
- * itself alone. ERR_UNSUPPORTED, ERR_IO, ERR_NOMEM with a sentence. */
+ * itself alone, as it does where that memory is another version's or was spoilt. ERR_IO, ERR_NOMEM
+ * with a sentence. */
 WARN_UNUSED enum err count_new(const struct config *c, unsigned slab, struct count **ret,
 			       struct errmsg *e);
 void count_free(struct count **c);

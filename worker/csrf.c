@@ -40,10 +40,8 @@ bool csrf_method_is_safe(struct sv method)
 
 bool csrf_origin_is_own(const struct config_app *app, struct sv origin)
 {
-	for (size_t i = 0; i < app->origins.n; i++)
-		if (sv_eq(app->origins.v[i].text, origin))
-			return true;
-	return app->login_origin.text.n > 0 && sv_eq(app->login_origin.text, origin);
+	return config_origins_have(&app->origins, origin) ||
+	       (app->login_origin.text.n > 0 && sv_eq(app->login_origin.text, origin));
 }
 
 /* Origin and Sec-Fetch-Site; what is not there cannot speak against the request. */

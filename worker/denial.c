@@ -44,25 +44,6 @@ enum denial reason_denial(enum reason why)
 	return reasons[why].denial;
 }
 
-void url_escape(struct buf *out, struct sv s)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		char low = sv_lower_char(s.p[i]);
-
-		if ((c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') || c == '-' || c == '.' ||
-		    c == '_' || c == '~') {
-			buf_add_char(out, s.p[i]);
-		} else {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		}
-	}
-}
-
 void login_url(const struct config_app *app, const struct config_origin *origin,
 	       struct sv return_to, struct buf *out)
 {
@@ -143,10 +124,7 @@ static void add_login_url(struct request *r, bool navigates, const struct step_u
 
 static bool may_read(const struct config_app *app, struct sv origin)
 {
-	for (size_t i = 0; i < app->cors_origins.n; i++)
-		if (sv_eq(app->cors_origins.v[i].text, origin))
-			return true;
-	return csrf_origin_is_own(app, origin);
+	return config_origins_have(&app->cors_origins, origin) || csrf_origin_is_own(app, origin);
 }
 
 static void add_cors(struct request *r)
@@ -165,11 +143,9 @@ static void add_clearing(struct request *r)
 {
 	struct buf cookie;
 
-	buf_init(&cookie, 1024);
+	buf_init(&cookie, COOKIE_FIELD_MAX);
 	cookie_clear_session(&cookie, r->app, r->origin);
-	if (buf_ok(&cookie))
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	buf_done(&cookie);
+	http_reply_cookie(&r->reply, &cookie);
 }
 
 void deny_log(const struct request *r, enum reason why, const char *detail)

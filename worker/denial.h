@@ -54,7 +54,4 @@ void login_url_add(struct buf *url, const char *name, struct sv value);
 void login_url(const struct config_app *app, const struct config_origin *origin,
 	       struct sv return_to, struct buf *out);
 
-/* Appends s escaped for a query value: all but unreserved characters. */
-void url_escape(struct buf *out, struct sv s);
-
 #endif

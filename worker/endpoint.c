@@ -6,15 +6,21 @@ static const struct {
 	struct sv path;
 	enum endpoint endpoint;
 } below_auth[] = {
-    {{"/login", 6}, ENDPOINT_LOGIN},   {{"/callback", 9}, ENDPOINT_CALLBACK},
-    {{"/logout", 7}, ENDPOINT_LOGOUT}, {{"/session", 8}, ENDPOINT_SESSION},
-    {{"/health", 7}, ENDPOINT_HEALTH}, {{"/backchannel-logout", 19}, ENDPOINT_BACKCHANNEL},
+    {{"/login", 6}, ENDPOINT_LOGIN},
+    {{"/callback", 9}, ENDPOINT_CALLBACK},
+    {{"/logout", 7}, ENDPOINT_LOGOUT},
+    {{"/session", 8}, ENDPOINT_SESSION},
+    {{"/health", 7}, ENDPOINT_HEALTH},
+    {{"/backchannel-logout", 19}, ENDPOINT_BACKCHANNEL},
+    {{"/session/events", 15}, ENDPOINT_EVENTS},
 };
 
 enum endpoint endpoint_public(struct sv path, struct sv auth_path)
 {
 	if (sv_eq(path, SV("/api/auth/session")))
 		return ENDPOINT_SESSION;
+	if (sv_eq(path, SV("/api/auth/session/events")))
+		return ENDPOINT_EVENTS;
 	if (!sv_starts(path, auth_path))
 		return ENDPOINT_NONE;
 	path = sv_cut(path, auth_path.n, path.n);
@@ -52,6 +58,7 @@ struct sv endpoint_allow(enum endpoint e)
 	case ENDPOINT_BACKCHANNEL:
 		return SV("POST");
 	case ENDPOINT_SESSION:
+	case ENDPOINT_EVENTS:
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:
 	case ENDPOINT_READYZ:
@@ -76,6 +83,7 @@ bool endpoint_takes(enum endpoint e, struct sv method)
 	case ENDPOINT_BACKCHANNEL:
 		return sv_eq(method, SV("POST"));
 	case ENDPOINT_SESSION:
+	case ENDPOINT_EVENTS:
 	case ENDPOINT_HEALTH:
 	case ENDPOINT_LIVEZ:
 	case ENDPOINT_READYZ:

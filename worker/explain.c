@@ -24,6 +24,7 @@ struct scene {
 	struct config_listen listen;
 	struct http_field fields[FORWARDED + EXPLAIN_FIELDS_MAX + OF_PAGE];
 	struct http_request head;
+	struct buf target;		/* Envoy's: the URI behind its prefix */
 	struct json_object *all, *kept; /* the file; what a login would keep of it */
 	char csrf[CSRF_TOKEN_LEN];
 	struct buf out;
@@ -127,9 +128,22 @@ static void edge_says(struct scene *s, const char *name, struct sv value)
 	s->fields[s->head.fields.n++] = (struct http_field){.name = sv_str(name), .value = value};
 }
 
+static enum err envoy_says(struct scene *s, struct sv scheme, struct sv host, struct sv uri)
+{
+	buf_add(&s->target, SV(FORWARDED_ENVOY_PREFIX));
+	buf_add(&s->target, uri);
+	s->head.method = sv_str(s->ask->method);
+	s->head.target = buf_sv(&s->target);
+	edge_says(s, "Host", host);
+	edge_says(s, "X-Forwarded-Proto", scheme);
+	edge_says(s, "X-Real-IP", SV("192.0.2.1"));
+	return buf_ok(&s->target) ? ERR_OK
+				  : errmsg_set(s->e, ERR_LIMIT, "the URL: %s", err_text(ERR_LIMIT));
+}
+
 static enum err read_url(struct scene *s)
 {
-	struct sv url = sv_str(s->ask->url), rest, host, uri;
+	struct sv url = sv_str(s->ask->url), scheme, rest, host, uri;
 	size_t colon = sv_find(url, ':'), end;
 
 	rest = sv_cut(url, colon, url.n);
@@ -139,11 +153,14 @@ static enum err read_url(struct scene *s)
 	rest = sv_cut(rest, 3, rest.n);
 	end = sv_find(rest, '/');
 	host = sv_cut(rest, 0, end);
-	uri = sv_cut(rest, end, rest.n);
+	uri = end == rest.n ? SV("/") : sv_cut(rest, end, rest.n);
+	scheme = sv_cut(url, 0, colon);
+	if (s->listen.edge == EDGE_ENVOY)
+		return envoy_says(s, scheme, host, uri);
 	edge_says(s, "X-Forwarded-Method", sv_str(s->ask->method));
-	edge_says(s, "X-Forwarded-Proto", sv_cut(url, 0, colon));
+	edge_says(s, "X-Forwarded-Proto", scheme);
 	edge_says(s, "X-Forwarded-Host", host);
-	edge_says(s, "X-Forwarded-Uri", uri.n == 0 ? SV("/") : uri);
+	edge_says(s, "X-Forwarded-Uri", uri);
 	edge_says(s, "X-Forwarded-For", SV("192.0.2.1"));
 	return ERR_OK;
 }
@@ -188,7 +205,7 @@ static enum err read_claims(struct scene *s)
 			      : ERR_OK;
 }
 
-/* In the dialect of the configuration's own edge, if that says things the way we play it here. */
+/* In the dialect of the configuration's own edge. */
 static void choose_listen(struct scene *s)
 {
 	const struct config *c = s->w.config;
@@ -196,7 +213,7 @@ static void choose_listen(struct scene *s)
 	s->listen = (struct config_listen){
 	    .name = SV("explain"), .kind = LISTEN_VERIFY, .edge = EDGE_TRAEFIK};
 	for (size_t i = 0; i < c->nlistens; i++)
-		if (c->listens[i].kind == LISTEN_VERIFY && c->listens[i].edge != EDGE_ENVOY) {
+		if (c->listens[i].kind == LISTEN_VERIFY) {
 			s->listen = c->listens[i];
 			return;
 		}
@@ -280,22 +297,24 @@ enum err explain(const struct explain_ask *ask, FILE *out, struct errmsg *e)
 
 	log_set_level(LOG_ERROR); /* what the log would say is printed */
 	buf_init(&s.out, OUT_MAX);
+	buf_init(&s.target, OUT_MAX);
 	s.head = (struct http_request){.method = SV("GET"), .target = SV("/auth/verify")};
 	if (err == ERR_OK)
 		err = worker_tables_make(&s.w, e);
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
+		choose_listen(&s);
 		err = read_url(&s);
+	}
 	if (err == ERR_OK)
 		err = read_fields(&s);
 	if (err == ERR_OK)
 		err = read_claims(&s);
-	if (err == ERR_OK) {
-		choose_listen(&s);
+	if (err == ERR_OK)
 		err = run(&s, out);
-	}
 	json_object_put(s.all);
 	json_object_put(s.kept);
 	buf_done(&s.out);
+	buf_done(&s.target);
 	worker_tables_free(&s.w);
 	config_free(&s.w.config);
 	return err;

@@ -2,8 +2,8 @@
  * field_rules - which header fields a request may not bring, whatever their values mean
  *
  * The same for every edge and for the browser-facing listener, before anything is decided. Of what
- *a decision rests on and of what is answered there is one field each, under its own name, with one
- * value:
+ * a decision rests on, and of what is answered, there is one field each, under its own name, with
+ * one value:
  *
  *	header_twice	    it comes twice (Cookie may)
  *	header_alias	    another name folds to it under '-' '_' '.'

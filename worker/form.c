@@ -1,37 +1,23 @@
 #include "worker/form.h"
 
-static int hex(char c)
-{
-	char low = sv_lower_char(c);
-
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 /* Decodes into out; never longer than s. */
 static enum err decode(struct sv s, char *out, struct sv *ret)
 {
 	size_t o = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+		int c = s.p[i] == '+' ? ' ' : s.p[i];
 
-		if (c == '+') {
-			c = ' ';
-		} else if (c == '%') {
-			int high = s.n - i > 2 ? hex(s.p[i + 1]) : -1;
-			int low = s.n - i > 2 ? hex(s.p[i + 2]) : -1;
-
-			if (high < 0 || low < 0)
+		if (c == '%') {
+			c = sv_hex_byte(s, i + 1);
+			if (c == -1)
 				return ERR_SYNTAX;
-			c = (unsigned char)(high * 16 + low);
 			i += 2;
 		}
-		if (c < ' ' || c == 0x7f)
-			return ERR_SYNTAX;
 		out[o++] = (char)c;
 	}
+	if (sv_has_control(sv_of(out, o)))
+		return ERR_SYNTAX;
 	*ret = sv_of(out, o);
 	return ERR_OK;
 }

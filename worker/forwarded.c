@@ -1,7 +1,7 @@
 #include "worker/forwarded.h"
 
-#include <arpa/inet.h>
-
+#include "common/address.h"
+#include "common/config_value.h"
 #include "worker/field_rules.h"
 
 static enum err refuse(const char *reason, const char **ret_reason)
@@ -10,31 +10,12 @@ static enum err refuse(const char *reason, const char **ret_reason)
 	return ERR_SYNTAX;
 }
 
-static bool is_alnum(char c)
-{
-	c = sv_lower_char(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_method(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!is_alnum(s.p[i]) && memchr("!#$%&'*+-.^_`|~", s.p[i], 15) == NULL)
-			return false;
-	return s.n > 0 && s.n <= FORWARDED_METHOD_MAX;
-}
-
 /* A numeric address; zones, ports and brackets are none. */
 static bool is_address(struct sv s)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr bytes;
+	unsigned char bytes[ADDRESS_LEN];
 
-	if (s.n == 0 || s.n >= sizeof text || sv_find(s, '\0') < s.n)
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return inet_pton(AF_INET, text, &bytes) == 1 || inet_pton(AF_INET6, text, &bytes) == 1;
+	return address_parse(s, bytes) == ERR_OK;
 }
 
 /* Labels of letters, digits, '-' and '_', none empty: so no dot at either end. */
@@ -49,7 +30,7 @@ static bool is_name(struct sv s)
 			label = 0;
 			continue;
 		}
-		if (!is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
+		if (!sv_is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
 			return false;
 		if (++label > 63)
 			return false;
@@ -126,7 +107,7 @@ static enum err take_host(struct sv text, struct forwarded *f, const char **ret_
 
 static enum err take_method(struct sv method, struct forwarded *f, const char **ret_reason)
 {
-	if (!is_method(method))
+	if (!config_is_token(method) || method.n > FORWARDED_METHOD_MAX)
 		return refuse("method_syntax", ret_reason);
 	/* Letter case aside, though methods have one: nobody means anything else by "trace". */
 	if (sv_eq_nocase(method, SV("CONNECT")) || sv_eq_nocase(method, SV("TRACE"))) {
@@ -190,9 +171,12 @@ static enum err judge_families(struct http_fields fields, const struct forwarded
 	return ERR_OK;
 }
 
-static bool has_socket_key(struct http_fields fields)
+/* Each handshake has the version, one over HTTP/2 no key (RFC 8441 5). No page's script can set
+ * either. */
+static bool opens_websocket(struct http_fields fields)
 {
-	return http_fields_nth(fields, HTTP_SEC_WEBSOCKET_KEY, 0) != NULL;
+	return http_fields_nth(fields, HTTP_SEC_WEBSOCKET_KEY, 0) != NULL ||
+	       http_fields_nth(fields, HTTP_SEC_WEBSOCKET_VERSION, 0) != NULL;
 }
 
 /* What an edge says of the browser's request, each from its one source. */
@@ -245,7 +229,7 @@ static enum err take(const struct said *s, struct http_fields fields, struct for
 		e = take_client(s->client, f, ret_reason);
 	if (e == ERR_OK)
 		e = judge_families(fields, f, s->host, ret_reason);
-	if (e == ERR_OK && has_socket_key(fields))
+	if (e == ERR_OK && opens_websocket(fields))
 		f->websocket = true;
 	return e;
 }
@@ -310,7 +294,7 @@ enum err forwarded_public(struct sv method, struct sv target, struct http_fields
 		e = url_parse(target, &ret->url, ret_reason);
 	if (e == ERR_OK)
 		e = take_client(value_or(fields, HTTP_X_FORWARDED_FOR, peer), ret, ret_reason);
-	if (e == ERR_OK && has_socket_key(fields))
+	if (e == ERR_OK && opens_websocket(fields))
 		ret->websocket = true;
 	return e;
 }

@@ -45,7 +45,7 @@ struct forwarded {
 	struct sv method;
 	struct url url;
 	bool https;
-	bool websocket;	  /* Sec-WebSocket-Key, or a scheme of ws or wss */
+	bool websocket;	  /* Sec-WebSocket-Key or -Version, or a scheme of ws or wss */
 	struct sv host;	  /* lower-case; IPv6 literals in brackets */
 	uint16_t port;	  /* always set */
 	struct sv origin; /* serialised (RFC 6454 6.2): what config_origin.text holds */

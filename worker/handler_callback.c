@@ -28,13 +28,11 @@ static void count_login(struct request *r)
 	char value[LOGIN_LOOP_VALUE_MAX];
 	struct buf loop;
 
-	buf_init(&loop, 1024);
+	buf_init(&loop, COOKIE_FIELD_MAX);
 	cookie_set_loop(&loop, r->origin,
 			login_loop_next(r->fields, r->origin, clock_wall_s(), value),
 			LOGIN_LOOP_WINDOW_S);
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
-	r->reply.bad = r->reply.bad || !buf_ok(&loop);
-	buf_done(&loop);
+	http_reply_cookie(&r->reply, &loop);
 }
 
 /* Judged when the login began; judged again, because a configuration may have changed since. */
@@ -265,8 +263,8 @@ static enum step welcome(struct request *r)
 	enum err e;
 
 	buf_init(&value, COOKIE_VALUE_MAX);
-	buf_init(&session, 1024);
-	buf_init(&readable, 1024);
+	buf_init(&session, COOKIE_FIELD_MAX);
+	buf_init(&readable, COOKIE_FIELD_MAX);
 	memcpy(s.secret, r->token.p, sizeof s.secret);
 	s.bound = r->app->bind_session != 0;
 	e = client_binding(r->app, buf_sv(&r->token), request_field(r, HTTP_USER_AGENT),

@@ -232,18 +232,14 @@ const char *login_failure_word(const struct request *r)
 enum step login_begun(struct request *r)
 {
 	struct buf cookie;
-	enum step step;
 
 	if (r->waited != ERR_OK || r->failure != IPC_ERROR_NONE)
 		return login_failed(r);
-	buf_init(&cookie, 1024);
+	buf_init(&cookie, COOKIE_FIELD_MAX);
 	cookie_set_login(&cookie, r->origin, r->binding);
 	request_reply(r, 302);
 	http_reply_header(&r->reply, SV("Location"), buf_sv(&r->target));
 	http_reply_header(&r->reply, SV("Referrer-Policy"), SV("no-referrer"));
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	r->reply.bad = r->reply.bad || !buf_ok(&cookie);
-	step = request_end(r, SV_NONE, SV_NONE);
-	buf_done(&cookie);
-	return step;
+	http_reply_cookie(&r->reply, &cookie);
+	return request_end(r, SV_NONE, SV_NONE);
 }

@@ -10,8 +10,6 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
-#define GOODBYE_BODY_MAX 65536 /* a page with the longest form, escaped */
-
 enum { CSRF, EVERYWHERE, RETURN_TO, STATE, NPARAMS };
 
 static bool wants_json(const struct request *r)
@@ -38,7 +36,7 @@ static struct sv add_body(const struct request *r, enum goodbye how, struct sv t
 		buf_add_char(body, '}');
 		return SV("application/json");
 	case GOODBYE_FORM:
-		if (page_send_on(body, target, buf_sv(&r->token)) != ERR_OK)
+		if (page_send_on(r, target, buf_sv(&r->token), body) != ERR_OK)
 			body->failed = true;
 		return SV("text/html; charset=utf-8");
 	}
@@ -52,44 +50,36 @@ static enum step goodbye(struct request *r)
 	enum goodbye how = r->wants_json    ? GOODBYE_JSON
 			   : r->token.n > 0 ? GOODBYE_FORM
 					    : GOODBYE_REDIRECT;
-	struct buf session, csrf, loop, away, target, body;
+	struct buf cookie, target, body;
 	enum err e = ERR_OK;
 	struct sv type;
 	enum step step;
 
-	buf_init(&session, 1024);
-	buf_init(&csrf, 1024);
-	buf_init(&loop, 1024);
-	buf_init(&away, 1024);
+	buf_init(&cookie, COOKIE_FIELD_MAX);
 	buf_init(&target, IPC_URL_MAX);
-	buf_init(&body, GOODBYE_BODY_MAX);
+	buf_init(&body, PAGE_SEND_ON_MAX);
 	if (r->sent_away)
 		buf_add(&target, buf_sv(&r->target));
 	else
 		e = logout_place_url(r->app, r->place, &target);
 	assert(e == ERR_OK); /* a place of this very configuration */
-	cookie_clear_session(&session, r->app, r->origin);
-	cookie_clear_csrf(&csrf, r->app, r->origin);
-	cookie_set_loop(&loop, r->origin, SV_NONE, 0);
 	type = add_body(r, how, buf_sv(&target), &body);
 	request_reply(r, how == GOODBYE_REDIRECT ? 303 : 200);
 	if (how == GOODBYE_REDIRECT)
 		http_reply_header(&r->reply, SV("Location"), buf_sv(&target));
-	page_headers(r, how == GOODBYE_FORM ? SV(PAGE_SEND_ON_CSP) : SV(PAGE_CSP));
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&session));
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&csrf));
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&loop));
+	page_headers(r, how == GOODBYE_FORM ? page_csp(r, PAGE_SEND_ON) : SV(PAGE_CSP));
+	cookie_clear_session(&cookie, r->app, r->origin);
+	http_reply_cookie(&r->reply, &cookie);
+	cookie_clear_csrf(&cookie, r->app, r->origin);
+	http_reply_cookie(&r->reply, &cookie);
+	cookie_set_loop(&cookie, r->origin, SV_NONE, 0);
+	http_reply_cookie(&r->reply, &cookie);
 	if (r->sent_away) {
-		logout_return_set(&away, r->app, r->origin, r->binding, r->place);
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&away));
+		logout_return_set(&cookie, r->app, r->origin, r->binding, r->place);
+		http_reply_cookie(&r->reply, &cookie);
 	}
-	r->reply.bad = r->reply.bad || !buf_ok(&session) || !buf_ok(&csrf) || !buf_ok(&loop) ||
-		       !buf_ok(&away) || !buf_ok(&target) || !buf_ok(&body);
+	r->reply.bad = r->reply.bad || !buf_ok(&target) || !buf_ok(&body);
 	step = request_end(r, type, buf_sv(&body));
-	buf_done(&session);
-	buf_done(&csrf);
-	buf_done(&loop);
-	buf_done(&away);
 	buf_done(&target);
 	buf_done(&body);
 	return step;
@@ -174,22 +164,22 @@ static enum reason check(const struct request *r, bool post, struct sv token)
 	return REASON_CSRF;
 }
 
-/* Back from the provider: on to where the logout leads, whoever is logged in here by now. */
+/* Back from the provider: on to where the logout leads, whoever is logged in here by now. The
+ * logins are counted on this origin, which is not always the one that was logged out from. */
 static enum step lead_on(struct request *r, const struct buf *url)
 {
 	struct buf cookie;
-	enum step step;
 
-	buf_init(&cookie, 1024);
-	cookie_clear_logout(&cookie, r->app, r->origin);
+	buf_init(&cookie, COOKIE_FIELD_MAX);
 	request_reply(r, 303);
 	http_reply_header(&r->reply, SV("Location"), buf_sv(url));
 	page_headers(r, SV(PAGE_CSP));
-	http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-	r->reply.bad = r->reply.bad || !buf_ok(url) || !buf_ok(&cookie);
-	step = request_end(r, SV_NONE, SV_NONE);
-	buf_done(&cookie);
-	return step;
+	cookie_clear_logout(&cookie, r->app, r->origin);
+	http_reply_cookie(&r->reply, &cookie);
+	cookie_set_loop(&cookie, r->origin, SV_NONE, 0);
+	http_reply_cookie(&r->reply, &cookie);
+	r->reply.bad = r->reply.bad || !buf_ok(url);
+	return request_end(r, SV_NONE, SV_NONE);
 }
 
 /* One that comes back from the provider without its state, or calls without the CSRF token, is led
@@ -257,7 +247,7 @@ enum step logout_check(struct request *r)
 	plain = !post && params[CSRF].value.n == 0;
 	if (plain && come_back(r, params[STATE].value) == STEP_ANSWER)
 		return STEP_ANSWER;
-	session_cookie(r);
+	session_cookie_to_end(r);
 	if (r->session_why == REASON_STORE)
 		return refuse(r, REASON_INTERNAL);
 	if (r->cookie_found == COOKIE_AMBIGUOUS)

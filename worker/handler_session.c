@@ -105,7 +105,7 @@ static enum err write_session(struct request *r, struct buf *body)
 	return e;
 }
 
-static enum step not_logged_in(struct request *r)
+enum step session_none(struct request *r)
 {
 	struct buf body, target, url;
 	enum step step;
@@ -122,10 +122,9 @@ static enum step not_logged_in(struct request *r)
 	if (r->session_why == REASON_AMBIGUOUS) {
 		struct buf cookie;
 
-		buf_init(&cookie, 1024);
+		buf_init(&cookie, COOKIE_FIELD_MAX);
 		cookie_clear_session(&cookie, r->app, r->origin);
-		http_reply_header(&r->reply, SV("Set-Cookie"), buf_sv(&cookie));
-		buf_done(&cookie);
+		http_reply_cookie(&r->reply, &cookie);
 	}
 	step = request_end(r, SV("application/json"), buf_sv(&body));
 	buf_done(&body);
@@ -146,7 +145,7 @@ enum step session_reply(struct request *r)
 	if (r->session_why == REASON_STORE)
 		return deny(r, REASON_STORE, NULL);
 	if (!r->session.live)
-		return not_logged_in(r);
+		return session_none(r);
 	if (!sv_eq(slide.value, SV("false")))
 		session_in_use(r);
 	buf_init(&body, SESSION_BODY_MAX);

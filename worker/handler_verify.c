@@ -167,7 +167,10 @@ enum step verify_token(struct request *r)
 	struct buf packet;
 	uint32_t id;
 
-	if (!r->session.live || r->route->service == NULL || session_token(r).n > 0)
+	if (!r->session.live || r->route->service == NULL)
+		return STEP_NEXT;
+	r->bearer = session_token(r);
+	if (r->bearer.n > 0)
 		return STEP_NEXT;
 	r->token_asked_ms = clock_boot_ms();
 	trace = request_trace(r);
@@ -207,7 +210,7 @@ static struct sv service_token(const struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return SV_NONE;
-	return r->token.n > 0 || r->waited_for_token ? buf_sv(&r->token) : session_token(r);
+	return r->bearer.n > 0 ? r->bearer : buf_sv(&r->token);
 }
 
 /* Ready headers of the session, or made now and kept for the next request. */

@@ -43,6 +43,12 @@ enum step backchannel_answered(struct request *r);
 
 /* handler_session.c */
 enum step session_reply(struct request *r);
+/* 401: nobody is logged in here. */
+enum step session_none(struct request *r);
+
+/* handler_events.c */
+enum step events_origin(struct request *r);
+enum step events_reply(struct request *r);
 
 /* handler_health.c */
 enum step health_reply(struct request *r);

@@ -5,8 +5,7 @@
 /* Letters lower-cased, every byte but letters and digits the same separator. */
 static char fold(char c)
 {
-	c = sv_lower_char(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+	return sv_is_alnum(c) ? sv_lower_char(c) : '-';
 }
 
 /* From the end, because so many start with the same word; most are spelt alike. */

@@ -76,6 +76,13 @@ void http_reply_header(struct http_reply *r, struct sv name, struct sv value)
 	buf_add(r->out, SV("\r\n"));
 }
 
+void http_reply_cookie(struct http_reply *r, struct buf *cookie)
+{
+	r->bad = r->bad || !buf_ok(cookie);
+	http_reply_header(r, SV("Set-Cookie"), buf_sv(cookie));
+	buf_done(cookie);
+}
+
 void http_reply_header_u64(struct http_reply *r, struct sv name, uint64_t value)
 {
 	buf_add(r->out, name);
@@ -103,7 +110,10 @@ enum err http_reply_end(struct http_reply *r, struct sv type, struct sv body)
 		http_reply_header(r, SV("Connection"), SV("close"));
 	else if ((r->flags & HTTP_REPLY_KEEP_ALIVE) != 0)
 		http_reply_header(r, SV("Connection"), SV("keep-alive"));
-	http_reply_header_u64(r, SV("Content-Length"), body.n);
+	if ((r->flags & HTTP_REPLY_CHUNKED) != 0)
+		http_reply_header(r, SV("Transfer-Encoding"), SV("chunked"));
+	else if ((r->flags & HTTP_REPLY_LASTS) == 0)
+		http_reply_header_u64(r, SV("Content-Length"), body.n);
 	buf_add(r->out, SV("\r\n"));
 	if ((r->flags & HTTP_REPLY_HEAD) == 0)
 		buf_add(r->out, body);

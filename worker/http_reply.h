@@ -3,8 +3,9 @@
  *
  * Begin, headers, end; everything goes straight into one buffer, which holds whole answers only:
  * http_reply_end() takes back what was composed when anything failed (limit, memory, a value that
- * would break the framing) and says so. Content-Length is always there, a HEAD gets no body, and a
- * value with CR, LF, NUL or another control character is a failure, never an injected header. Pure.
+ * would break the framing) and says so. Content-Length is always there but where the answer lasts,
+ * a HEAD gets no body, and a value with CR, LF, NUL or another control character is a failure,
+ * never an injected header. Pure.
  */
 #ifndef BFF_HTTP_REPLY_H
 #define BFF_HTTP_REPLY_H
@@ -16,6 +17,8 @@ enum http_reply_flag {
 	HTTP_REPLY_HEAD = 1,	   /* HEAD: Content-Length, no body */
 	HTTP_REPLY_CLOSE = 2,	   /* the connection ends after this answer */
 	HTTP_REPLY_KEEP_ALIVE = 4, /* an HTTP/1.0 client asked for it: say so */
+	HTTP_REPLY_LASTS = 8,	   /* no Content-Length: the body ends with the connection */
+	HTTP_REPLY_CHUNKED = 16,   /* or with its last chunk; the caller makes the chunks */
 };
 
 struct http_reply {
@@ -31,6 +34,10 @@ void http_reply_begin(struct http_reply *r, struct buf *out, unsigned status, un
 
 /* One header line. An empty value is written as one ("Authorization: "). */
 void http_reply_header(struct http_reply *r, struct sv name, struct sv value);
+
+/* Set-Cookie, with what a cookie_set_...() or cookie_clear_...() left in the buffer, which is wiped
+ * and may be used again. */
+void http_reply_cookie(struct http_reply *r, struct buf *cookie);
 
 void http_reply_header_u64(struct http_reply *r, struct sv name, uint64_t value);
 

@@ -2,6 +2,8 @@
 
 #include <llhttp.h>
 
+#include "common/config_value.h"
+
 /* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
 static bool is_folded(struct sv data, size_t line)
 {
@@ -75,27 +77,6 @@ static int on_headers_complete(llhttp_t *p)
 	return HPE_PAUSED;
 }
 
-/* The letters of a token (RFC 9110 5.6.2), 16 of ASCII a line. */
-static const char token_letters[] = "................"
-				    "................"
-				    ".x.xxxxx..xx.xx."
-				    "xxxxxxxxxx......"
-				    ".xxxxxxxxxxxxxxx"
-				    "xxxxxxxxxxx...xx"
-				    "xxxxxxxxxxxxxxxx"
-				    "xxxxxxxxxxx.x.x.";
-
-static bool is_token(struct sv s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c >= 0x80 || token_letters[c] != 'x')
-			return false;
-	}
-	return s.n > 0;
-}
-
 static const char *check_fields(const struct http_request *q)
 {
 	size_t hosts = 0, lengths = 0, encodings = 0;
@@ -104,7 +85,7 @@ static const char *check_fields(const struct http_request *q)
 		const struct http_field *f = &q->fields.v[i];
 
 		if (f->known == HTTP_OTHER || f->alias) {
-			if (!is_token(f->name))
+			if (!config_is_token(f->name))
 				return "field_name";
 			continue;
 		}

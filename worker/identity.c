@@ -97,29 +97,25 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
  * either end, which parsers of headers would drop, and the byte `also` unless it is 0. */
 static void append_encoded(struct buf *out, struct sv s, char also)
 {
-	static const char hex[] = "0123456789ABCDEF";
+	size_t done = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		bool at_end = i == 0 || i == s.n - 1;
 
-		if (c < ' ' || c > 0x7e || c == '%' || (c == ' ' && at_end) ||
-		    (also != 0 && s.p[i] == also)) {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		} else {
-			buf_add_char(out, s.p[i]);
-		}
+		if (c >= ' ' && c <= 0x7e && c != '%' && (c != ' ' || !at_end) &&
+		    (also == 0 || s.p[i] != also))
+			continue;
+		buf_add(out, sv_cut(s, done, i));
+		buf_add_escaped(out, s.p[i]);
+		done = i + 1;
 	}
+	buf_add(out, sv_cut(s, done, s.n));
 }
 
 static bool only_lists(const struct config_list *only, struct sv text)
 {
-	for (size_t i = 0; i < only->n; i++)
-		if (sv_eq(only->v[i], text))
-			return true;
-	return only->n == 0;
+	return only->n == 0 || config_list_has(only, text);
 }
 
 /* False: a value of a type that has no text. */
@@ -263,9 +259,10 @@ static const char *largest(const struct identity_values *v, size_t sets)
 static bool append_session(const struct identity_table *t, const struct identity_values *v,
 			   struct buf *out, struct identity_note *n)
 {
+	const struct config_identity *set = v->set == NULL ? t->standard : v->set;
 	struct json_object *claims = NULL;
 
-	if (v->session) {
+	if (v->session && set->nheaders > 0) {
 		claims = claim_parse(v->claims);
 		if (claims == NULL)
 			return false;

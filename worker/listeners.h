@@ -5,8 +5,9 @@
  * (ERR_CONFIG, a sentence with the section's place): so a reload with a bad certificate leaves the
  * old workers serving. A listener believes
  *	on a Unix socket	the users of peer_users
- *	elsewhere		the networks of trusted_peers; with tls_client_ca, where those may
- *be left out, a connection is there only for who has a certificate
+ *	elsewhere		the networks of trusted_peers; with tls_client_ca, where those
+ *				may be left out, a connection is there only for who has a
+ *				certificate
  *	kind = metrics		whom it names, or everybody where it names nobody
  */
 #ifndef BFF_LISTENERS_H

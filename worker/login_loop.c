@@ -8,12 +8,11 @@
 static unsigned parse(struct http_fields f, const struct config_origin *origin, int64_t now_s,
 		      uint64_t *since)
 {
-	bool plain = sv_eq(origin->scheme, SV("http"));
 	uint64_t count;
 	struct sv value;
 	size_t dot;
 
-	if (cookie_find(f, plain ? SV(COOKIE_LOOP_PLAIN) : SV(COOKIE_LOOP), &value) != COOKIE_OK)
+	if (cookie_find(f, cookie_loop_name(origin), &value) != COOKIE_OK)
 		return 0;
 	dot = sv_find(value, '.');
 	if (sv_u64(sv_cut(value, 0, dot), LOGIN_LOOP_MAX, &count) != ERR_OK ||

@@ -6,7 +6,6 @@
 
 #include "common/ipc_listen.h"
 
-static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const unsigned char user[12] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 				       0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -20,8 +19,7 @@ enum err peer_of(int fd, const struct sockaddr_storage *from, unsigned char out[
 		return ERR_OK;
 	}
 	if (from->ss_family == AF_INET) {
-		memcpy(out, mapped, sizeof mapped);
-		memcpy(out + sizeof mapped, &((const struct sockaddr_in *)from)->sin_addr, 4);
+		address_from_v4(&((const struct sockaddr_in *)from)->sin_addr, out);
 		return ERR_OK;
 	}
 	if (from->ss_family != AF_UNIX || ipc_peer_uid(fd, &uid) != ERR_OK)
@@ -54,12 +52,10 @@ bool peer_is_within(const unsigned char peer[PEER_LEN], const struct config_cidr
 
 void peer_text(const unsigned char peer[PEER_LEN], char out[PEER_TEXT])
 {
-	bool v4 = memcmp(peer, mapped, sizeof mapped) == 0;
 	uid_t uid;
 
 	if (peer_is_user(peer, &uid))
 		(void)snprintf(out, PEER_TEXT, "user %u", (unsigned)uid);
-	else if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? peer + sizeof mapped : peer, out,
-			   PEER_TEXT) == NULL)
-		out[0] = '\0'; /* cannot be: the room is enough */
+	else
+		address_text(peer, out);
 }

@@ -11,9 +11,10 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "common/address.h"
 #include "common/config.h"
 
-#define PEER_LEN 16
+#define PEER_LEN ADDRESS_LEN
 #define PEER_TEXT 48 /* "user " and a number, or an address */
 
 /* What accept() said of fd. ERR_IO: the kernel does not tell whose socket it is. */

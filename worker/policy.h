@@ -12,9 +12,10 @@
  *	contains the claim has this value
  *	any	 the claim has one of these
  *	all	 the claim has all of these
- *	domain	 the claim is one string with exactly one '@', what follows it is one of these whole
- *		 (letter case aside), and the same claims have email_verified: true
+ *	domain	 the claim is one string with exactly one '@', and what follows it is one of these
+ *		 whole (letter case aside)
  *
+ * About email none holds unless the same claims have email_verified: true.
  * What a claim "has": an array its elements, as they are; a string itself, and the words between
  * its spaces (scope, RFC 6749 3.3); a number or boolean its JSON text; anything else nothing. So
  * equals is the one for free text. The claim "subject" is the session's subject, whole. A claim's

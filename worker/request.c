@@ -9,6 +9,7 @@
 #include "worker/endpoint.h"
 #include "worker/handlers.h"
 #include "worker/session.h"
+#include "worker/session_events.h"
 #include "worker/worker.h"
 
 static enum step phase_peer(struct request *r);
@@ -24,6 +25,7 @@ static const request_phase callback[] = {callback_ask, callback_answered, callba
 static const request_phase logout[] = {logout_check, logout_answered, logout_ended, NULL};
 static const request_phase backchannel[] = {backchannel_ask, backchannel_answered, NULL};
 static const request_phase session[] = {session_find, session_reply, NULL};
+static const request_phase events[] = {events_origin, session_find, events_reply, NULL};
 static const request_phase health[] = {health_reply, NULL};
 static const request_phase livez[] = {livez_reply, NULL};
 static const request_phase readyz[] = {readyz_reply, NULL};
@@ -36,6 +38,7 @@ static const request_phase *const phases_of[] = {
     [ENDPOINT_LOGOUT] = logout,
     [ENDPOINT_BACKCHANNEL] = backchannel,
     [ENDPOINT_SESSION] = session,
+    [ENDPOINT_EVENTS] = events,
     [ENDPOINT_HEALTH] = health,
     [ENDPOINT_VERIFY] = verify,
     [ENDPOINT_LIVEZ] = livez,
@@ -113,6 +116,7 @@ void request_free(struct request **p)
 	pg_call_cancel(&r->query);
 	broker_cancel(&r->call);
 	cookie_session_wipe(&r->cookie);
+	session_stream_free(&r->stream);
 	session_entry_free(&r->own);
 	pool_put(&r->w->chunks, buf_take_back(&r->cookies, CONN_CHUNK));
 	buf_done(&r->token);

@@ -40,6 +40,7 @@
 
 struct worker;
 struct request;
+struct session_stream;
 
 struct request_from {
 	struct worker *worker;
@@ -124,6 +125,7 @@ struct request {
 	struct session_entry *own;   /* the same, where memory did not take it */
 	struct session_seen seen;    /* of the row that was read last */
 	unsigned reads;		     /* of the row */
+	struct sv bearer; /* the token beside the session, which is then not waited for */
 	bool waited_for_token;
 	int64_t token_asked_ms;
 	/* The broker's last answer, in pieces; failure is IPC_ERROR_NONE for a good one. */
@@ -139,6 +141,7 @@ struct request {
 	size_t place;	/* where its logout leads (logout_return.h) */
 	bool sent_away; /* to the provider first, with the state that is in binding */
 	bool accepted;	/* the broker's word on a logout token */
+	struct session_stream *stream; /* the answer lasts: its connection takes this over */
 	struct http_reply reply;
 };
 

@@ -12,14 +12,6 @@ static bool has_odd_byte(struct sv s)
 	return false;
 }
 
-static bool origins_hold(const struct config_origins *o, struct sv text)
-{
-	for (size_t i = 0; i < o->n; i++)
-		if (sv_eq(o->v[i].text, text))
-			return true;
-	return false;
-}
-
 /* Index of the first of / ? # in s, or s.n. */
 static size_t authority_end(struct sv s)
 {
@@ -85,8 +77,8 @@ static bool append_wish(const struct config_app *app, struct sv home, struct sv 
 	} else {
 		if (!take_origin(&wish, &f))
 			return false;
-		if (!origins_hold(&app->origins, f.origin) &&
-		    !origins_hold(&app->return_to, f.origin))
+		if (!config_origins_have(&app->origins, f.origin) &&
+		    !config_origins_have(&app->return_to, f.origin))
 			return false;
 		buf_add(out, f.origin);
 	}
@@ -102,7 +94,7 @@ bool return_to_judge(const struct config_app *app, const struct config_origin *c
 {
 	struct sv home = app->origins.v[0].text;
 
-	if (current != NULL && origins_hold(&app->origins, current->text))
+	if (current != NULL && config_origins_have(&app->origins, current->text))
 		home = current->text;
 	if (append_wish(app, home, wish, out))
 		return true;

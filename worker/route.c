@@ -40,22 +40,16 @@ struct route_table {
 	char *paths;
 };
 
-/* FNV-1a, byte by byte, so that one pass over a path gives the hash of each of its prefixes. The
- * keys are the configuration's, so nobody can choose them to collide. */
-#define HASH_START 0xcbf29ce484222325u
-
+/* Byte by byte, so that one pass over a path gives the hash of each of its prefixes. The keys are
+ * the configuration's, so nobody can choose them to collide. */
 static uint64_t hash_byte(uint64_t h, char c)
 {
-	return (h ^ (unsigned char)c) * 0x100000001b3u;
+	return sv_hash(h, sv_of(&c, 1));
 }
 
 static uint64_t hash_host(const struct config_app *app, struct sv host)
 {
-	uint64_t h = HASH_START ^ (uintptr_t)app;
-
-	for (size_t i = 0; i < host.n; i++)
-		h = hash_byte(h, host.p[i]);
-	return hash_byte(h, '\0');
+	return hash_byte(sv_hash(SV_HASH_START ^ (uintptr_t)app, host), '\0');
 }
 
 /* The low bits of FNV-1a choose the slot, and hang together for keys that differ in their last
@@ -65,25 +59,17 @@ static size_t slot_of(const struct route_table *t, uint64_t h)
 	return (size_t)(h ^ h >> 29) & (t->nslots - 1);
 }
 
-static int compare_sv(struct sv a, struct sv b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
-}
-
 static int compare_host(const struct config_app *app_a, struct sv a, const struct config_app *app_b,
 			struct sv b)
 {
 	int d = (app_a > app_b) - (app_a < app_b); /* of one array */
 
-	return d != 0 ? d : compare_sv(a, b);
+	return d != 0 ? d : sv_compare(a, b);
 }
 
 static int compare_path(struct sv a, bool exact_a, struct sv b, bool exact_b)
 {
-	int d = compare_sv(a, b);
+	int d = sv_compare(a, b);
 
 	return d != 0 ? d : (int)exact_a - (int)exact_b;
 }
@@ -102,15 +88,7 @@ static int compare_origins(const void *pa, const void *pb)
 {
 	const struct origin *a = pa, *b = pb;
 
-	return compare_sv(a->origin->text, b->origin->text);
-}
-
-static bool names_method(const struct config_route *r, struct sv method)
-{
-	for (size_t i = 0; i < r->methods.n; i++)
-		if (sv_eq(r->methods.v[i], method))
-			return true;
-	return false;
+	return sv_compare(a->origin->text, b->origin->text);
 }
 
 static struct group *add_group(struct route_table *t, struct group g)
@@ -254,7 +232,7 @@ const struct config_app *route_app(const struct route_table *t, struct sv origin
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int d = compare_sv(origin, t->origins[mid].origin->text);
+		int d = sv_compare(origin, t->origins[mid].origin->text);
 
 		if (d == 0) {
 			*ret_origin = t->origins[mid].origin;
@@ -316,7 +294,7 @@ static const struct config_route *choose(const struct group *g, struct sv method
 	const struct config_route *any = NULL;
 
 	for (const struct entry *x = g->v; x < g->v + g->n; x++) {
-		if (names_method(x->route, method))
+		if (config_list_has(&x->route->methods, method))
 			return x->route;
 		if (x->route->methods.n == 0)
 			any = x->route;

@@ -104,6 +104,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	struct session_row row;
 
 	r->query = NULL;
+	if (e == ERR_CONFLICT && read_session(r) == STEP_WAIT)
+		return; /* another session's read failed, and this one did not run */
 	if (e == ERR_OK)
 		e = read_row(r, rows, &row);
 	if (e == ERR_OK && r->session_why != REASON_NONE)
@@ -132,6 +134,13 @@ static enum step read_session(struct request *r)
 	return STEP_NEXT;
 }
 
+static void take_hash(struct request *r)
+{
+	r->has_hash = crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+				   r->hash) == ERR_OK;
+	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
+}
+
 void session_cookie(struct request *r)
 {
 	r->cookie_found =
@@ -156,9 +165,16 @@ void session_cookie(struct request *r)
 		r->session_why = REASON_CLIENT;
 		return;
 	}
-	r->has_hash = crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
-				   r->hash) == ERR_OK;
-	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
+	take_hash(r);
+}
+
+void session_cookie_to_end(struct request *r)
+{
+	session_cookie(r);
+	if (r->session_why != REASON_CLIENT)
+		return;
+	r->cookie_found = COOKIE_OK;
+	take_hash(r);
 }
 
 /* Another app's session is a "no", which memory never says. */

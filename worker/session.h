@@ -20,6 +20,10 @@
 /* The cookie alone: no database. r->cookie, r->hash (r->has_hash), r->session_why (REASON_NONE: a
  * good one). */
 void session_cookie(struct request *r);
+/* The same for who ends the session, for which one that is bound to another client is as good: who
+ * brings its secret was that client once, or is a thief whose loot is worth nothing afterwards. No
+ * session_find() after it. */
+void session_cookie_to_end(struct request *r);
 
 enum step session_find(struct request *r);
 

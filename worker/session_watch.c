@@ -11,6 +11,7 @@ enum column { COL_STATE, COL_APP, COL_IDLE_LEFT = 7, COL_ABSOLUTE_LEFT };
 struct session_watches {
 	struct pg *pg;
 	unsigned stmt;
+	int64_t read_ms; /* at least so often */
 	struct event *tick;
 	TAILQ_HEAD(, session_watch) all;
 	size_t n, reading;
@@ -24,12 +25,19 @@ static void set_tick(struct session_watches *s, int64_t ms)
 	(void)evtimer_add(s->tick, &tv); /* without memory: with the next watch or notification */
 }
 
-static int64_t nearest(int64_t left_ms)
+static int64_t lesser(int64_t a, int64_t b)
 {
-	if (left_ms < 0)
-		left_ms = 0;
-	return clock_boot_ms() +
-	       (left_ms < SESSION_WATCH_READ_MS ? left_ms : SESSION_WATCH_READ_MS);
+	return a < b ? a : b;
+}
+
+/* When to read again what has so long to live. */
+static int64_t next_read(const struct session_watches *s, int64_t left_ms)
+{
+	int64_t in = left_ms > SESSION_WATCH_NEAR_MS
+			 ? left_ms - SESSION_WATCH_NEAR_MS
+			 : lesser(left_ms < 0 ? 0 : left_ms, SESSION_WATCH_NEAR_READ_MS);
+
+	return clock_boot_ms() + lesser(in, s->read_ms);
 }
 
 static void take_out(struct session_watch *w)
@@ -60,7 +68,7 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	why = session_judge(pg_rows_sv(rows, 0, COL_STATE), pg_rows_sv(rows, 0, COL_APP), w->app);
 	if (why != REASON_NONE) {
 		take_out(w);
-		w->fn(w->arg, why);
+		w->tell->ended(w->arg, why);
 		return;
 	}
 	/* What became due while this was read stays due: the row may be of before. */
@@ -68,7 +76,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 		return;
 	idle_ms = pg_rows_i64(rows, 0, COL_IDLE_LEFT);
 	absolute_ms = pg_rows_i64(rows, 0, COL_ABSOLUTE_LEFT);
-	w->due_ms = nearest(idle_ms < absolute_ms ? idle_ms : absolute_ms);
+	w->due_ms = next_read(s, lesser(idle_ms, absolute_ms));
+	w->tell->lives(w->arg, idle_ms, absolute_ms); /* last: w may be gone after */
 }
 
 /* due_ms is 0 while it is read, and set again by whatever happens meanwhile. */
@@ -107,7 +116,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned stmt,
-			     struct session_watches **ret)
+			     enum session_watch_by by, struct session_watches **ret)
 {
 	struct session_watches *s = calloc(1, sizeof *s);
 
@@ -115,6 +124,7 @@ enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned st
 		return ERR_NOMEM;
 	s->pg = pg;
 	s->stmt = stmt;
+	s->read_ms = by == SESSION_WATCH_TOLD ? SESSION_WATCH_READ_MS : SESSION_WATCH_TICK_MS;
 	TAILQ_INIT(&s->all);
 	s->tick = evtimer_new(base, on_tick, s);
 	if (s->tick == NULL) {
@@ -153,12 +163,13 @@ void session_watches_ended(void *arg, struct sv payload)
 
 enum err session_watch_start(struct session_watches *s, struct session_watch *w,
 			     const unsigned char hash[CRYPT_SHA256_LEN], struct sv app,
-			     int64_t left_ms, session_watch_fn fn, void *arg)
+			     int64_t left_ms, const struct session_watcher *tell, void *arg)
 {
 	if (s->n >= SESSION_WATCHES_MAX)
 		return ERR_LIMIT;
-	*w = (struct session_watch){
-	    .in = s, .app = app, .fn = fn, .arg = arg, .due_ms = nearest(left_ms)};
+	*w = (struct session_watch){.in = s, .app = app, .tell = tell, .arg = arg};
+	/* What says that the end is near is a row, not what memory had of an older one. */
+	w->due_ms = left_ms > SESSION_WATCH_NEAR_MS ? next_read(s, left_ms) : clock_boot_ms();
 	memcpy(w->hash, hash, sizeof w->hash);
 	TAILQ_INSERT_TAIL(&s->all, w, link);
 	if (s->n++ == 0)

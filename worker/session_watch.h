@@ -5,11 +5,14 @@
  * called once, from the loop, when the session is no longer live: revoked or otherwise ended within
  * milliseconds of the notification, past a limit within SESSION_WATCH_TICK_MS, and after whatever
  * else may have ended it (a flush, a connection that broke) once the database was asked. It says
- * why. While the database is out of reach nobody is told: an outage ends no session, and the
+ * why. Before that it is told the times left at each read: as soon as the nearer limit is
+ * SESSION_WATCH_NEAR_MS away, and from then on every SESSION_WATCH_NEAR_READ_MS, since use moves
+ * it. While the database is out of reach nobody is told: an outage ends no session, and the
  * question is asked again every SESSION_WATCH_TICK_MS.
  *
  * Watching is no use of a session: its idle limit comes nearer. One timer for all; an idle watch
- * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS.
+ * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS; where nobody tells of
+ * revocations, one every tick.
  */
 #ifndef BFF_SESSION_WATCH_H
 #define BFF_SESSION_WATCH_H
@@ -24,12 +27,24 @@
 #define SESSION_WATCH_READS_MAX 500 /* under way at a time */
 #define SESSION_WATCH_TICK_MS 1000
 #define SESSION_WATCH_READ_MS 60000 /* read at least so often */
+#define SESSION_WATCH_NEAR_MS 60000
+#define SESSION_WATCH_NEAR_READ_MS 5000
 
 struct session_watches;
 
-/* why: an enum reason, never REASON_NONE and never REASON_STORE. The watch is over when this is
- * called, and its memory the owner's again. */
-typedef void (*session_watch_fn)(void *arg, unsigned why);
+struct session_watcher {
+	/* why: an enum reason, never REASON_NONE and never REASON_STORE. The watch is over when
+	 * this is called, and its memory the owner's again. */
+	void (*ended)(void *arg, unsigned why);
+	/* Read, and live; so long yet. The owner may stop the watch. */
+	void (*lives)(void *arg, int64_t idle_left_ms, int64_t absolute_left_ms);
+};
+
+/* How the watches hear of ends by themselves. */
+enum session_watch_by {
+	SESSION_WATCH_TOLD = 1, /* session_watches_ended() is called */
+	SESSION_WATCH_READS,	/* it is not: each is read every tick */
+};
 
 /* Embedded by its owner, zeroed; the members are session_watch.c's. */
 struct session_watch {
@@ -38,14 +53,14 @@ struct session_watch {
 	struct pg_call *query;
 	int64_t due_ms; /* to be read then */
 	struct sv app;
-	session_watch_fn fn;
+	const struct session_watcher *tell;
 	void *arg;
 	unsigned char hash[CRYPT_SHA256_LEN];
 };
 
 /* stmt: the number of session_get. Of a pool that outlives it. ERR_NOMEM. */
 WARN_UNUSED enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned stmt,
-					 struct session_watches **ret);
+					 enum session_watch_by by, struct session_watches **ret);
 /* Ends all watches, telling nobody. */
 void session_watches_free(struct session_watches **s);
 
@@ -53,10 +68,11 @@ void session_watches_free(struct session_watches **s);
 void session_watches_ended(void *arg, struct sv payload);
 
 /* Watches the session of this hash, an app's, which was live a moment ago and has left_ms to the
- * nearer of its limits. `app` outlives the watch. ERR_LIMIT (SESSION_WATCHES_MAX). */
+ * nearer of its limits. `app` and `tell` outlive the watch. ERR_LIMIT (SESSION_WATCHES_MAX). */
 WARN_UNUSED enum err session_watch_start(struct session_watches *s, struct session_watch *w,
 					 const unsigned char hash[CRYPT_SHA256_LEN], struct sv app,
-					 int64_t left_ms, session_watch_fn fn, void *arg);
+					 int64_t left_ms, const struct session_watcher *tell,
+					 void *arg);
 
 /* No more; accepts one that is over, or was never started. */
 void session_watch_stop(struct session_watch *w);

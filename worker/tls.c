@@ -161,15 +161,39 @@ void tls_free(struct tls **t)
 	*t = NULL;
 }
 
+bool tls_is_flooded(const SSL *ssl)
+{
+	return (uintptr_t)SSL_get_app_data(ssl) > TLS_RECORDS_MAX;
+}
+
+/* SECURITY: see TLS_RECORDS_MAX. A version's records say what they are in different places; where
+ * nothing can be read any more the read that runs now ends, and fails. */
+static void on_record(int is_write, int version, int what, const void *buf, size_t n, SSL *ssl,
+		      void *arg)
+{
+	bool typed = what == SSL3_RT_HEADER || what == SSL3_RT_INNER_CONTENT_TYPE;
+
+	(void)version;
+	(void)arg;
+	if (is_write != 0 || !typed || n == 0 ||
+	    *(const unsigned char *)buf == SSL3_RT_APPLICATION_DATA)
+		return;
+	/* Its place was made in tls_accept(). */
+	(void)SSL_set_app_data(ssl, (void *)((uintptr_t)SSL_get_app_data(ssl) + 1));
+	if (tls_is_flooded(ssl))
+		SSL_set0_rbio(ssl, BIO_new(BIO_s_null()));
+}
+
 enum err tls_accept(struct tls *t, int fd, SSL **ret)
 {
 	SSL *ssl = SSL_new(t->ctx);
 
-	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
+	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1 || SSL_set_app_data(ssl, NULL) != 1) {
 		SSL_free(ssl);
 		ERR_clear_error();
 		return ERR_NOMEM;
 	}
+	SSL_set_msg_callback(ssl, on_record);
 	SSL_set_accept_state(ssl);
 	*ret = ssl;
 	return ERR_OK;
@@ -179,6 +203,8 @@ const char *tls_reason(const SSL *ssl)
 {
 	long verified = SSL_get_verify_result(ssl);
 
+	if (tls_is_flooded(ssl))
+		return "too many records that say nothing";
 	return verified == X509_V_OK ? first_error() : X509_verify_cert_error_string(verified);
 }
 

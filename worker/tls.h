@@ -15,6 +15,10 @@
 
 #include "common/config.h"
 
+/* Records of a connection, its handshake's included, that bring no bytes of a request. More end it:
+ * each costs us more than who sends it, and one read takes all that are there. */
+#define TLS_RECORDS_MAX 256
+
 struct tls;
 struct ssl_st;
 
@@ -27,7 +31,10 @@ void tls_free(struct tls **t);
  * ends it. ERR_NOMEM. */
 WARN_UNUSED enum err tls_accept(struct tls *t, int fd, struct ssl_st **ret);
 
-/* Why its handshake failed, of the calling thread's errors; constant text. */
+/* Ended by TLS_RECORDS_MAX. */
+bool tls_is_flooded(const struct ssl_st *ssl);
+
+/* Why its handshake failed, or it was ended so, of the calling thread's errors; constant text. */
 const char *tls_reason(const struct ssl_st *ssl);
 
 /* The section's name. */

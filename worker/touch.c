@@ -22,20 +22,12 @@ static int compare(const void *a, const void *b)
 /* {"\\x0123…","\\x…"}: the text form of a bytea[]; each hash once. */
 static void write_array(struct touch *t, struct buf *b)
 {
-	static const char hex[] = "0123456789abcdef";
-
 	qsort(t->hashes, t->n, sizeof t->hashes[0], compare);
 	for (size_t i = 0; i < t->n; i++) {
-		char text[2 * CRYPT_SHA256_LEN];
-
 		if (i > 0 && compare(t->hashes[i], t->hashes[i - 1]) == 0)
 			continue;
-		for (size_t k = 0; k < CRYPT_SHA256_LEN; k++) {
-			text[2 * k] = hex[t->hashes[i][k] >> 4];
-			text[2 * k + 1] = hex[t->hashes[i][k] & 15];
-		}
 		buf_add(b, i == 0 ? SV("{\"\\\\x") : SV(",\"\\\\x"));
-		buf_add(b, sv_of(text, sizeof text));
+		buf_add_hex(b, sv_of((const char *)t->hashes[i], CRYPT_SHA256_LEN));
 		buf_add_char(b, '"');
 	}
 	buf_add_char(b, '}');

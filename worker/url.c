@@ -1,29 +1,24 @@
 #include "worker/url.h"
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sv_lower_char(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte of the escape at s[at], which is '%'; -1 when it is none. */
 static int escape_value(struct sv s, size_t at)
 {
-	int high, low;
-
-	if (s.n - at < 3)
-		return -1;
-	high = hex_value(s.p[at + 1]);
-	low = hex_value(s.p[at + 2]);
-	return high == -1 || low == -1 ? -1 : high * 16 + low;
+	return sv_hex_byte(s, at + 1);
 }
 
-static bool is_unreserved(int c)
+static bool is_unreserved(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '.' || c == '_' || c == '~';
+	return sv_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+void url_escape(struct buf *out, struct sv s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (is_unreserved(s.p[i]))
+			buf_add_char(out, s.p[i]);
+		else
+			buf_add_escaped(out, s.p[i]);
+	}
 }
 
 /* Bytes that may stand nowhere, and escapes that are none. NULL: fine. */
@@ -44,44 +39,6 @@ static const char *judge_bytes(struct sv target)
 			return "uri_escape";
 	}
 	return NULL;
-}
-
-/* How many bytes the UTF-8 sequence of this lead byte has; 0: no lead byte (RFC 3629 4). */
-static unsigned utf8_length(int lead)
-{
-	if (lead >= 0xc2 && lead <= 0xdf)
-		return 2;
-	if (lead >= 0xe0 && lead <= 0xef)
-		return 3;
-	return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-}
-
-/* No overlong form, no surrogate, nothing over U+10FFFF: all visible in the second byte. */
-static bool utf8_second_is_good(int lead, int second)
-{
-	int low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-	int high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-
-	return second >= low && second <= high;
-}
-
-/* The bytes of the escapes from path[at], which are one UTF-8 sequence; 0: they are not. */
-static size_t utf8_escapes(struct sv path, size_t at)
-{
-	int lead = escape_value(path, at);
-	unsigned n = utf8_length(lead);
-
-	for (unsigned i = 1; i < n; i++) {
-		size_t here = at + (size_t)i * 3;
-		int c;
-
-		if (here >= path.n || path.p[here] != '%')
-			return 0;
-		c = escape_value(path, here);
-		if (i == 1 ? !utf8_second_is_good(lead, c) : c < 0x80 || c > 0xbf)
-			return 0;
-	}
-	return (size_t)n * 3;
 }
 
 /* What decoded once would be read as something else: the same words as for the plain byte. */
@@ -115,11 +72,11 @@ static const char *judge_escape(struct sv path, size_t at, struct url *u, size_t
 		u->encoded_slash = true;
 		return NULL;
 	}
-	if (is_unreserved(c))
+	if (is_unreserved((char)c))
 		return "uri_escaped_plain";
 	if (c < 0x80)
 		return judge_escaped_delimiter(c);
-	*ret_n = utf8_escapes(path, at);
+	*ret_n = sv_utf8_escaped_len(sv_cut(path, at, path.n));
 	if (*ret_n == 0)
 		return "uri_utf8";
 	/* U+0080 to U+009F are controls, too. */

@@ -31,7 +31,7 @@
 #ifndef BFF_URL_H
 #define BFF_URL_H
 
-#include "common/sv.h"
+#include "common/buf.h"
 
 #define URL_TARGET_MAX 8192 /* bytes */
 
@@ -52,5 +52,8 @@ WARN_UNUSED enum err url_parse(struct sv target, struct url *ret, const char **r
  * what "/a@b" is. path: of an accepted URL.
  */
 struct sv url_decode_path(struct sv path, char *out);
+
+/* Appends s escaped for a query value: all but unreserved characters (RFC 3986 2.3). */
+void url_escape(struct buf *out, struct sv s);
 
 #endif

@@ -70,6 +70,7 @@ static void drain(struct worker *w, const char *why)
 	acceptor_stop(w->acceptor);
 	w->draining = true;
 	tell_master(w, CONTRACT_DRAINING);
+	session_events_end(w->events);
 	(void)arm_ms(w->ev_drain_idle, CONTRACT_DRAIN_IDLE_MS); /* else the master's SIGKILL */
 	end_if_empty(w);
 }
@@ -151,7 +152,7 @@ static void on_broker_state(void *arg, bool up)
 }
 
 static const struct pg_statement statements[] = {
-#define SQL(name, nparams, text) {#name, text, nparams},
+#define SQL(name, nparams, kind, text) {#name, text, nparams, PG_##kind},
 #include "worker/worker_sql.def"
 #undef SQL
 };
@@ -205,7 +206,13 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 		return rc;
 	session_memory_use_pool(w->memory, w->pg, WORKER_SQL_REVOCATIONS);
 	pg_on_ready(w->pg, on_pg_ready, w);
-	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
+	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET,
+				 memory_mode(c) == SESSION_MEMORY_LISTEN ? SESSION_WATCH_TOLD
+									 : SESSION_WATCH_READS,
+				 &w->watches);
+	if (rc == ERR_OK)
+		rc = session_events_new(w->base, w->watches,
+					c->web.max_connections / SESSION_EVENTS_SHARE, &w->events);
 	if (rc != ERR_OK)
 		return errmsg_set(e, rc, "sessions: %s", err_text(rc));
 	session_memory_on_ended(w->memory, session_watches_ended, w->watches);
@@ -294,6 +301,8 @@ static enum err start(struct worker *w, struct errmsg *e)
 	if (rc == ERR_OK)
 		rc = listeners_new(w->config, &w->listeners, e);
 	if (rc == ERR_OK)
+		rc = page_files_new(w->config, &w->pages, e);
+	if (rc == ERR_OK)
 		rc = read_keys(w, e);
 	if (rc == ERR_OK)
 		rc = worker_tables_make(w, e);
@@ -330,8 +339,10 @@ static void finish(struct worker *w)
 	pool_done(&w->chunks);
 	acceptor_free(&w->acceptor);
 	listeners_free(&w->listeners);
+	page_files_free(&w->pages);
 	touch_free(&w->touch);
 	broker_client_free(&w->broker);
+	session_events_free(&w->events);
 	session_watches_free(&w->watches);
 	pg_close(&w->pg);
 	session_memory_free(&w->memory);

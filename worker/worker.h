@@ -3,8 +3,9 @@
  *
  * Ready (CONTRACT_READY) once the database pool and the broker connection had a first outcome,
  * after CONTRACT_WARM_UP_MS at the latest: starting needs neither. SIGTERM or the end of the status
- * channel drains: no more accepting, answers carry `Connection: close`, idle connections have
- * CONTRACT_DRAIN_IDLE_MS for one more request, and the process ends with the last one.
+ * channel drains: no more accepting, answers carry `Connection: close`, streams end, idle
+ * connections have CONTRACT_DRAIN_IDLE_MS for one more request, and the process ends with the last
+ * one.
  */
 #ifndef BFF_WORKER_H
 #define BFF_WORKER_H
@@ -20,16 +21,18 @@
 #include "worker/cookie.h"
 #include "worker/identity.h"
 #include "worker/listeners.h"
+#include "worker/page_files.h"
 #include "worker/policy.h"
 #include "worker/pool.h"
 #include "worker/request.h"
 #include "worker/route.h"
+#include "worker/session_events.h"
 #include "worker/session_memory.h"
 #include "worker/session_watch.h"
 #include "worker/touch.h"
 
 enum worker_statement {
-#define SQL(name, nparams, text) WORKER_SQL_##name,
+#define SQL(name, nparams, kind, text) WORKER_SQL_##name,
 #include "worker/worker_sql.def"
 #undef SQL
 };
@@ -42,12 +45,14 @@ struct worker {
 	struct pg *pg;
 	struct session_memory *memory;
 	struct session_watches *watches;
+	struct session_events *events;
 	struct broker_client *broker;
 	struct cookie_keys *keys;
 	struct route_table *routes;
 	struct identity_table *identities;
 	struct policy_table *policy;
 	struct touch *touch;
+	struct page_files *pages;  /* NULL: the built-in ones */
 	struct count *count;	   /* NULL: nothing is counted */
 	const struct sv *injected; /* identity_names() */
 	size_t ninjected;

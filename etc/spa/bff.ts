@@ -62,6 +62,8 @@ export interface BffOptions {
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 const EVENTS = ['live', 'expiring', 'ended'] as const;
+/** After so long, and up to twice that, a stream is opened again that was refused although someone is logged in. */
+const REFUSED_MS = 15_000;
 
 function cookie(name: string): string | undefined {
   const found = document.cookie.split('; ').find((pair) => pair.startsWith(`${name}=`));
@@ -140,22 +142,38 @@ export class Bff {
 
   /** Calls `listener` for each event of this session; the function returned ends that. */
   watch(listener: (event: SessionEvent) => void): () => void {
-    const source = new EventSource(`${this.#auth}/session/events`);
-    for (const type of EVENTS) {
-      source.addEventListener(type, (message) => {
-        if (type === 'ended') source.close();
-        listener({ ...(JSON.parse((message as MessageEvent<string>).data) as object), type });
+    let source: EventSource;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let stopped = false;
+    const stop = (): void => {
+      stopped = true;
+      clearTimeout(timer);
+      source.close();
+    };
+    const end = (): void => {
+      if (stopped) return;
+      stop();
+      listener({ type: 'ended' });
+    };
+    const later = (): void => {
+      if (!stopped) timer = setTimeout(open, REFUSED_MS * (1 + Math.random()));
+    };
+    const open = (): void => {
+      source = new EventSource(`${this.#auth}/session/events`);
+      for (const type of EVENTS) {
+        source.addEventListener(type, (message) => {
+          if (type === 'ended') end();
+          else listener({ ...(JSON.parse((message as MessageEvent<string>).data) as object), type });
+        });
+      }
+      // A stream that was refused, not one that broke (that one is opened again by the browser).
+      source.addEventListener('error', () => {
+        if (source.readyState !== EventSource.CLOSED) return;
+        this.session({ slide: false }).then((session) => (session.authenticated ? later() : end()), later);
       });
-    }
-    // A stream that was refused, not one that broke (that one is opened again by the browser).
-    source.addEventListener('error', () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      this.session({ slide: false }).then(
-        (session) => { if (!session.authenticated) listener({ type: 'ended' }); },
-        () => undefined,
-      );
-    });
-    return () => source.close();
+    };
+    open();
+    return stop;
   }
 
   async #send(input: string | URL, init: RequestInit): Promise<Response> {

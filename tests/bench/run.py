@@ -15,7 +15,7 @@ import sys
 from figures import FOLDER
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = ("verify", "scale", "memory", "peers", "edges", "revocation", "reload", "flood", "broker")
+PARTS = ("verify", "scale", "memory", "peers", "edges", "revocation", "reload", "flood", "events", "broker")
 PART_LIMIT_S = 480
 
 

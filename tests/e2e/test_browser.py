@@ -146,3 +146,21 @@ def test_another_user_after_the_logout(page):
     title, _ = page.call("call-crm")
     assert title.endswith("401")
     assert page.state() == "anonymous"
+
+
+def test_the_page_learns_by_itself_that_its_session_ended(page):
+    page.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})  # the provider's, too
+    assert page.open() == "anonymous"
+    assert page.log_in("alice") == "known"
+    page.stack.pg.psql("select * from bff.revoke_subject('alice', 'a lost laptop')")
+    page.until(lambda: page.state() == "anonymous", "the end of the session")
+    assert page.element("anonymous").is_displayed() and not page.element("known").is_displayed()
+    page.element("login").click()  # the provider still knows her
+    page.until(lambda: page.state() == "known", "the login, after which the page watches again")
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    page.element("logout").click()
+    assert page.state() == "anonymous"
+    page.driver.close()
+    page.driver.switch_to.window(page.driver.window_handles[0])
+    page.until(lambda: page.state() == "anonymous", "the logout in the other tab")

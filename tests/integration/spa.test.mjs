@@ -124,7 +124,8 @@ test('events come as they are said, and the end ends the stream', async () => {
   assert.equal(Source.last.readyState, Source.CLOSED);
 });
 
-test('a stream that is refused is the end only where nobody is logged in', async () => {
+test('a stream that is refused is the end only where nobody is logged in', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   for (const [state, answer, ends] of [[2, json(401, NOBODY), 1], [2, json(200, LIVE), 0], [2, json(503, {}), 0],
     [0, json(401, NOBODY), 0]]) {
     const asked = page(() => answer);
@@ -136,5 +137,31 @@ test('a stream that is refused is the end only where nobody is logged in', async
     await new Promise(setImmediate);
     assert.equal(heard.length, ends, `${state} ${answer.status}`);
     assert.equal(asked.length, state === 2 ? 1 : 0);
+  }
+});
+
+test('a stream that is refused although someone is logged in is opened again, until nobody watches', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  for (const answer of [() => json(200, LIVE), () => json(503, {}), () => { throw new TypeError('network'); }]) {
+    for (const stops of [false, true]) {
+      page(answer);
+      const heard = [];
+      const stop = new Bff().watch((event) => heard.push(event));
+      const first = Source.last;
+      first.close();
+      first.dispatchEvent(new Event('error'));
+      if (stops) stop();
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      t.mock.timers.tick(14_999);
+      assert.equal(Source.last, first);
+      t.mock.timers.tick(15_001);
+      assert.equal(Source.last === first, stops);
+      if (stops) continue;
+      Source.last.say('live', {});
+      Source.last.say('ended', {});
+      assert.deepEqual(heard.map((event) => event.type), ['live', 'ended']);
+      assert.equal(Source.last.readyState, Source.CLOSED);
+    }
   }
 });

@@ -24,11 +24,12 @@ import load  # noqa: E402
 BIN = Path(os.environ.get("BFF_BIN", BENCH.parents[1] / "build" / "gcc"))
 LIMIT_S = 120
 SHORT = {"BENCH_SECONDS": "0.05", "BENCH_ROUNDS": "1", "BENCH_SESSIONS": "20", "BENCH_CONNECTIONS": "10",
-         "BENCH_GRANTS": "20", "RELOADS": "2", "REVOCATIONS": "3", "GRANTS": "0", "BENCH_EDGES": "nginx"}
+         "BENCH_GRANTS": "20", "RELOADS": "2", "REVOCATIONS": "3", "GRANTS": "0", "BENCH_EDGES": "nginx",
+         "BENCH_STREAMS": "10"}
 # A measure each, to be had whatever else a part finds.
 PARTS = {"verify": "verify_cached_token_cpu", "scale": "verify_connections_10", "memory": "grant_in_broker",
          "revocation": "revocation_refused_p99", "reload": "reload_failed_kept", "edges": "edge_nginx_added_cpu",
-         "flood": "flood_garbage_cookies_p99"}
+         "flood": "flood_garbage_cookies_p99", "events": "events_verify_cpu"}
 
 
 @pytest.fixture(name="folder")

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 
 import pytest
@@ -17,8 +16,9 @@ from broker import (BINDIR, ORIGIN, Broker, Browser, begin, claims, expire_token
 from idp import CRM, ORDERS
 from ipc import Gone, Worker, encode
 from postgres import Postgres
+from wait import eventually
 
-DEADLINE_S = 30
+EXIT_S = 30
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,6 @@ def no_faults(idp):
 def broker(pg, idp):
     with Broker(pg, idp.issuer) as b:
         yield b.ready()
-
-
-def until(condition, what):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def many(workers, session, services, n=100):
@@ -147,7 +140,7 @@ def test_logins_are_noted(worker, pg):
     login(worker)
     begun = begin(worker, "alice")
     finish(worker, begun, {"state": "x", "code": "y"})
-    until(lambda: int(pg.value("select count(*) from bff_private.login_log")) >= before + 2, "two rows")
+    eventually(lambda: int(pg.value("select count(*) from bff_private.login_log")) >= before + 2, "two rows")
     rows = pg.psql("select outcome, detail from bff_private.login_log order by id desc limit 2")
     assert sorted(rows) == [["binding", "unknown_state"], ["ok", ""]]
 
@@ -234,7 +227,7 @@ def test_renewed_ahead_while_the_old_one_still_serves(worker, idp, pg):
     forget(pg, worker)
     before = idp.stats()["refreshes"]
     assert token(worker, session).access_token == old.access_token
-    until(lambda: token(worker, session).access_token != old.access_token, "a new token")
+    eventually(lambda: token(worker, session).access_token != old.access_token, "a new token")
     assert idp.stats()["refreshes"] == before + 1
 
 
@@ -243,7 +236,7 @@ def test_an_attempt_of_unknown_fate_is_repeated_once(worker, idp, pg):
     idp.knobs(fail_status=502, fail_count=1)
     before = idp.stats()["token_requests"]
     assert token(worker, session).word == "provider_down"
-    until(lambda: token(worker, session).name == "token", "recovery")
+    eventually(lambda: token(worker, session).name == "token", "recovery")
     assert idp.stats()["token_requests"] == before + 2
 
 
@@ -252,9 +245,9 @@ def test_after_two_attempts_of_unknown_fate_it_is_not_sent_again(worker, idp, pg
     done = login(worker)
     idp.knobs(fail_status=502, fail_count=-1)
     before = idp.stats()["token_requests"]
-    until(lambda: token(worker, done.session).word == "reauthenticate", "the end of the attempts")
+    eventually(lambda: token(worker, done.session).word == "reauthenticate", "the end of the attempts")
     idp.knobs(fail_status=0, fail_count=0)
-    until(lambda: token(worker, done.session, "orders").word == "reauthenticate", "for all services")
+    eventually(lambda: token(worker, done.session, "orders").word == "reauthenticate", "for all services")
     assert idp.stats()["token_requests"] == before + 2
     assert token(worker, done.session, "own").name == "token"
     assert pg.value("select count(*) from bff_private.ended where ref = '%s'" % done.session_ref) == "0"
@@ -265,14 +258,14 @@ def test_throttling_consumes_nothing(worker, idp):
     idp.knobs(fail_status=429, fail_retry_after=1, fail_count=1)
     got = token(worker, session)
     assert (got.word, got.retry_after_s) == ("provider_down", 1)
-    until(lambda: token(worker, session).name == "token", "recovery")
+    eventually(lambda: token(worker, session).name == "token", "recovery")
 
 
 def test_a_refresh_token_that_the_provider_dropped_ends_the_session(worker, idp, pg):
     done = login(worker)
     idp.knobs(drop_count=1)  # consumed, and the answer lost
     assert token(worker, done.session).word == "provider_down"
-    until(lambda: token(worker, done.session).word in ("reauthenticate", "no_session"), "the end")
+    eventually(lambda: token(worker, done.session).word in ("reauthenticate", "no_session"), "the end")
     assert pg.value("select reason from bff_private.ended where ref = '%s'" % done.session_ref) == "reauthenticate"
 
 
@@ -281,12 +274,12 @@ def test_a_session_that_ends_while_its_refresh_is_in_flight(worker, idp, pg):
     idp.knobs(latency_ms=1500)
     before = idp.stats()
     ident = worker.send("token_get", session=done.session, app="demo", service="crm")
-    until(lambda: idp.stats()["token_requests"] > before["token_requests"], "the refresh")
+    eventually(lambda: idp.stats()["token_requests"] > before["token_requests"], "the refresh")
     pg.psql("delete from bff_private.session where ref = '%s'" % done.session_ref)
     assert worker.answer(ident).word == "no_session"
     # Grants of earlier tests may be revoked at the same time: it is this token that counts.
     successor = idp.stats()["refresh_tokens"][-1]
-    until(lambda: successor in idp.stats()["revoked"], "the successor's revocation")
+    eventually(lambda: successor in idp.stats()["revoked"], "the successor's revocation")
     assert idp.stats()["reuses"] == before["reuses"]
 
 
@@ -297,7 +290,7 @@ def test_killed_in_mid_refresh_sends_at_most_once_more(pg, idp):
             idp.knobs(latency_ms=1000)
             before = idp.stats()["token_requests"]
             w.send("token_get", session=session, app="demo", service="crm")
-            until(lambda: idp.stats()["token_requests"] == before + 1, "the refresh")
+            eventually(lambda: idp.stats()["token_requests"] == before + 1, "the refresh")
             b.kill()
         idp.knobs(latency_ms=0)
         b.start()
@@ -306,7 +299,8 @@ def test_killed_in_mid_refresh_sends_at_most_once_more(pg, idp):
             # The lease of the dead holds others back; then the token is sent again, once. Whether
             # the provider had consumed it by then is a race: either way there is an end.
             got = []
-            until(lambda: got.append(token(w, session)) or got[-1].get("word") not in ("provider_down", "store"), "an end")
+            eventually(lambda: got.append(token(w, session)) or got[-1].get("word") not in ("provider_down", "store"),
+                       "an end")
             assert got[-1].name == "token" or got[-1].word in ("reauthenticate", "no_session")
         assert idp.stats()["token_requests"] == before + 2
 
@@ -323,9 +317,9 @@ def test_logout_revokes_and_deletes(worker, idp, pg):
     assert out.redirect_url.endswith("&state=" + base64.urlsafe_b64encode(out.state).decode().rstrip("="))
     assert "id_token_hint" not in out.redirect_url
     assert token(worker, done.session).word == "no_session"
-    until(lambda: idp.stats()["revocations"] == before + 1, "the revocation")
+    eventually(lambda: idp.stats()["revocations"] == before + 1, "the revocation")
     mine = "select count(*) from bff_private.grants where session_hash = '\\x%s'" % hashlib.sha256(done.session).hexdigest()
-    until(lambda: pg.value(mine) == "0", "the deletion")
+    eventually(lambda: pg.value(mine) == "0", "the deletion")
     again = worker.ask("logout", session=done.session, app="demo", origin=ORIGIN)
     assert (again.sessions, again.redirect_url, again.state) == (0, "", b"")
 
@@ -357,7 +351,7 @@ def test_database_away_and_back(idp):
             assert token(w, session).word == "store"
             assert begin(w, "alice").word == "store"
             own.start()
-            until(lambda: token(w, session).name == "token", "recovery")
+            eventually(lambda: token(w, session).name == "token", "recovery")
             assert login(w).name == "login_finished"
 
 
@@ -369,13 +363,13 @@ def test_a_successor_is_kept_while_the_database_is_away(idp):
             idp.knobs(latency_ms=1500)
             before = idp.stats()
             ident = w.send("token_get", session=session, app="demo", service="crm")
-            until(lambda: idp.stats()["token_requests"] > before["token_requests"], "the refresh")
+            eventually(lambda: idp.stats()["token_requests"] > before["token_requests"], "the refresh")
             own.stop("fast")
-            until(lambda: idp.stats()["refreshes"] > before["refreshes"], "its answer")
+            eventually(lambda: idp.stats()["refreshes"] > before["refreshes"], "its answer")
             own.start()
             assert w.answer(ident).name in ("token", "failure")
-            until(lambda: token(w, session).name == "token", "recovery")
-            until(lambda: token(w, session, "orders").name == "token", "the successor works")
+            eventually(lambda: token(w, session).name == "token", "recovery")
+            eventually(lambda: token(w, session, "orders").name == "token", "the successor works")
             assert idp.stats()["reuses"] == before["reuses"]
 
 
@@ -385,7 +379,7 @@ def test_provider_down_at_start(pg, idp):
         with Broker(pg, idp.issuer) as b, b.ready(provider=False).worker() as w:
             assert begin(w, "alice").word == "provider_down"
             idp.up()
-            until(lambda: begin(w, "alice").name == "login_begun", "recovery")
+            eventually(lambda: begin(w, "alice").name == "login_begun", "recovery")
             assert login(w).name == "login_finished"
     finally:
         idp.up()
@@ -398,7 +392,7 @@ def test_database_away_at_start(idp):
         with Broker(own, idp.issuer) as b, b.worker() as w:
             assert token(w, random_secret()).word == "store"
             own.start()
-            until(lambda: token(w, random_secret()).word == "no_session", "recovery")
+            eventually(lambda: token(w, random_secret()).word == "no_session", "recovery")
 
 
 # ---- peers ----------------------------------------------------------------------------------------
@@ -466,7 +460,7 @@ def test_stops_with_work_under_way(pg, idp):
         idp.knobs(latency_ms=1000)
         before = idp.stats()["token_requests"]
         ident = w.send("token_get", session=session, app="demo", service="crm")
-        until(lambda: idp.stats()["token_requests"] > before, "the refresh")
+        eventually(lambda: idp.stats()["token_requests"] > before, "the refresh")
         stopping = threading.Thread(target=b.stop)
         stopping.start()
         assert w.answer(ident).name == "token"
@@ -491,7 +485,7 @@ def test_socket_activation(pg, idp, tmp_path):
                 assert "inherited=1" in b.log_text() and not os.path.exists(b.socket)
             finally:
                 process.terminate()
-            assert process.wait(DEADLINE_S) == 0
+            assert process.wait(EXIT_S) == 0
         b.__exit__()
 
 
@@ -499,7 +493,7 @@ def test_socket_activation(pg, idp, tmp_path):
 
 def run(b, *arguments):
     return subprocess.run([os.path.join(BINDIR, "bff-broker"), *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, env={**os.environ, **b.env}, timeout=DEADLINE_S)
+                          stderr=subprocess.STDOUT, text=True, env={**os.environ, **b.env}, timeout=EXIT_S)
 
 
 @pytest.mark.parametrize("name, text, mode, want", [

@@ -72,7 +72,7 @@ class Run:
     def ask_until(self, session, service):
         """Until the answer is not "later"."""
         got = []
-        eventually(lambda: got.append(self.token(session, service)) or got[-1].get("word") not in LATER, 60, "an end")
+        eventually(lambda: got.append(self.token(session, service)) or got[-1].get("word") not in LATER, "an end", 60)
         return got[-1]
 
     def expire(self, session):
@@ -98,12 +98,12 @@ def answers_that_end_nothing(run):
         run.expire(session)
         run.issuer.told.append(refusal)
         got = []
-        eventually(lambda: got.append(run.token(session, name)) or got[-1].get("detail") != "held_off", 60, "an answer")
+        eventually(lambda: got.append(run.token(session, name)) or got[-1].get("detail") != "held_off", "an answer", 60)
         assert (got[-1].name, got[-1].get("word")) == ("failure", word), (refusal.body, got[-1])
         assert not run.issuer.told and run.ended(session) is None, refusal.body
     other = run.refreshed()
     if other != name:
-        eventually(lambda: run.token(session, other).name == "token", 60, "a token for " + other)
+        eventually(lambda: run.token(session, other).name == "token", "a token for " + other, 60)
         assert run.ended(session) is None
     assert run.issuer.reuses == 0
 

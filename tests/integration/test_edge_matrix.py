@@ -13,6 +13,7 @@ import pytest
 
 import browser
 import edge as edges
+import http2
 from edge import Edge
 from edge_cell import ALICE, UPLOAD, Asker, Case, echo, events, head, refused_upload
 from port import free_port
@@ -268,6 +269,20 @@ def test_haproxy_refuses_where_its_script_fails(matrix, tmp_path, more, status, 
     finally:
         edge.stop()
     assert (got.status, len(stack.services["page"].requests)) == (status, came)
+
+
+@pytest.mark.parametrize("path, origin, status, came", [
+    ("/api/crm/socket", None, 200, 1), ("/api/crm/socket", STRANGER, 403, 0), ("/api/crm/list", None, 403, 0)],
+    ids=["own", "a page of somebody else", "where none is taken"])
+def test_a_websocket_over_http2_is_one(matrix, path, origin, status, came):
+    """It has no Sec-WebSocket-Key (RFC 8441 5). HAProxy alone offers it by itself."""
+    asker = matrix.askers["haproxy"]
+    service = asker.stack.services["crm"]
+    service.forget()
+    own = "http://" + asker.host
+    got = http2.open_websocket(asker.port, asker.host, path, [
+        ("Origin", origin or own), ("Cookie", asker.alice.cookie_header(own + path))])
+    assert (got, len(service.requests)) == (status, came)
 
 
 def test_golden_file_has_each_cell_once():

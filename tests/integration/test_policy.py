@@ -25,6 +25,7 @@ RULES = {
     "any": ('require "q" { claim = "groups" any = {"support", "Sales"} }', {"alice", "mallory"}),
     "all": ('require "q" { claim = "groups" all = {"support", "sales"} }', {"alice"}),
     "domain": ('require "q" { claim = "email" domain = {"example.com"} }', {"alice"}),
+    "address": ('require "q" { claim = "email" any = {"bob@example.com", "alice@Example.COM"} }', {"alice"}),
     "words": ('require "q" { claim = "preferred_username" contains = "read" }', {"alice"}),
     "nested": ('require "q" { claim = "/groups/roles" contains = "sales" }', {"bob"}),
     "deeper": ('require "q" { claim = "/groups/roles/1/deep~1er" equals = "x" }', {"bob"}),

@@ -76,7 +76,7 @@ def ask_until(worker, session, service="crm"):
     """Asks until the answer is not "later"; the leases and holdoffs in between are part of it."""
     got = []
     later = ("provider_down", "store")
-    eventually(lambda: got.append(token(worker, session, service)) or got[-1].get("word") not in later, 60, "an end")
+    eventually(lambda: got.append(token(worker, session, service)) or got[-1].get("word") not in later, "an end", 60)
     return got[-1]
 
 

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from test_worker import Client, World, cookie_value, verify_head
+from wait import eventually
 
 LEASE_S = 2.0  # PG_LEASE_MS
-DEADLINE_S = 30
 WORKERS = 2
 
 
@@ -27,13 +27,6 @@ def world(tmp_path_factory):
     for o in others:
         assert o.stop() == 0, o.log_text()
     w.close()
-
-
-def until(condition, what, deadline_s=DEADLINE_S):
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def reads(world):
@@ -60,7 +53,7 @@ class Hammer:
 
     def __enter__(self):
         self.thread.start()
-        until(lambda: len(self.seen) > 50, "answers")
+        eventually(lambda: len(self.seen) > 50, "answers")
         return self
 
     def __exit__(self, *_):
@@ -98,12 +91,12 @@ def test_many_requests_are_few_reads(world):
     with Hammers(world, secret):
         before = reads(world)
     with Hammers(world, secret) as hammers:
-        until(lambda: min(len(h.seen) for h in hammers) > 500, "requests")
+        eventually(lambda: min(len(h.seen) for h in hammers) > 500, "requests")
     assert {s for h in hammers for s in h.statuses()} == {200}
     # A "no" is read each time; once these are counted, so is what came before them.
     for w in world.workers:
         Client(w.ports["verify"]).send(verify_head("/", cookie="bff_session=" + cookie_value(os.urandom(32)))).reply()
-    until(lambda: reads(world) >= before + WORKERS, "statistics")
+    eventually(lambda: reads(world) >= before + WORKERS, "statistics")
     assert reads(world) - before <= 4 * WORKERS
 
 
@@ -117,7 +110,7 @@ def test_off_each_request_is_a_read(world):
         for _ in range(50):
             assert client.send(head).reply().status == 200
         client.close()
-        until(lambda: reads(world) >= before + 50, "a read for each")
+        eventually(lambda: reads(world) >= before + 50, "a read for each")
     finally:
         assert worker.stop() == 0, worker.log_text()
 
@@ -138,7 +131,7 @@ def test_a_service_token_is_asked_for_once_and_never_given_after_the_end(world):
             got = client.send(head).reply()
             assert (got.status, got["authorization"]) == (200, "Bearer token-1")
         world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
-        until(lambda: client.send(head).reply().status == 401, "the refusal", LEASE_S)
+        eventually(lambda: client.send(head).reply().status == 401, "the refusal", LEASE_S)
         for _ in range(20):
             assert client.send(head).reply().status == 401
         assert len(asked) == 1
@@ -161,7 +154,7 @@ def test_revoked_it_is_refused_by_every_worker_at_once(world, statement):
         world.pg.psql(statement.format(ref=ref, sub=sub))
         acknowledged = time.monotonic()
         for h in hammers:
-            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+            eventually(lambda h=h: h.seen[-1][1] == 401, "the refusal")
     for h in hammers:
         assert h.last_yes() - acknowledged < LEASE_S / 4  # milliseconds, on a machine that does something else
         assert h.statuses() == {200, 401}
@@ -178,7 +171,7 @@ def test_many_at_once_are_a_flush(world):
         assert {c.send(h).reply().status for h in heads} == {200}
     with Hammers(world, other) as hammers:
         world.pg.psql("select count(*) from bff.revoke_subject('%s', 'test')" % sub)
-        until(lambda: all(c.send(heads[0]).reply().status == 401 for c in clients), "the refusal", LEASE_S)
+        eventually(lambda: all(c.send(heads[0]).reply().status == 401 for c in clients), "the refusal", LEASE_S)
         for c in clients:
             assert {c.send(h).reply().status for h in heads} == {401}
             c.close()
@@ -196,12 +189,12 @@ def test_with_the_listeners_frozen_it_is_refused_within_the_bound(world):
             world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
             acknowledged = time.monotonic()
             for h in hammers:
-                until(lambda h=h: h.seen[-1][1] != 200, "the end of the lease")
+                eventually(lambda h=h: h.seen[-1][1] != 200, "the end of the lease")
         finally:
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
         for h in hammers:
-            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+            eventually(lambda h=h: h.seen[-1][1] == 401, "the refusal")
     for h in hammers:
         assert h.last_yes() - acknowledged < LEASE_S
         assert h.statuses() <= {200, 401, 503}
@@ -219,7 +212,7 @@ def test_with_one_listener_frozen_the_other_refuses(world):
                 world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
                 acknowledged = time.monotonic()
                 for h in hammers:
-                    until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+                    eventually(lambda h=h: h.seen[-1][1] == 401, "the refusal")
             finally:
                 for pid in frozen:
                     os.kill(pid, signal.SIGCONT)
@@ -235,9 +228,9 @@ def test_with_the_listeners_killed_it_is_refused_at_once_and_nobody_else(world):
                       "select bff.revoke_session('%s', 'test')" % ref)
         acknowledged = time.monotonic()
         for h in hammers:
-            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+            eventually(lambda h=h: h.seen[-1][1] == 401, "the refusal")
         for h in others:
-            until(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > acknowledged + 0.1, "recovery")
+            eventually(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > acknowledged + 0.1, "recovery")
     for h in hammers:
         assert h.last_yes() - acknowledged < LEASE_S
     assert {s for h in others for s in h.statuses()} <= {200, 503}  # an outage ends no session
@@ -251,13 +244,13 @@ def test_a_server_that_crashes_and_comes_back(world):
         acknowledged = time.monotonic()
         world.pg.kill()
         for h in others:
-            until(lambda h=h: h.seen[-1][1] == 503, "the outage")
+            eventually(lambda h=h: h.seen[-1][1] == 503, "the outage")
         world.pg.start()
         back = time.monotonic()
         for h in others:
-            until(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > back, "recovery")
+            eventually(lambda h=h: h.seen[-1][1] == 200 and h.seen[-1][0] > back, "recovery")
         for h in hammers:
-            until(lambda h=h: h.seen[-1][1] == 401, "the refusal")
+            eventually(lambda h=h: h.seen[-1][1] == 401, "the refusal")
     for h in hammers:
         assert h.last_yes() - acknowledged < LEASE_S
     assert {s for h in others for s in h.statuses()} == {200, 503}
@@ -268,7 +261,7 @@ def test_the_idle_limit_is_met_from_memory(world):
     begun = time.monotonic()
     with Hammers(world, secret) as hammers:
         for h in hammers:
-            until(lambda h=h: h.seen[-1][1] == 401, "the idle limit")
+            eventually(lambda h=h: h.seen[-1][1] == 401, "the idle limit")
     for h in hammers:
         assert h.last_yes() - begun < 1.6
 
@@ -343,7 +336,27 @@ def deaf(world, tmp_path):
     d.close()
 
 
-def test_polled_it_is_refused_within_the_bound(world, deaf):
+@pytest.fixture
+def polls(world):
+    world.pg.psql("grant bff_poller to bff_web")
+    yield
+    world.pg.psql("revoke bff_poller from bff_web")
+
+
+def test_who_may_not_poll_remembers_nothing(world, deaf):
+    worker = world.start(('conninfo = "host=%s' % world.pg.sockets,
+                          'revocations = poll conninfo = "host=%s' % deaf.directory))
+    try:
+        secret, _ = world.session()
+        before = reads(world)
+        with Hammer(worker, secret) as h:
+            eventually(lambda: reads(world) - before > 50, "a read for each request")
+        assert h.statuses() == {200}
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+
+
+def test_polled_it_is_refused_within_the_bound(world, deaf, polls):
     worker = world.start(('conninfo = "host=%s' % world.pg.sockets,
                           'revocations = poll conninfo = "host=%s' % deaf.directory))
     try:
@@ -351,11 +364,11 @@ def test_polled_it_is_refused_within_the_bound(world, deaf):
         other, _ = world.session()
         with Hammer(worker, secret) as h, Hammer(worker, other) as o:
             before, seen = reads(world), len(h.seen)
-            until(lambda: len(h.seen) > seen + 2000, "requests")
+            eventually(lambda: len(h.seen) > seen + 2000, "requests")
             assert reads(world) - before < 200
             world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
             acknowledged = time.monotonic()
-            until(lambda: h.seen[-1][1] == 401, "the refusal")
+            eventually(lambda: h.seen[-1][1] == 401, "the refusal")
             assert h.last_yes() - acknowledged < LEASE_S
             # A transaction that began before polls did, and commits after some.
             with world.pg.session() as slow:
@@ -363,11 +376,11 @@ def test_polled_it_is_refused_within_the_bound(world, deaf):
                 third, third_ref = world.session()
                 with Hammer(worker, third) as t:
                     slow.run("delete from bff.sessions where ref = '%s'" % third_ref)
-                    until(lambda: t.seen[-1][0] - t.seen[0][0] > 1.2, "two polls")
+                    eventually(lambda: t.seen[-1][0] - t.seen[0][0] > 1.2, "two polls")
                     assert t.statuses() == {200}
                     slow.run("commit")
                     acknowledged = time.monotonic()
-                    until(lambda: t.seen[-1][1] == 401, "the refusal")
+                    eventually(lambda: t.seen[-1][1] == 401, "the refusal")
                 assert t.last_yes() - acknowledged < LEASE_S
         assert o.statuses() == {200}
         assert deaf.dropped == 0

@@ -116,7 +116,7 @@ def table_of(path):
     """(name, number of parameters, SQL) of each SQL(...) row."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-    rows = re.findall(r'SQL\((\w+),\s*(\d+),\s*((?:"[^"]*"\s*)+)\)', text)
+    rows = re.findall(r'SQL\((\w+),\s*(\d+),\s*(?:[A-Z]+,\s*)?((?:"[^"]*"\s*)+)\)', text)
     assert len(rows) == text.count("SQL(")
     return [(name, int(n), "".join(re.findall(r'"([^"]*)"', sql))) for name, n, sql in rows]
 
@@ -149,17 +149,38 @@ def result_types(pg, sql, role):
 def test_results_are_of_types_that_pg_c_reads(cluster, path, role):
     for name, _, sql in table_of(path):
         got = set(result_types(cluster, sql, role))
+        if got == {"record"}:  # whose fields are the function's columns
+            got = {r[0] for r in cluster.psql(
+                "select format_type(unnest(proallargtypes[pronargs + 1:]), null) from pg_proc where oid = '%s'::regproc"
+                % re.search(r"select ([\w.]+)\(", sql).group(1))}
         assert got <= {"text", "bigint", "integer", "boolean", "bytea"}, name
 
 
 # ---- rights ----------------------------------------------------------------------------------
 
 
-def test_bff_web_executes_four_functions_and_nothing_else(cluster):
+def executes(cluster, role):
     got = cluster.psql("select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
                        "where n.nspname in ('bff', 'bff_private', 'public') "
-                       "and has_function_privilege('bff_web', p.oid, 'execute') order by 1")
-    assert [r[0] for r in got] == ["revocations", "session_end", "session_get", "session_touch"]
+                       "and has_function_privilege('%s', p.oid, 'execute') order by 1" % role)
+    return [r[0] for r in got]
+
+
+def test_bff_web_executes_three_functions_and_nothing_else(cluster):
+    assert executes(cluster, "bff_web") == ["session_end", "session_get", "session_touch"]
+
+
+def test_a_worker_that_polls_needs_one_more_which_is_given_by_hand(cluster):
+    assert executes(cluster, "bff_poller") == ["revocations"]
+    refused(cluster, "select bff_private.revocations(null)", "bff_web")
+    cluster.psql("grant bff_poller to bff_web")
+    try:
+        cluster.migrate()  # keeps what was given
+        assert executes(cluster, "bff_web") == ["revocations", "session_end", "session_get", "session_touch"]
+        assert cluster.psql("select status, detail from bff.doctor where subject = 'rights of bff_web'") == [
+            ["ok", "three functions, and what ended"]]
+    finally:
+        cluster.psql("revoke bff_poller from bff_web")
 
 
 @pytest.mark.parametrize("sql", [
@@ -208,8 +229,8 @@ def test_bff_web_cannot(pg, sql):
 
 
 def polled(pg, since=None):
-    (got,) = pg.psql("select upto, named from bff_private.revocations(%s)" % ("'%s'" % since if since else "null"),
-                     user="bff_web")
+    (got,) = pg.psql("set role bff_poller; select upto, named from bff_private.revocations(%s)"
+                     % ("'%s'" % since if since else "null"))
     return got
 
 

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from broker import ORIGIN, Broker, login, random_secret, token
+from wait import eventually
 
 LEASE_S = 2.0  # PG_LEASE_MS
-DEADLINE_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -15,13 +15,6 @@ def broker(pg, idp):
     with Broker(pg, idp.issuer) as b:
         b.ready()
         yield b
-
-
-def until(condition, what, deadline_s=DEADLINE_S):
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def statements(pg):
@@ -43,7 +36,7 @@ class Hammer:
 
     def __enter__(self):
         self.thread.start()
-        until(lambda: len(self.seen) > 100, "answers")
+        eventually(lambda: len(self.seen) > 100, "answers")
         return self
 
     def __exit__(self, *_):
@@ -62,7 +55,7 @@ def test_many_requests_are_few_reads(worker, pg):
     with Hammer(worker, session) as h:
         pass
     assert {word for _, word in h.seen} == {"token"}
-    until(lambda: statements(pg) >= before, "statistics")
+    eventually(lambda: statements(pg) >= before, "statistics")
     assert statements(pg) - before < len(h.seen) / 10
 
 
@@ -78,7 +71,7 @@ def test_without_the_cache_each_request_is_a_read(pg, idp, broker):
             before = statements(pg)
             for _ in range(20):
                 assert token(w, session).name == "token"
-            until(lambda: statements(pg) >= before + 20, "a read for each")
+            eventually(lambda: statements(pg) >= before + 20, "a read for each")
 
 
 @pytest.mark.parametrize("how", [
@@ -90,7 +83,7 @@ def test_revoked_in_psql_is_refused_at_once(worker, pg, how):
     with Hammer(worker, done.session) as h:
         pg.psql(how % done.session_ref)
         acknowledged = time.monotonic()
-        until(lambda: h.seen[-1][1] == "no_session", "the refusal")
+        eventually(lambda: h.seen[-1][1] == "no_session", "the refusal")
     assert h.last_token_at() - acknowledged < LEASE_S
     assert {word for _, word in h.seen} == {"token", "no_session"}
 
@@ -109,11 +102,11 @@ def test_without_a_lease_memory_says_nothing(worker, pg):
         pg.freeze()
         try:
             frozen = time.monotonic()
-            until(lambda: h.seen[-1][1] == "store", "the end of the lease")
-            until(lambda: time.monotonic() - frozen > LEASE_S, "two seconds")
+            eventually(lambda: h.seen[-1][1] == "store", "the end of the lease")
+            eventually(lambda: time.monotonic() - frozen > LEASE_S, "two seconds")
         finally:
             pg.thaw()
-        until(lambda: h.seen[-1][1] == "token", "tokens again")
+        eventually(lambda: h.seen[-1][1] == "token", "tokens again")
     words = [(at - frozen, word) for at, word in h.seen if at > frozen]
     first_failure = min(at for at, word in words if word == "store")
     assert first_failure < LEASE_S
@@ -138,14 +131,14 @@ def test_what_is_used_is_renewed_without_being_asked_for(worker, idp):
         first = token(worker, session)
         before = idp.stats()["refreshes"]
         begun = time.monotonic()
-        until(lambda: idp.stats()["refreshes"] == before + 1, "the renewal")
+        eventually(lambda: idp.stats()["refreshes"] == before + 1, "the renewal")
         assert 9 * 2 / 3 - 2 < time.monotonic() - begun < 9
         asked = time.monotonic()
         second = token(worker, session)
         assert second.access_token != first.access_token
-        until(lambda: idp.stats()["refreshes"] == before + 2, "the next renewal")
+        eventually(lambda: idp.stats()["refreshes"] == before + 2, "the next renewal")
         # Nobody asks any more: the third token is not renewed.
-        until(lambda: time.monotonic() - asked > 9 * 2, "its end", 40)
+        eventually(lambda: time.monotonic() - asked > 9 * 2, "its end", 40)
         assert idp.stats()["refreshes"] == before + 2
     finally:
         idp.knobs(access_token_ttl=300)
@@ -158,7 +151,7 @@ def test_a_renewal_that_fails_is_tried_again_while_the_old_one_serves(worker, id
         first = token(worker, session)
         before = idp.stats()["token_requests"]
         idp.knobs(fail_status=429, fail_retry_after=1, fail_count=1)
-        until(lambda: idp.stats()["token_requests"] >= before + 2, "a second try", 40)
-        until(lambda: token(worker, session).access_token != first.access_token, "the new one")
+        eventually(lambda: idp.stats()["token_requests"] >= before + 2, "a second try", 40)
+        eventually(lambda: token(worker, session).access_token != first.access_token, "the new one")
     finally:
         idp.knobs(access_token_ttl=300, fail_status=0, fail_count=0)

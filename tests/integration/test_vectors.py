@@ -5,17 +5,15 @@ ELSEWHERE lists the vectors that other tests have; tests/lint/vectors.py holds i
 
 Rule Zero: over 400 lines, because the table is one.
 """
-import os
 import socket
 import time
 
 import pytest
 
-from lone_worker import FakeBroker, LoneWorker
+from lone_worker import FakeBroker
 from test_worker import HOST, IDENTITY, ORIGIN, Client, World, b64, begun, cookie_value
 
 EDGES = ("traefik", "caddy", "nginx", "haproxy", "envoy")
-LISTENERS = ("public", "verify", "nginx", "strange", "metrics", "caddy", "haproxy", "envoy")
 MORE = """
 listen "caddy"   { kind = verify address = "127.0.0.1:6" edge = caddy trusted_peers = {"127.0.0.1"} }
 listen "haproxy" { kind = verify address = "127.0.0.1:7" edge = haproxy trusted_peers = {"127.0.0.1"} }
@@ -29,18 +27,11 @@ route "idn" { app = "idn" path = "/" session = none csrf = off }
 
 
 class Vectors(World):
+    listeners = World.listeners + ("caddy", "haproxy", "envoy")
+
     def config(self):
         kept = "keep_claims = {name, email, groups}"
         return super().config().replace(kept, kept[:-1] + ", email_verified}") + MORE
-
-    def start(self, change=None, **more):
-        directory = os.path.join(self.dir, "w%d" % time.monotonic_ns())
-        os.mkdir(directory)
-        config = self.config()
-        if change:
-            assert config.count(change[0]) == 1, change
-            config = config.replace(*change)
-        return LoneWorker(config, LISTENERS, directory, **more).ready()
 
 
 @pytest.fixture(scope="module")

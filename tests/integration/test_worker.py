@@ -42,7 +42,7 @@ provider "idp" { preset = oidc-provider issuer = "http://127.0.0.1:3000" client_
 app "demo" { provider = "idp" origins = {"http://app.localhost:8080"} page_claims = {name, email}
     cors_origins = {"https://friend.example"} insecure_loopback = yes }
 app "other" { provider = "idp" origins = {"http://other.localhost:8080"} insecure_loopback = yes
-    cookie_name = "other_session" }
+    cookie_name = "other_session" pages = "%(dir)s/pages" }
 app "twin" { provider = "idp" origins = {"http://twin.localhost:8080"} insecure_loopback = yes }
 identity "default" {
     header "X-User-ID"     { claim = "subject" }
@@ -151,6 +151,8 @@ def verify_head(uri="/", method="GET", cookie=None, host=HOST, proto="http", lin
 
 
 class World:
+    listeners = ("public", "verify", "nginx", "strange", "metrics")
+
     def __init__(self, directory):
         self.dir = str(directory)
         os.chmod(self.dir, 0o755)
@@ -160,6 +162,9 @@ class World:
             with open(path, "w", encoding="ascii") as f:
                 f.write(content + "\n")
             os.chmod(path, 0o600)
+        os.mkdir(os.path.join(self.dir, "pages"))
+        with open(os.path.join(self.dir, "pages", "send-on.html"), "w", encoding="ascii") as f:
+            f.write("<style>i { color: red }</style><i>Bye &amp; thanks</i>\n{{form}}")
         self.pg = Postgres()
         self.pg.init()
         self.pg.start()
@@ -179,8 +184,7 @@ class World:
         if change:
             assert config.count(change[0]) == 1, change
             config = config.replace(*change)
-        return LoneWorker(config, ["public", "verify", "nginx", "strange", "metrics"], directory,
-                          **more).ready()
+        return LoneWorker(config, self.listeners, directory, **more).ready()
 
     def script(self, number, fields):
         answer = self.answers.get(number)
@@ -867,13 +871,30 @@ def test_logout_by_a_form_for_the_provider(world, alice):
     assert 'action="https://idp.example/end?a=1&#38;b=&#39;2&#39;"' in got.body
     assert 'name="client_id" value="a&#38;&#34;&#60;b"' in got.body
     assert 'name="id_token_hint" value="a.b.c"' in got.body and "other" not in got.body
-    assert any(c.startswith("bff_logout=") for c in got.all("set-cookie")) and got["cache-control"] == "no-store"
+    names = sorted(c.partition("=")[0] for c in got.all("set-cookie"))
+    assert names == ["bff_csrf", "bff_logout", "bff_loop", "bff_session"] and got["cache-control"] == "no-store"
     more = ["X-CSRF-Token: " + csrf_of(alice), "Accept: application/json"]
     got = world.public("POST /auth/logout", cookie=cookie, more=more)
     assert got.json() == {"redirect_url": "https://idp.example/end?x"}
     long = b"state=s&id_token_hint=" + b"x" * 16000  # as long as a token may be
     world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end", 1, b"https://idp.example/end", long, STATE])
     assert "x" * 16000 in world.public("GET /auth/logout?csrf=" + csrf_of(alice), cookie=cookie).body
+
+
+def test_an_apps_own_page_sends_on_by_the_one_script(world, alice):
+    form = b"client_id=%22%3E&state=s"
+    world.answers[FakeBroker.LOGOUT] = (FakeBroker.LOGGED_OUT, [b"https://idp.example/end?x", 1, b"https://idp.example/end", form, STATE])
+    got = world.public("GET /auth/logout?csrf=" + csrf_of(alice), host="other.localhost:8080",
+                       cookie="other_session=" + cookie_value(alice))
+    script = "document.forms[0].submit()"
+    assert got.status == 200 and got.body == (
+        '<style>i { color: red }</style><i>Bye &amp; thanks</i>\n<form method="post" action="https://idp.example/end">\n'
+        '<input type="hidden" name="client_id" value="&#34;&#62;">\n<input type="hidden" name="state" value="s">\n'
+        '<button type="submit">Continue</button></form>\n<script>%s</script>\n' % script)
+    sha256 = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert got["content-security-policy"] == (
+        "default-src 'none'; script-src 'sha256-%s'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "base-uri 'none'; frame-ancestors 'none'" % sha256)
 
 
 # ---- logout by the provider ----------------------------------------------------------------------

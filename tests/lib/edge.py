@@ -18,6 +18,7 @@ from process import Process, READY_TIMEOUT_S
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(ROOT, "etc", "edge")
 KINDS = ("traefik", "caddy", "nginx", "haproxy", "envoy")
+DEV = "dev"  # dev.Caddyfile: localhost, the first service, and the last one as the bundler's dev server
 FETCHED = ("traefik", "envoy")  # Debian has the others
 
 
@@ -44,9 +45,10 @@ def missing(kind):
 def _program(kind):
     if kind in FETCHED:
         return {"traefik": cache.traefik, "envoy": cache.envoy}[kind]()
-    found = shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin")
+    name = "caddy" if kind == DEV else kind
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise cache.Missing("no %s on this machine" % kind)
+        raise cache.Missing("no %s on this machine" % name)
     return found
 
 
@@ -55,8 +57,10 @@ class Edge:
         self.kind, self.directory, self.port, self.hosts = kind, directory, port, list(hosts)
         self.more = dict(more)  # further replacements in the sample
         self.addresses = {"127.0.0.1:7080": verify, "127.0.0.1:7081": public}
-        for n, service in enumerate(services):
-            self.addresses["127.0.0.1:%d" % (8080 + n)] = service
+        if kind == DEV:
+            self.addresses.update({"127.0.0.1:3000": services[0], "127.0.0.1:5173": services[-1]})
+        else:
+            self.addresses.update({"127.0.0.1:%d" % (8080 + n): port for n, port in enumerate(services)})
         self.log = os.path.join(directory, kind + ".log")
         self.process = None
 
@@ -69,6 +73,8 @@ class Edge:
             return {"bff.conf": {"listen 80;": "listen 127.0.0.1:%d;" % self.port,
                                  "server_name app.example.com;": "server_name %s;" % " ".join(self.hosts),
                                  **self._addresses()}}
+        if self.kind == DEV:
+            return {"dev.Caddyfile": {"http://localhost:8080 {": "http://localhost:%d {" % self.port, **self._addresses()}}
         if self.kind == "caddy":
             sites = ", ".join("http://%s:%d" % (h, self.port) for h in self.hosts)
             return {"Caddyfile": {"\nhttp://app.example.com:80": "\n" + sites, **self._addresses()}}
@@ -90,7 +96,7 @@ class Edge:
     def _write(self):
         unused = set(self.more)
         for name, pairs in self._pairs().items():
-            with open(os.path.join(SAMPLES, self.kind, name), encoding="utf-8") as f:
+            with open(os.path.join(SAMPLES, "" if self.kind == DEV else self.kind, name), encoding="utf-8") as f:
                 text = f.read()
             here = {k: v for k, v in self.more.items() if k in text}
             unused -= set(here)
@@ -109,6 +115,8 @@ class Edge:
         at = self.directory
         if self.kind == "traefik":
             return [_program("traefik"), "--configfile=" + os.path.join(at, "traefik.yml")]
+        if self.kind == DEV:
+            return [_program(DEV), "run", "--adapter", "caddyfile", "--config", os.path.join(at, "dev.Caddyfile")]
         if self.kind == "caddy":
             own = self._own("main.caddy", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\nimport %s\n"
                             % os.path.join(at, "Caddyfile"))

@@ -20,7 +20,7 @@ import tempfile
 
 import browser
 import cache
-from edge import Edge
+import edge as edges
 from idp import CRM, ORDERS, Idp, client
 from postgres import ROOT, Postgres
 from port import free_port
@@ -222,7 +222,7 @@ class Stack:
         """Writes bff.conf; `changes` replace parts of it (see _CONFIG), for a reload."""
         values = {"conninfo": self.pg.conninfo(tcp=True, sslmode="disable"), "secrets": self.secrets,
                   "run": self.run, "uid": os.geteuid(), "workers": self.workers,
-                  "profile": self.kind or "traefik", "query_timeout": self.query_timeout, **self.ports}
+                  "profile": {None: "traefik", edges.DEV: "caddy"}.get(self.kind, self.kind), "query_timeout": self.query_timeout, **self.ports}
         text = _CONFIG.format(**{**values, **changes})
         for name, alg in self.algs.items():
             pinned = alg if isinstance(alg, str) else alg[0]
@@ -260,7 +260,7 @@ class Stack:
         self.start_bffd()
         if self.kind:
             self.say(self.kind)
-            self.edge = Edge(self.kind, os.path.join(self.directory, "edge"), self.port, self.hosts(),
+            self.edge = edges.Edge(self.kind, os.path.join(self.directory, "edge"), self.port, self.hosts(),
                              self.ports["verify"], self.ports["public"],
                              [self.services[n].port for n in ("crm", "orders", "page")]).start()
         return self

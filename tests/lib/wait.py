@@ -1,10 +1,10 @@
 """Waiting for what has no readiness of its own: asks again until it holds, within a bound."""
 import time
 
-STEP_S = 0.05
+STEP_S = 0.02
 
 
-def eventually(ask, timeout_s=30, what="it"):
+def eventually(ask, what="it", timeout_s=30):
     """The first true result of ask(); AssertionError with the last one when time is up."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -32,11 +32,12 @@ def samples():
     traefik = read("etc", "edge", "traefik", "bff.yml")
     listed = re.search(r"authResponseHeaders:\n((?:\s+- \S+\n)+)", traefik).group(1)
     yield "traefik/bff.yml: authResponseHeaders", re.findall(r"- (\S+)", listed), ()
-    caddy = read("etc", "edge", "caddy", "Caddyfile")
-    yield "caddy/Caddyfile: copy_headers", re.search(r"copy_headers (.*)", caddy).group(1).split(), ()
-    stripped = [n for n in re.findall(r"request_header -(\S+)", caddy) if "*" not in n]
-    # bff reads these two; copy_headers replaces them, and bff always answers both.
-    yield "caddy/Caddyfile: request_header -", [n for n in stripped if n not in OTHERS], ("Authorization", "Cookie")
+    for sample in ("caddy/Caddyfile", "dev.Caddyfile"):
+        caddy = read("etc", "edge", sample)
+        yield sample + ": copy_headers", re.search(r"copy_headers (.*)", caddy).group(1).split(), ()
+        stripped = [n for n in re.findall(r"request_header -(\S+)", caddy) if "*" not in n]
+        # bff reads these two; copy_headers replaces them, and bff always answers both.
+        yield sample + ": request_header -", [n for n in stripped if n not in OTHERS], ("Authorization", "Cookie")
     nginx = read("etc", "edge", "nginx", "bff.conf")
     server = re.split(r"^\s+location ", nginx, maxsplit=1, flags=re.M)[0]
     taken = dict(re.findall(r"auth_request_set \$(\w+)\s+\$upstream_http_(\w+);", server))

@@ -29,6 +29,13 @@ local function list(values)
 	return all
 end
 
+-- A WebSocket says so by its scheme: one that came by HTTP/2 has no Sec-WebSocket-Key until HAProxy writes it for
+-- the service. haproxy.cfg leaves Upgrade to WebSockets alone.
+local function scheme(txn, came)
+	local secure = txn.f:ssl_fc() == 1 and "s" or ""
+	return (came["upgrade"] and "ws" or "http") .. secure
+end
+
 local function question(txn)
 	local came, sent = txn.http:req_get_headers(), {}
 	for _, name in ipairs(asked_by) do
@@ -39,7 +46,7 @@ local function question(txn)
 	sent["x-forwarded-method"] = { txn.f:method() }
 	sent["x-forwarded-uri"] = { txn.f:pathq() }
 	sent["x-forwarded-host"] = came["host"] and list(came["host"])
-	sent["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
+	sent["x-forwarded-proto"] = { scheme(txn, came) }
 	sent["x-forwarded-for"] = { tostring(txn.f:src()) }
 	return sent
 end

@@ -32,8 +32,17 @@ function whatTheScriptSees() {
   });
 }
 
+let unwatch = () => undefined;
+
+// Wherever the session ends, the page says so by itself.
+function watch(authenticated) {
+  unwatch();
+  unwatch = authenticated ? bff.watch((event) => { if (event.type === 'ended') whoAmI(); }) : () => undefined;
+}
+
 async function whoAmI() {
   const session = await bff.session();
+  watch(session.authenticated);
   $('anonymous').hidden = session.authenticated;
   $('known').hidden = !session.authenticated;
   if (session.authenticated) {

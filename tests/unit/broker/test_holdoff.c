@@ -115,6 +115,29 @@ static void an_answer_to_the_probe_ends_the_wait_and_proves_nothing(void **state
 	holdoff_answered(&h, &two); /* unknown: nothing to do */
 }
 
+/* Neither opens, nor closes, nor lasts longer for it: the next one asks. */
+static void an_answer_that_says_nothing_changes_nothing(void **state)
+{
+	static struct holdoffs h;
+	uint32_t left_s = 0;
+
+	(void)state;
+	h = (struct holdoffs){0};
+	holdoff_doubtful(&h, &one, 1000);
+	assert_int_equal(holdoff_judge(&h, &one, 1000, &left_s), IPC_ERROR_NONE);
+	holdoff_failed(&h, &one, IPC_ERROR_PROVIDER_DOWN, 1000, 0);
+	holdoff_doubtful(&h, &one, 1001); /* to what was sent before */
+	assert_int_equal(holdoff_judge(&h, &one, 1001, &left_s), IPC_ERROR_PROVIDER_DOWN);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_ANY, 1500, &left_s), IPC_ERROR_NONE);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_ANY, 1501, &left_s),
+			 IPC_ERROR_PROVIDER_DOWN);
+	holdoff_doubtful(&h, &one, 1502);
+	assert_int_equal(holdoff_admit(&h, &one, HOLDOFF_ANY, 1502, &left_s), IPC_ERROR_NONE);
+	holdoff_failed(&h, &one, IPC_ERROR_PROVIDER_DOWN, 1503, 0);
+	assert_int_equal(holdoff_judge(&h, &one, 1503 + 2 * HOLDOFF_FIRST_MS - 1, &left_s),
+			 IPC_ERROR_PROVIDER_DOWN); /* the second one of a streak */
+}
+
 static void a_last_attempt_is_not_the_first_probe(void **state)
 {
 	static struct holdoffs h;
@@ -243,6 +266,7 @@ int main(void)
 	    cmocka_unit_test(failures_of_what_was_sent_before_count_once),
 	    cmocka_unit_test(one_probe_at_a_time_and_only_success_closes),
 	    cmocka_unit_test(an_answer_to_the_probe_ends_the_wait_and_proves_nothing),
+	    cmocka_unit_test(an_answer_that_says_nothing_changes_nothing),
 	    cmocka_unit_test(a_last_attempt_is_not_the_first_probe),
 	    cmocka_unit_test(what_nobody_waits_for_wants_a_proof),
 	    cmocka_unit_test(a_proof_takes_nobodys_place),

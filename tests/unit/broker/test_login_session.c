@@ -117,17 +117,24 @@ static void what_it_says_to_the_others(void **state)
 {
 	static const struct {
 		enum token_outcome outcome;
-		bool held, well;
+		bool answered, held, well;
 	} rows[] = {
-	    {TOKEN_NOT_SENT, true, false},  {TOKEN_UNKNOWN, true, false},
-	    {TOKEN_THROTTLED, true, false}, {TOKEN_OK, false, true},
-	    {TOKEN_DEAD, false, false}, /* of a code that anybody made up */
+	    {TOKEN_NOT_SENT, false, true, false},
+	    {TOKEN_UNKNOWN, false, true, false},
+	    {TOKEN_THROTTLED, true, true, false},
+	    {TOKEN_OK, true, false, true},
+	    /* Of a code that anybody made up: a server stumbles over one, a proxy has a page for
+	     * another. */
+	    {TOKEN_UNKNOWN, true, false, false},
+	    {TOKEN_DEAD, true, false, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct token_reply reply = {
-		    .outcome = rows[i].outcome, .detail = "word", .retry_after_s = 7};
+		const struct token_reply reply = {.outcome = rows[i].outcome,
+						  .answered = rows[i].answered,
+						  .detail = "word",
+						  .retry_after_s = 7};
 		const struct config_provider *p;
 		struct holdoffs *h;
 		uint32_t left_s = 0;
@@ -151,7 +158,9 @@ static void what_is_held_off_is_not_asked(void **state)
 {
 	struct holdoffs *h = &stand.edition.holdoffs;
 	struct ipc_login_finish m = flow_message(&plain), no = m;
-	const struct token_reply dead = {.outcome = TOKEN_DEAD, .detail = "word"};
+	const struct token_reply dead = {.outcome = TOKEN_DEAD, .detail = "word"},
+				 odd = {
+				     .outcome = TOKEN_UNKNOWN, .answered = true, .detail = "word"};
 	const struct config_provider *p;
 	uint32_t left_s = 0;
 
@@ -180,10 +189,13 @@ static void what_is_held_off_is_not_asked(void **state)
 	flow_taken(&plain, STAND_ISSUER, &(struct login_response){.code = SV_NONE});
 	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
 	assert_int_equal(stand.provider.codes, 0);
-	/* One goes ahead when the time is over, and whatever it is told ends the wait of the rest.
-	 */
+	/* One goes ahead when the time is over, and whatever it is told ends the wait of the rest;
+	 * what says nothing makes the next one the probe. */
 	stand_reset();
 	clock_set(1007001, FLOW_BEGUN_S);
+	flow_to_code(&plain);
+	code_answered(&odd);
+	stand_reset();
 	flow_to_code(&plain);
 	assert_int_equal(holdoff_judge(h, p, clock_boot_ms(), &left_s), IPC_ERROR_PROVIDER_DOWN);
 	code_answered(&dead);

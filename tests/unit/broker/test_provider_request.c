@@ -342,6 +342,67 @@ static void a_refused_push_says_so(void **state)
 	assert_string_equal(s.request_uri, "");
 }
 
+/* The breaker of pushed requests: refreshes do not know of it. */
+static void failing_pushes_are_held_off(void **state)
+{
+	const int64_t boot = clock_boot_ms(), wall = clock_wall_s();
+	struct server_row *row = server_on(&t.server, "POST /par", 400, "{}");
+	static const struct {
+		int after_s, status;
+		const char *headers;
+		enum err want; /* of the call */
+	} rows[] = {
+	    {0, 500, "", ERR_OK},
+	    {0, 400, "", ERR_OK}, /* it answers: from the beginning */
+	    {0, 500, "", ERR_OK},
+	    {0, 500, "", ERR_OK},
+	    {0, 0, "", ERR_UNAVAILABLE},
+	    {4, 0, "", ERR_UNAVAILABLE},
+	    {7, 500, "", ERR_OK},
+	    {11, 0, "", ERR_UNAVAILABLE},
+	    {14, 429, "Retry-After: 200\r\n", ERR_OK},
+	    {213, 0, "", ERR_UNAVAILABLE},
+	    {215, 400, "", ERR_OK},
+	    {215, 500, "", ERR_OK},
+	    {215, 400, "", ERR_OK},
+	};
+	struct seen s;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		clock_set(boot + 1000 * (int64_t)rows[i].after_s, wall + rows[i].after_s);
+		row->status = rows[i].status;
+		snprintf(row->headers, sizeof row->headers, "%s", rows[i].headers);
+		if (push(&s) != rows[i].want)
+			fail_msg("row %zu", i);
+		if (rows[i].want == ERR_OK)
+			loop_until(t.base, &s.done);
+	}
+	clock_unset();
+}
+
+/* When the time is over one goes ahead, and the others wait for what comes of it. */
+static void one_push_finds_out(void **state)
+{
+	const int64_t boot = clock_boot_ms(), wall = clock_wall_s();
+	struct server_row *row = server_on(&t.server, "POST /par", 500, "");
+	struct seen s, other;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(push(&s), ERR_OK);
+		loop_until(t.base, &s.done);
+	}
+	clock_set(boot + 10000, wall);
+	row->status = 400;
+	assert_int_equal(push(&s), ERR_OK);
+	assert_int_equal(push(&other), ERR_UNAVAILABLE);
+	loop_until(t.base, &s.done);
+	assert_int_equal(push(&other), ERR_OK);
+	loop_until(t.base, &other.done);
+	clock_unset();
+}
+
 static void a_push_needs_an_endpoint(void **state)
 {
 	struct seen s;
@@ -456,6 +517,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_pushed_request_names_the_client_once, set_up_pushable,
 					    tear_down),
 	    cmocka_unit_test_setup_teardown(a_refused_push_says_so, set_up_pushable, tear_down),
+	    cmocka_unit_test_setup_teardown(one_push_finds_out, set_up_pushable, tear_down),
+	    cmocka_unit_test_setup_teardown(failing_pushes_are_held_off, set_up_pushable,
+					    tear_down),
 	    cmocka_unit_test_setup_teardown(a_pending_push_is_canceled, set_up_pushable, tear_down),
 	    cmocka_unit_test_setup_teardown(a_token_is_revoked, set_up_revocable, tear_down),
 	};

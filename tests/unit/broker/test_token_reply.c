@@ -153,6 +153,12 @@ static void the_transport_decides_first(void **state)
 	h.outcome = HTTP_UNKNOWN;
 	token_reply_read(&h, PRESET_GENERIC, NULL, NOW, &a);
 	assert_int_equal(a.reply.outcome, TOKEN_UNKNOWN);
+	assert_false(a.reply.answered);
+	token_answer_done(&a);
+	h = (struct http_response){.outcome = HTTP_ANSWERED, .status = 403, .body = SV("<html>")};
+	token_reply_read(&h, PRESET_GENERIC, NULL, NOW, &a);
+	assert_int_equal(a.reply.outcome, TOKEN_UNKNOWN);
+	assert_true(a.reply.answered);
 	token_answer_done(&a);
 }
 

@@ -87,13 +87,14 @@ static int stop_server(void **state)
 
 enum { TYPES, ECHO, RAISE, SLEEP, LATE, XID, LENGTH };
 static const struct pg_statement STATEMENTS[] = {
-    [TYPES] = {"types", "select $1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text", 5},
-    [ECHO] = {"echo", "select $1::int8", 1},
-    [RAISE] = {"raise", "select raise($1)", 1},
-    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1},
-    [LATE] = {"late", "insert into late values (1) returning x", 0},
-    [XID] = {"xid", "select pg_current_xact_id()::text", 0},
-    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1},
+    [TYPES] = {"types", "select $1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text", 5,
+	       PG_ALONE},
+    [ECHO] = {"echo", "select $1::int8", 1, PG_ALONE},
+    [RAISE] = {"raise", "select raise($1)", 1, PG_ALONE},
+    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1, PG_ALONE},
+    [LATE] = {"late", "insert into late values (1) returning x", 0, PG_ALONE},
+    [XID] = {"xid", "select pg_current_xact_id()::text", 0, PG_ALONE},
+    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1, PG_ALONE},
 };
 
 struct fixture {

@@ -22,7 +22,8 @@
 #define PQ_TIMEOUT_MS 1000
 
 enum { STATEMENT_A, STATEMENT_B };
-static const struct pg_statement pq_statements[] = {{"a", "select $1", 1}, {"b", "select 1", 0}};
+static const struct pg_statement pq_statements[] = {{"a", "select $1", 1, PG_GROUPED},
+						    {"b", "select 1", 0, PG_ALONE}};
 
 struct pq_result {
 	bool null, cleared;
@@ -97,8 +98,7 @@ PQ_WRAP(PostgresPollingStatusType, PQconnectPoll, (PGconn * c))
 	(void)c;
 	/* It may close the socket: nobody may wait for it meanwhile. */
 	for (size_t i = 0; i < pq.pg->nconns; i++)
-		assert_true(pq.pg->conns[i].state != PG_CONNECTING ||
-			    pq.pg->conns[i].io_want == 0);
+		assert_true(pq.pg->conns[i].state != PG_CONNECTING || pq.pg->conns[i].io_want == 0);
 	pq_note("poll", "");
 	return pq.poll;
 }

@@ -112,9 +112,26 @@ static void without_memory_nothing_is_appended(void **state)
 	assert_true(torture(attempt, NULL) >= 8);
 }
 
+static void bytes_as_digits(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 12);
+	buf_add_hex(&b, SV("\x00\xfeZ"));
+	buf_add_escaped(&b, '\xaf');
+	buf_add_escaped(&b, '\n');
+	assert_sv_equal(buf_sv(&b), SV("00fe5a%AF%0A"));
+	buf_add_hex(&b, SV("a"));
+	assert_false(buf_ok(&b));
+	assert_int_equal(b.n, 12);
+	buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(bytes_as_digits),
 	    cmocka_unit_test(appends_until_the_limit_and_keeps_what_was_there),
 	    cmocka_unit_test(numbers_and_formats),
 	    cmocka_unit_test(clearing_and_consuming_wipe),

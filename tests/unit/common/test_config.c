@@ -210,22 +210,6 @@ static void test_descriptor_is_literal(void **state)
 	assert_string_equal(e.text, "the-dump:2: include: expected no include here");
 }
 
-static void test_notes(void **state)
-{
-	static const char *const wants[] = {
-	    "etc/bff.conf:65: pages: is not built yet",
-	};
-	struct config *c = load("etc/bff.conf"), *minimal = load("tests/lib/minimal.conf");
-
-	(void)state;
-	assert_int_equal(c->notes.n, ARRAY_LEN(wants));
-	for (size_t i = 0; i < ARRAY_LEN(wants); i++)
-		assert_memory_equal(c->notes.v[i].p, wants[i], strlen(wants[i]));
-	assert_int_equal(minimal->notes.n, 0);
-	config_free(&c);
-	config_free(&minimal);
-}
-
 static void test_missing_file(void **state)
 {
 	struct config *c = NULL;
@@ -298,7 +282,6 @@ int main(void)
 	    cmocka_unit_test(test_strings_round_trip),
 	    cmocka_unit_test(test_brokered_sections),
 	    cmocka_unit_test(test_descriptor_is_literal),
-	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_missing_file),
 	    cmocka_unit_test(test_secret_paths),
 	    cmocka_unit_test(test_full_disk),

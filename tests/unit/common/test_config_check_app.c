@@ -24,6 +24,8 @@ static void test_apps(void **state)
 	    {APP, A1 ORIGINS "auth_path = \"/a//b\" }\n", 1, "auth_path: expected"},
 	    {APP, A1 ORIGINS "idle_timeout = \"13h\" }\n", 1, "idle_timeout: expected at most"},
 	    {APP, A1 ORIGINS "idle_timeout = 7200 }\n", 1, "idle_timeout: expected a duration"},
+	    {APP, A1 ORIGINS "idle_timeout = \"119s\" }\n", 1, "idle_timeout: expected"},
+	    {APP, A1 ORIGINS "idle_timeout = \"2m\" }\n", 0, NULL},
 	    {APP, A1 ORIGINS "revalidate = \"12h\" }\n", 1, "revalidate: expected less"},
 	    {APP, A1 ORIGINS "page_claims = {name, email} }\n", 1, "page_claims: expected claims"},
 	    {APP, A1 ORIGINS "after_logout = {\"/bye\"} }\n", 1, "after_logout: expected absolute"},

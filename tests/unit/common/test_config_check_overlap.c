@@ -30,6 +30,26 @@ static void test_overlaps(void **state)
 	     TWO("path = \"/f/\" encoded_slash = allow hosts = {\"a.example.com\"}",
 		 "path = \"/f/g\" hosts = {\"b.example.com\"}"),
 	     0, NULL},
+	    {ROUTE,
+	     TWO("path = \"/f/\" encoded_slash = allow methods = {GET}",
+		 "path = \"/f/\" methods = {PUT}"),
+	     0, NULL},
+	    /* Not only neighbours are compared. */
+	    {ROUTE,
+	     TWO("path = \"/x\" methods = {GET}",
+		 "path = \"/x\" methods = {PUT}") "route \"s\" { app = a path = \"/x\" methods = "
+						  "{GET} }\n",
+	     3, "path: expected host, path and method"},
+	    {ROUTE,
+	     TWO("path = \"/x\" methods = {GET}",
+		 "path = \"/x\" methods = {PUT}") "route \"s\" { app = a path = \"/x\" methods = "
+						  "{POST} }\nroute \"t\" { app = a path = "
+						  "\"/x\" methods = {HEAD, GET} }\n",
+	     4, "path: expected host, path and method"},
+	    {ROUTE,
+	     TWO("path = \"/f/\" encoded_slash = allow",
+		 "path = \"/f/\" methods = {PUT}") "route \"s\" { app = a path = \"/f/g\" }\n",
+	     1, "encoded_slash: expected refuse"},
 	    /* The path is chosen first: of "/x" nothing is left. */
 	    {ROUTE,
 	     TWO("path = \"/x\"",

@@ -51,6 +51,14 @@ static void one_rule(void **state)
 	     "domain: expected domains"},
 	    {PROVIDER, MAIL "{upn} }\n" M(Q("q", "claim = upn domain = {\"x.com\"}")), 3,
 	     "claim: expected email with domain"},
+	    {PROVIDER,
+	     MAIL "{email} }\n" M(Q("q", "claim = email domain = {\"x.com\"}")
+				      Q("p", "claim = email domain = {\"y.com\"}")),
+	     4, "claim: expected a claim of its own"},
+	    {PROVIDER,
+	     MAIL "{email} }\n" M(Q("q", "claim = email domain = {\"x.com\"}")
+				      Q("p", "claim = email any = {\"a@x.com\"}")),
+	     4, "claim: expected a claim of its own"},
 	    {PROVIDER, MAIL "{\"/a\"} }\n" M(Q("q", "claim = \"/~1a/b\" any = {x}")), 0, NULL},
 	    {PROVIDER, MAIL "{\"https://x/r\"} }\n" M(Q("q", "claim = \"https://x/r\" any = {x}")),
 	     0, NULL},
@@ -82,6 +90,10 @@ static void two_rules(void **state)
 	    {"claim = groups all = {a, b}", "claim = groups contains = b", "expected one of"},
 	    {"claim = groups all = {a, b}", "claim = groups any = {b, c}", "expected one of"},
 	    {"claim = groups all = {a, b}", "claim = groups any = {d, c}", NULL},
+	    {"claim = groups any = {a}", "claim = \"/groups\" any = {a, b}", "expected one of"},
+	    {"claim = \"/groups\" any = {a}", "claim = \"/groups/0\" any = {a, b}", NULL},
+	    {"claim = \"/groups/0\" any = {a}", "claim = \"/groups/0\" any = {a, b}",
+	     "expected one of"},
 	};
 
 	(void)state;

@@ -203,6 +203,9 @@ static void test_paths(void **state)
 	    {"/a%7C", true},
 	    {"/a[b", false},
 	    {"/%FF", false},
+	    {"/%C2%9F", false}, /* a control: no request may have it */
+	    {"/%C2%A0", true},
+	    {"/%C3%bc", false},
 	    {"/%C3", false},
 	    {"/%C3x", false},
 	    {"/%C3%41", false},

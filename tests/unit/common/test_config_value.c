@@ -162,12 +162,36 @@ static void test_addresses(void **state)
 	assert_int_equal(config_unix_path(SV("127.0.0.1:1")).n, 0);
 }
 
+static void tokens_of_a_pointer(void **state)
+{
+	static const struct {
+		struct sv in;
+		const char *want; /* NULL: none */
+	} rows[] = {
+	    {SV_INIT("roles"), "roles"}, {SV_INIT(""), ""},	 {SV_INIT("a~1b"), "a/b"},
+	    {SV_INIT("~01"), "~1"},	 {SV_INIT("m~n"), NULL}, {SV_INIT("m~"), NULL},
+	    {SV_INIT("m~2"), NULL},
+	};
+	char longest[CONFIG_MAX_CLAIM + 1], out[CONFIG_MAX_CLAIM + 1];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(config_pointer_token(rows[i].in, out), rows[i].want != NULL);
+		if (rows[i].want != NULL)
+			assert_string_equal(out, rows[i].want);
+	}
+	memset(longest, 'x', sizeof longest);
+	assert_true(config_pointer_token(sv_of(longest, CONFIG_MAX_CLAIM), out));
+	assert_int_equal(strlen(out), CONFIG_MAX_CLAIM);
+	assert_false(config_pointer_token(sv_of(longest, CONFIG_MAX_CLAIM + 1), out));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_counts),    cmocka_unit_test(test_units),
-	    cmocka_unit_test(test_booleans),  cmocka_unit_test(test_networks),
-	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(tokens_of_a_pointer), cmocka_unit_test(test_counts),
+	    cmocka_unit_test(test_units),	   cmocka_unit_test(test_booleans),
+	    cmocka_unit_test(test_networks),	   cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests_name("config_value", tests, NULL, NULL);

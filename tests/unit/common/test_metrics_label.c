@@ -167,6 +167,46 @@ static void every_word_is_where_it_is_looked_for(void **state)
 	assert_int_equal(text(METRICS_result, 2).n, 0);
 }
 
+/* Any process that has the memory can write there. */
+static void what_is_no_name_is_shown_as_none(void **state)
+{
+	static const struct {
+		enum metrics_label label;
+		const char *text;
+		bool good;
+	} cases[] = {
+	    {METRICS_route, "route=\"q\"", true},
+	    {METRICS_route, "route=\"\\\"q\\\\\"", true},
+	    {METRICS_route, "route=\"\"", true},
+	    {METRICS_route, "", false},
+	    {METRICS_route, "route=\"q", false},
+	    {METRICS_route, "route=\"q\\\"", false},
+	    {METRICS_route, "route=\"q\"x", false},
+	    {METRICS_route, "route=\"q\\", false},
+	    {METRICS_route, "route=", false},
+	    {METRICS_route, "route=\"q\\\n\"", false},
+	    {METRICS_route, "route=\"q\n\"", false},
+	    {METRICS_route, "route=\"q\"} 1\nbff_up 0\nx{route=\"\"", false},
+	    {METRICS_route, "listen=\"q\"", false},
+	    {METRICS_route, "route=\"\xff\"", false},
+	    {METRICS_rule, "route=\"q\",rule=\"x\"", true},
+	    {METRICS_rule, "route=\"q\"", false},
+	    {METRICS_rule, "route=\"q\",", false},
+	    {METRICS_rule, "route=\"q\"rule=\"x\"", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		unsigned number = metrics_name_put(t.m, cases[i].label, sv_str(cases[i].text));
+		struct sv none = cases[i].label == METRICS_rule ? SV("route=\"-\",rule=\"-\"")
+								: SV("route=\"-\"");
+
+		assert_int_not_equal(number, 0);
+		assert_sv_equal(text(cases[i].label, number),
+				cases[i].good ? sv_str(cases[i].text) : none);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -176,6 +216,7 @@ int main(void)
 	    TEST(a_name_keeps_its_number),
 	    TEST(names_beyond_the_limit_are_none),
 	    TEST(what_is_not_ascii_breaks_no_text),
+	    TEST(what_is_no_name_is_shown_as_none),
 	    TEST(every_word_is_where_it_is_looked_for),
 	};
 

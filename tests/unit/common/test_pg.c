@@ -43,6 +43,37 @@ static void test_types_go_both_ways(void **state)
 	close_pool(&f);
 }
 
+static void on_record(void *arg, enum err e, const struct pg_rows *r)
+{
+	on_types(arg, e, r);
+	assert_false(pg_rows_null(r, 0, 6));
+	assert_int_equal(pg_rows_sv(r, 0, 6).n, 0);
+	assert_true(sv_eq(pg_rows_sv(r, 0, 7), SV("last")));
+	for (unsigned col = 8; col < 12; col++)
+		assert_true(pg_rows_null(r, 0, col));
+}
+
+static void test_a_records_fields_are_columns(void **state)
+{
+	static const struct pg_statement RECORD[] = {
+	    {"record",
+	     "select row($1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text, ''::text, "
+	     "'last'::text)",
+	     5, PG_ALONE}};
+	struct fixture f;
+	unsigned char raw[8];
+	bool done = false;
+	struct pg_param p[] = {PG_SV(SV("gr\xc3\xbc\xc3\x9f")), i64_param(-5000000000, raw),
+			       PG_SV(SV("-7")), PG_SV(SV("t")), PG_BYTES("\x00\x01\xff", 3)};
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.statements = RECORD, .nstatements = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, 0, p, on_record, &done, NULL), ERR_OK);
+	RUN_UNTIL(&f, done);
+	close_pool(&f);
+}
+
 #define MANY 10000
 
 static void test_ten_thousand_in_a_pipeline(void **state)
@@ -302,7 +333,7 @@ static void stays_unready(struct fixture *f)
 
 static void test_schema_mismatch_until_migrated(void **state)
 {
-	static const struct pg_statement ONE[] = {{"later", "select later()", 0}};
+	static const struct pg_statement ONE[] = {{"later", "select later()", 0, PG_ALONE}};
 	struct fixture f;
 
 	(void)state;
@@ -408,14 +439,71 @@ static void test_conninfo_is_checked(void **state)
 	event_base_free(base);
 }
 
+enum { READ_XID, READ_RAISE, OWN_XID };
+static const struct pg_statement READS[] = {
+    [READ_XID] = {"read_xid", "select pg_current_xact_id()::text::int8", 0, PG_GROUPED},
+    [READ_RAISE] = {"read_raise", "select raise($1)", 1, PG_GROUPED},
+    [OWN_XID] = {"own_xid", "select pg_current_xact_id()::text::int8", 0, PG_ALONE},
+};
+
+/* Of two connections, too. */
+static void test_reads_of_one_turn_share_a_transaction(void **state)
+{
+	struct answer a[PG_GROUP_MAX] = {0}, own = {0}, over = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){.statements = READS, .nstatements = ARRAY_LEN(READS)});
+	RUN_UNTIL(&f, pg_state(f.pg).up == 2);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &a[i], NULL), ERR_OK);
+	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &over, NULL), ERR_OK);
+	assert_int_equal(pg_query(f.pg, OWN_XID, NULL, on_answer, &own, NULL), ERR_OK);
+	RUN_UNTIL(&f, own.calls == 1 && over.calls == 1 && a[0].calls == 1);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		assert_int_equal(a[i].calls, 1);
+		assert_int_equal(a[i].i64, a[0].i64);
+	}
+	assert_int_not_equal(own.i64, a[0].i64);
+	assert_int_not_equal(own.i64, over.i64);
+	assert_int_not_equal(over.i64, a[0].i64);
+	close_pool(&f);
+}
+
+static void test_a_read_that_fails_ends_those_behind_it(void **state)
+{
+	struct pg_param code = PG_SV(SV("22012"));
+	struct answer before = {0}, failed = {0}, behind = {0}, later = {0};
+	struct fixture f;
+
+	(void)state;
+	open_pool(&f, (struct pg_options){
+			  .statements = READS, .nstatements = ARRAY_LEN(READS), .connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &before, NULL), ERR_OK);
+	assert_int_equal(pg_query(f.pg, READ_RAISE, &code, on_answer, &failed, NULL), ERR_OK);
+	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &behind, NULL), ERR_OK);
+	RUN_UNTIL(&f, behind.calls == 1);
+	assert_int_equal(before.e, ERR_OK);
+	assert_int_equal(failed.e, ERR_PROTOCOL);
+	assert_int_equal(behind.e, ERR_CONFLICT);
+	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &later, NULL), ERR_OK);
+	RUN_UNTIL(&f, later.calls == 1);
+	assert_int_equal(later.e, ERR_OK);
+	close_pool(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_conninfo_is_checked),
 	    cmocka_unit_test(test_types_go_both_ways),
+	    cmocka_unit_test(test_a_records_fields_are_columns),
 	    cmocka_unit_test(test_ten_thousand_in_a_pipeline),
 	    cmocka_unit_test(test_calls_over_the_limit_are_refused),
 	    cmocka_unit_test(test_large_parameters),
+	    cmocka_unit_test(test_reads_of_one_turn_share_a_transaction),
+	    cmocka_unit_test(test_a_read_that_fails_ends_those_behind_it),
 	    cmocka_unit_test(test_errors_of_the_server),
 	    cmocka_unit_test(test_failure_at_commit_is_a_failure),
 	    cmocka_unit_test(test_canceled_call_is_not_answered),

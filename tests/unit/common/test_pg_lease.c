@@ -6,14 +6,14 @@
 
 enum { NOTIFY = LENGTH + 1 };
 static const struct pg_statement LISTENING[] = {
-    [TYPES] = {"types", "select 1", 0},
-    [ECHO] = {"echo", "select $1::int8", 1},
-    [RAISE] = {"raise", "select raise($1)", 1},
-    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1},
-    [LATE] = {"late", "insert into late values (1) returning x", 0},
-    [XID] = {"xid", "select pg_current_xact_id()::text", 0},
-    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1},
-    [NOTIFY] = {"notify", "select pg_notify('" CHANNEL "', $1)", 1},
+    [TYPES] = {"types", "select 1", 0, PG_ALONE},
+    [ECHO] = {"echo", "select $1::int8", 1, PG_ALONE},
+    [RAISE] = {"raise", "select raise($1)", 1, PG_ALONE},
+    [SLEEP] = {"sleep", "select 1 from pg_sleep($1::int8)", 1, PG_ALONE},
+    [LATE] = {"late", "insert into late values (1) returning x", 0, PG_ALONE},
+    [XID] = {"xid", "select pg_current_xact_id()::text", 0, PG_ALONE},
+    [LENGTH] = {"length", "select octet_length($1::bytea)::int8", 1, PG_ALONE},
+    [NOTIFY] = {"notify", "select pg_notify('" CHANNEL "', $1)", 1, PG_ALONE},
 };
 
 /* What was told, in order: n(otified), r(enewed), d(isturbed), a(nswer). */

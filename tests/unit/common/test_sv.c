@@ -90,15 +90,102 @@ static void controls_are_found_wherever_they_stand(void **state)
 	assert_false(sv_has_control(SV_NONE));
 }
 
+static void utf8_is_of_one_form(void **state)
+{
+	static const struct {
+		struct sv in;
+		size_t want;
+	} rows[] = {
+	    {SV_INIT(""), 0},
+	    {SV_INIT("a"), 1},
+	    {SV_INIT("\0"), 1},
+	    {SV_INIT("\xc3\xa9x"), 2},
+	    {SV_INIT("\xe2\x82\xac"), 3},
+	    {SV_INIT("\xed\x9f\xbf"), 3},
+	    {SV_INIT("\xf0\x9f\x92\xa9"), 4},
+	    {SV_INIT("\xf4\x8f\xbf\xbf"), 4},
+	    {SV_INIT("\x80"), 0}, /* no lead byte */
+	    {SV_INIT("\xc3"), 0}, /* cut short */
+	    {SV_INIT("\xe2\x82"), 0},
+	    {SV_INIT("\xc3x"), 0},
+	    {SV_INIT("\xc1\x81"), 0}, /* overlong */
+	    {SV_INIT("\xe0\x9f\xbf"), 0},
+	    {SV_INIT("\xf0\x8f\xbf\xbf"), 0},
+	    {SV_INIT("\xed\xa0\x80"), 0},     /* a surrogate */
+	    {SV_INIT("\xf4\x90\x80\x80"), 0}, /* over U+10FFFF */
+	    {SV_INIT("\xf5\x80\x80\x80"), 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(sv_utf8_len(rows[i].in), rows[i].want);
+}
+
+static void hexadecimal_is_of_either_case_and_whole(void **state)
+{
+	(void)state;
+	assert_int_equal(sv_hex_byte(SV("aF"), 0), 0xaf);
+	assert_int_equal(sv_hex_byte(SV("%00"), 1), 0);
+	assert_int_equal(sv_hex_byte(SV("%FFf"), 1), 0xff);
+	assert_int_equal(sv_hex_byte(SV("%4"), 1), -1);
+	assert_int_equal(sv_hex_byte(SV("%"), 1), -1);
+	assert_int_equal(sv_hex_byte(SV("4g"), 0), -1);
+	assert_int_equal(sv_hex_byte(SV("g4"), 0), -1);
+	for (int c = 0; c < 256; c++)
+		assert_int_equal(sv_hex_digit((char)c) != -1,
+				 c != 0 && strchr("0123456789abcdefABCDEF", c) != NULL);
+}
+
+static void escaped_utf8_is_the_same(void **state)
+{
+	(void)state;
+	assert_int_equal(sv_utf8_escaped_len(SV("%41%41")), 3);
+	assert_int_equal(sv_utf8_escaped_len(SV("%c3%BC%BC")), 6);
+	assert_int_equal(sv_utf8_escaped_len(SV("%F0%9F%98%80%80")), 12);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3x%BC")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3%B")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C3%zz")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("%C0%AF")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV("A%41")), 0);
+	assert_int_equal(sv_utf8_escaped_len(SV_NONE), 0);
+}
+
+/* The vectors of the FNV-1a's authors. */
+static void hash_is_fnv_1a(void **state)
+{
+	uint64_t whole = sv_hash(SV_HASH_START, SV("foobar"));
+
+	(void)state;
+	assert_true(sv_hash(SV_HASH_START, SV("")) == UINT64_C(0xcbf29ce484222325));
+	assert_true(sv_hash(SV_HASH_START, SV("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+	assert_true(whole == UINT64_C(0x85944171f73967e8));
+	assert_true(sv_hash(sv_hash(SV_HASH_START, SV("foo")), SV("bar")) == whole);
+}
+
+static void comparing_orders_bytes_and_prefixes(void **state)
+{
+	(void)state;
+	assert_true(sv_compare(SV("a"), SV("b")) < 0 && sv_compare(SV("b"), SV("a")) > 0);
+	assert_true(sv_compare(SV("a"), SV("ab")) < 0 && sv_compare(SV("ab"), SV("a")) > 0);
+	assert_true(sv_compare(SV("\x7f"), SV("\x80")) < 0);
+	assert_true(sv_compare(SV_NONE, SV("")) == 0 && sv_compare(SV("a"), SV("a")) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(hexadecimal_is_of_either_case_and_whole),
+	    cmocka_unit_test(escaped_utf8_is_the_same),
+	    cmocka_unit_test(hash_is_fnv_1a),
+	    cmocka_unit_test(comparing_orders_bytes_and_prefixes),
 	    cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
 	    cmocka_unit_test(cuts_are_clamped),
 	    cmocka_unit_test(trimming_takes_space_and_tab_alone),
 	    cmocka_unit_test(words_stand_between_spaces),
 	    cmocka_unit_test(comparisons),
 	    cmocka_unit_test(controls_are_found_wherever_they_stand),
+	    cmocka_unit_test(utf8_is_of_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

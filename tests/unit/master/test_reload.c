@@ -323,16 +323,6 @@ static void a_check_that_ends_while_stopping_does_nothing(void **state)
 	assert_int_equal(stage_logged_times("reload_failed("), 0);
 }
 
-static void notes_are_logged_each(void **state)
-{
-	const struct sv notes[] = {SV_INIT("one"), SV_INIT("two")};
-	struct config c = {.notes = {notes, 2}};
-
-	(void)state;
-	reload_log_notes(&c);
-	assert_int_equal(stage_logged_times("config_note("), 2);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,7 +340,6 @@ int main(void)
 	    CASE(a_check_that_says_yes_is_followed_by_the_exec),
 	    CASE(a_check_that_cannot_start_is_a_failure),
 	    CASE(a_check_that_ends_while_stopping_does_nothing),
-	    CASE(notes_are_logged_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 #include "master/tally.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +36,26 @@ static int teardown(void **state)
 static int64_t value(enum metric id, unsigned a)
 {
 	return (int64_t)metrics_sum(t.metrics, id, METRICS_AT(a));
+}
+
+/* A child of ours, as a worker is; it ends with us. */
+static pid_t child(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+	assert_int_not_equal(pid, -1);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* A worker: its slab, and its view of the memory. */
@@ -115,19 +137,47 @@ static void an_upgrade_takes_the_memory_along(void **state)
 {
 	struct tally after = {.fd = -1};
 	struct errmsg e;
+	pid_t a = child(), b = child();
 
 	(void)state;
-	(void)start(100, NULL);
-	(void)start(101, NULL);
+	(void)start(a, NULL);
+	(void)start(b, NULL);
 	metrics_count(t.metrics, METRIC_CONFIG_RELOADS, METRICS_AT(METRICS_RELOAD_OK));
 	assert_int_equal(tally_adopt(&after, dup(t.fd), &e), ERR_OK);
 	assert_int_equal(
 	    metrics_sum(after.metrics, METRIC_CONFIG_RELOADS, METRICS_AT(METRICS_RELOAD_OK)), 1);
 	assert_int_equal(tally_find(&after), 3);
-	tally_reaped(&after, 101, DRAINED);
+	tally_reaped(&after, b, DRAINED);
 	assert_int_equal(tally_find(&after), 2);
 	assert_int_equal(metrics_sum(after.metrics, METRIC_WORKERS, METRICS_AT(0)), 1);
 	tally_close(&after);
+	end(a);
+	end(b);
+}
+
+/* A worker that was taken over writes what it likes: no process of ours has those slabs, and nobody
+ * would ever free them. */
+static void an_upgrade_does_not_believe_in_owners_that_are_none(void **state)
+{
+	struct tally after = {.fd = -1};
+	struct errmsg e;
+	pid_t a = child();
+
+	(void)state;
+	(void)start(a, NULL);
+	for (unsigned i = 2; i < METRICS_SLABS_MAX; i++)
+		metrics_set_owner(t.metrics, i,
+				  i % 3 == 0   ? getpid()
+				  : i % 3 == 1 ? -1
+					       : INT64_MAX);
+	assert_int_equal(tally_adopt(&after, dup(t.fd), &e), ERR_OK);
+	assert_int_equal(tally_find(&after), 2);
+	tally_own(&after, 2, 100);
+	assert_int_equal(tally_find(&after), 3);
+	tally_reaped(&after, a, DRAINED);
+	assert_int_equal(tally_find(&after), 1);
+	tally_close(&after);
+	end(a);
 }
 
 static void another_tables_memory_is_refused(void **state)
@@ -172,6 +222,7 @@ int main(void)
 	    TEST(ends_are_told_apart_and_strangers_are_not_ours),
 	    TEST(one_too_many_counts_for_itself),
 	    TEST(an_upgrade_takes_the_memory_along),
+	    TEST(an_upgrade_does_not_believe_in_owners_that_are_none),
 	    TEST(another_tables_memory_is_refused),
 	    TEST(names_come_before_their_workers),
 	};

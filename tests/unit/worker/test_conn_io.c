@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -280,6 +281,64 @@ static void what_is_no_handshake_fails_and_leaves_no_error(void **state)
 	assert_sv_equal(tls_name(fx.io.ssl), SV("edge"));
 }
 
+/* Of whatever else in the process: libpq that lost its own TLS connection leaves some. */
+static void an_error_of_somebody_elses_ends_no_connection(void **state)
+{
+	char b[8];
+
+	(void)state;
+	(void)shake_hands();
+	ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+	assert_int_equal(conn_io_read(&fx.io, b, sizeof b), -1);
+	assert_int_equal(errno, EAGAIN);
+	ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+	assert_int_equal(conn_io_write(&fx.io, "well", 4), 4);
+	assert_int_equal(SSL_write(secure.client, "hello", 5), 5);
+	assert_int_equal(conn_io_read(&fx.io, b, sizeof b), 5);
+}
+
+/* Each makes the server derive keys, and none is anything to read: one read took them all, as fast
+ * as they came. */
+static void new_keys_without_end_are_an_end(void **state)
+{
+	BIO *sent = BIO_new(BIO_s_mem());
+	long long left;
+	char b[8], *p;
+	ssize_t n = -1;
+
+	(void)state;
+	(void)shake_hands();
+	assert_int_equal(SSL_version(secure.client), TLS1_3_VERSION);
+	SSL_set0_wbio(secure.client, sent);
+	for (int i = 0; i < 4 * TLS_RECORDS_MAX; i++) {
+		assert_int_equal(SSL_key_update(secure.client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(secure.client), 1);
+	}
+	left = BIO_get_mem_data(sent, &p);
+	assert_int_equal(send(fx.client, p, (size_t)left, 0), left);
+	for (int i = 0; i < 4 && n == -1 && (i == 0 || errno == EAGAIN); i++)
+		n = conn_io_read(&fx.io, b, sizeof b);
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_string_equal(tls_reason(fx.io.ssl), "too many records that say nothing");
+}
+
+/* As many as an honest client ever sends, and between them what it has to say. */
+static void some_new_keys_are_fine(void **state)
+{
+	char b[8];
+
+	(void)state;
+	(void)shake_hands();
+	for (int i = 0; i < TLS_RECORDS_MAX / 2; i++) {
+		assert_int_equal(SSL_key_update(secure.client, SSL_KEY_UPDATE_REQUESTED), 1);
+		assert_int_equal(SSL_write(secure.client, "hello", 5), 5);
+		assert_int_equal(conn_io_read(&fx.io, b, sizeof b), 5);
+		assert_int_equal(conn_io_write(&fx.io, "well", 4), 4);
+		assert_int_equal(SSL_read(secure.client, b, sizeof b), 4);
+	}
+}
+
 static void a_client_without_a_certificate_has_no_connection(void **state)
 {
 	struct config_listen l;
@@ -328,6 +387,10 @@ int main(void)
 					    open_tls, close_tls),
 	    cmocka_unit_test_setup_teardown(what_is_no_handshake_fails_and_leaves_no_error,
 					    open_tls, close_tls),
+	    cmocka_unit_test_setup_teardown(an_error_of_somebody_elses_ends_no_connection, open_tls,
+					    close_tls),
+	    cmocka_unit_test_setup_teardown(new_keys_without_end_are_an_end, open_tls, close_tls),
+	    cmocka_unit_test_setup_teardown(some_new_keys_are_fine, open_tls, close_tls),
 	    cmocka_unit_test(a_client_without_a_certificate_has_no_connection),
 	};
 

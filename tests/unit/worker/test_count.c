@@ -1,5 +1,10 @@
 #include "worker/count.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/contract.h"
+#include "common/log.h"
 #include "tests/unit/worker/stand_in.h"
 #include "worker/endpoint.h"
 
@@ -250,6 +255,32 @@ static void a_worker_that_does_not_count(void **state)
 	count_closed(&stand.w, stand_listen(LISTEN_VERIFY));
 }
 
+/* Any worker can write anything there, and the next ones have to serve all the same. */
+static void a_memory_that_was_spoilt_keeps_no_worker_from_serving(void **state)
+{
+	static const char junk[64] = "junk";
+	struct metrics *owner = NULL;
+	struct errmsg e;
+	int fd = -1, before = fcntl(CONTRACT_FD_METRICS, F_DUPFD_CLOEXEC, 100);
+
+	(void)state;
+	assert_int_equal(metrics_new(&fd, &owner), ERR_OK);
+	assert_int_equal(pwrite(fd, junk, sizeof junk, 0), sizeof junk);
+	assert_int_equal(dup2(fd, CONTRACT_FD_METRICS), CONTRACT_FD_METRICS);
+	count_free(&stand.w.count);
+	log_set_level(LOG_ERROR);
+	assert_int_equal(count_new(stand.w.config, 1, &stand.w.count, &e), ERR_OK);
+	stand_verify("GET", "a.example.com", "/open/", "");
+	assert_int_equal(verified(SV("open"), ALLOWED), 1);
+	if (before == -1)
+		(void)close(CONTRACT_FD_METRICS);
+	else
+		(void)dup2(before, CONTRACT_FD_METRICS);
+	(void)close(before);
+	(void)close(fd);
+	metrics_free(&owner);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_counting, close_counting)
@@ -263,6 +294,7 @@ int main(void)
 	    TEST(a_rule_that_refused),
 	    TEST(the_trace_goes_to_the_broker),
 	    TEST(a_worker_that_does_not_count),
+	    TEST(a_memory_that_was_spoilt_keeps_no_worker_from_serving),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

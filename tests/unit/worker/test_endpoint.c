@@ -16,6 +16,9 @@ static void paths_by_table(void **state)
 	    {"/api/auth/backchannel-logout", 0, 0, 0},
 	    {"/auth/session", ENDPOINT_SESSION, 0, 0},
 	    {"/api/auth/session", ENDPOINT_SESSION, 0, 0},
+	    {"/auth/session/events", ENDPOINT_EVENTS, 0, 0},
+	    {"/api/auth/session/events", ENDPOINT_EVENTS, 0, 0},
+	    {"/auth/session/events/", 0, 0, 0},
 	    {"/api/auth/logout", 0, 0, 0},
 	    {"/auth/health", ENDPOINT_HEALTH, 0, 0},
 	    {"/auth/verify", 0, ENDPOINT_VERIFY, 0},
@@ -78,6 +81,7 @@ static void methods_by_table(void **state)
 	    {ENDPOINT_HEALTH, true, true, false}, {ENDPOINT_VERIFY, true, true, true},
 	    {ENDPOINT_LIVEZ, true, true, false},  {ENDPOINT_READYZ, true, true, false},
 	    {ENDPOINT_NONE, false, false, false}, {ENDPOINT_BACKCHANNEL, false, false, true},
+	    {ENDPOINT_EVENTS, true, true, false},
 	};
 
 	(void)state;

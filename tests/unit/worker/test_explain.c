@@ -24,6 +24,11 @@ static const char config[] = CONFIG_TEXT_DATABASE CONFIG_TEXT_WEB CONFIG_TEXT_BR
     "route \"open\" { app = a path = \"/open/\" session = none csrf = off }\n"
     "route \"get\" { app = a path = \"/get/\" methods = {GET} }\n";
 
+/* Here the method, the target and Host are the verify request's own. */
+static const char envoy[] =
+    "listen \"edge\" { kind = verify address = \"127.0.0.1:1\" edge = envoy\n"
+    "	trusted_peers = {\"127.0.0.1\"} }\n";
+
 /* The path of a file with this text. */
 static void file_of(const char *text, char path[64])
 {
@@ -70,7 +75,7 @@ static char *told(const char *text, const char *claims, struct explain_ask ask, 
 #define A "https://a.example.com"
 #define NAVIGATION "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"
 
-static void decisions_by_table(void **state)
+static void decisions_with(const char *text)
 {
 	static const struct {
 		const char *method, *url, *claims;
@@ -187,7 +192,6 @@ static void decisions_by_table(void **state)
 	     {"not looked for (a preflight)", "allowed\n", "\r\nX-User-ID: \r\n"}},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct explain_ask ask = {.method = cases[i].method, .url = cases[i].url};
 		struct errmsg e = {""};
@@ -197,12 +201,27 @@ static void decisions_by_table(void **state)
 			ask.fields[ask.nfields] = cases[i].fields[ask.nfields];
 			ask.nfields++;
 		}
-		out = told(config, cases[i].claims, ask, ERR_OK, &e);
+		out = told(text, cases[i].claims, ask, ERR_OK, &e);
 		for (size_t k = 0; k < 5 && cases[i].wants[k] != NULL; k++)
 			if (strstr(out, cases[i].wants[k]) == NULL)
 				fail_msg("case %zu: no %s in:\n%s", i, cases[i].wants[k], out);
 		free(out);
 	}
+}
+
+static void decisions_by_table(void **state)
+{
+	(void)state;
+	decisions_with(config);
+}
+
+static void decisions_behind_envoy(void **state)
+{
+	char text[sizeof config + sizeof envoy];
+
+	(void)state;
+	(void)snprintf(text, sizeof text, "%s%s", config, envoy);
+	decisions_with(text);
 }
 
 static void what_cannot_be_explained(void **state)
@@ -255,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(decisions_by_table),
+	    cmocka_unit_test(decisions_behind_envoy),
 	    cmocka_unit_test(what_cannot_be_explained),
 	    cmocka_unit_test(a_file_that_is_not_there),
 	};

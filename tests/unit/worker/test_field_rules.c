@@ -97,6 +97,7 @@ static void every_name_is_known(void **state)
 					    "X-Forwarded-Host",
 					    "X-Requested-With",
 					    "Sec-WebSocket-Key",
+					    "Sec-WebSocket-Version",
 					    "X-Forwarded-Proto",
 					    "X-Original-Method",
 					    "Transfer-Encoding",

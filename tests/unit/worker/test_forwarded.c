@@ -34,6 +34,8 @@ static void the_original_request_is_read(void **state)
 	     "/a?b", "https://a:80", "a", "192.0.2.7", 80, true},
 	    {SV_INIT(ALL "Sec-WebSocket-Key: x"), "GET", "/a?b", "https://portal.example.com",
 	     "portal.example.com", "192.0.2.7", 443, true},
+	    {SV_INIT(ALL "Sec-WebSocket-Version: 13"), "GET", "/a?b", "https://portal.example.com",
+	     "portal.example.com", "192.0.2.7", 443, true},
 	    {SV_INIT(METHOD URI PROTO FOR "X-Forwarded-Host: [2001:DB8::1]:8443"), "GET", "/a?b",
 	     "https://[2001:db8::1]:8443", "[2001:db8::1]", "192.0.2.7", 8443, false},
 	    {SV_INIT(METHOD URI PROTO HOST "X-Forwarded-For: evil, 10.0.0.1,  2001:db8::9"), "GET",

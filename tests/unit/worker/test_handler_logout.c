@@ -97,7 +97,7 @@ static void a_navigation_gets_the_form_and_a_script_does_not(void **state)
 	logged_out(SV(END "?x"), SV(END), form);
 	assert_has("HTTP/1.1 200 ");
 	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
-	assert_has("\r\nContent-Security-Policy: " PAGE_SEND_ON_CSP "\r\n");
+	assert_has("\r\nContent-Security-Policy: " PAGE_CSP_OF(PAGE_CSP_SCRIPT, "") "\r\n");
 	assert_has("<form method=\"post\" action=\"" END "\">");
 	assert_has("name=\"id_token_hint\" value=\"a.b.c\"");
 	assert_lacks("Location:");
@@ -226,6 +226,8 @@ static void with_its_state_a_browser_is_led_on(void **state)
 	assert_has("\r\nLocation: " BYE "\r\n");
 	assert_has("\r\nSet-Cookie: __Host-bff_logout=; Path=/; Secure; SameSite=Lax; HttpOnly; "
 		   "Max-Age=0\r\n");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; Path=/; Secure; SameSite=Lax; HttpOnly; "
+		   "Max-Age=0\r\n");
 	assert_has("\r\nCache-Control: no-store\r\n");
 	assert_lacks("bff_session"); /* whoever logged in meanwhile */
 	come_back(A, "?state=" STATE, "__Host-bff_logout=" STATE ".1");
@@ -234,6 +236,7 @@ static void with_its_state_a_browser_is_led_on(void **state)
 	come_back("login.example.org", "?state=" STATE, "__Secure-bff_logout=" STATE ".0");
 	assert_has("\r\nLocation: https://c.example.org/\r\n");
 	assert_has("\r\nSet-Cookie: __Secure-bff_logout=; Path=/; Domain=example.org; Secure; ");
+	assert_has("\r\nSet-Cookie: __Host-bff_loop=; "); /* logins are counted there */
 	/* Whoever is logged in by now stays so. */
 	(void)snprintf(more, sizeof more, "__Host-bff_logout=" STATE ".0; %s",
 		       stand_cookie("bff_session", 's'));
@@ -352,6 +355,27 @@ static void a_form_that_cannot_be_kept_is_left_out(void **state)
 	assert_lacks("bff_logout");
 }
 
+/* The user moved to another network: the session is good for nothing but its end. */
+static void another_clients_session_ends_too(void **state)
+{
+	char secret[COOKIE_SECRET_LEN], head[512];
+
+	(void)state;
+	memset(secret, 's', sizeof secret);
+	(void)snprintf(head, sizeof head, "Cookie: %s\r\nContent-Length: 0\r\nX-CSRF-Token: %s\r\n",
+		       stand_cookie("bff_session", 's'), stand_csrf('s'));
+	stand_browse("POST", "k.example.net", "/auth/logout", head, "");
+	assert_int_equal(stand.broker.asked.number, IPC_LOGOUT);
+	assert_sv_equal(stand.broker.asked.u.logout.session, sv_of(secret, sizeof secret));
+	stand_broker(ERR_UNAVAILABLE, NULL);
+	assert_int_equal(stand.state, REQUEST_WAITING); /* for the database, instead */
+	assert_int_equal(stand.pg.queries, 1);
+	(void)snprintf(head, sizeof head, "Cookie: %s\r\nContent-Length: 0\r\n",
+		       stand_cookie("bff_session", 's'));
+	stand_browse("POST", "k.example.net", "/auth/logout", head, "");
+	assert_answer(403); /* not without the token */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +389,7 @@ int main(void)
 	    CASE(of_two_sessions_neither_is_ended),
 	    CASE(one_that_is_over_already_is_a_logout_too),
 	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(another_clients_session_ends_too),
 	    CASE(a_broker_that_cannot_is_one_that_is_away),
 	    CASE(a_form_that_cannot_be_kept_is_left_out),
 	    CASE(a_logout_that_stays_here_leads_on_at_once),

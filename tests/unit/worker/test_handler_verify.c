@@ -204,6 +204,39 @@ static void a_token_is_asked_for_again_while_it_still_serves(void **state)
 	assert_lacks("Bearer one");
 }
 
+static int64_t look_ms; /* how long a look at a token takes */
+
+struct sv __real_session_entry_token(const struct session_entry *e,
+				     const struct config_service *service, int64_t now_ms);
+struct sv __wrap_session_entry_token(const struct session_entry *e,
+				     const struct config_service *service, int64_t now_ms);
+struct sv __wrap_session_entry_token(const struct session_entry *e,
+				     const struct config_service *service, int64_t now_ms)
+{
+	struct sv token = __real_session_entry_token(e, service, now_ms);
+
+	time_passes(look_ms);
+	return token;
+}
+
+/* Its time ends while the request runs: it was good when it was looked for, and that counts. */
+static void a_token_is_looked_for_once(void **state)
+{
+	struct ipc_message m = {.number = IPC_TOKEN};
+
+	(void)state;
+	stand_lease();
+	verify_live("GET", "/api/x", "");
+	m.u.token = (struct ipc_token){.access_token = SV("one"), .expires_in_ms = 1000};
+	stand_broker(ERR_OK, &m);
+	time_passes(499);
+	look_ms = 1;
+	stand_verify("GET", A, "/api/x", verify_fields(""));
+	look_ms = 0;
+	assert_answer(200);
+	assert_has("Bearer one");
+}
+
 /* Named in a notification, all flushed, another connection, or its time over: read again. */
 static void what_may_have_ended_is_read_again(void **state)
 {
@@ -254,6 +287,24 @@ static void a_row_that_was_overtaken_is_read_again(void **state)
 	assert_int_equal(stand.pg.queries, 2);
 	stand_dead(SV("revoked"));
 	assert_answer(401);
+}
+
+/* Another session's read of the same turn failed: asked again, but not for ever. */
+static void a_row_that_was_not_read_is_asked_for_again(void **state)
+{
+	(void)state;
+	stand_verify("GET", A, "/plain/", verify_fields(""));
+	stand_rows(ERR_CONFLICT, NULL, 0);
+	assert_int_equal(stand.out.n, 0);
+	stand_live(SV("a"), SV("{}"), false);
+	assert_answer(200);
+	stand_verify("GET", A, "/plain/", verify_fields(""));
+	for (unsigned i = 0; i < SESSION_READS_MAX; i++) {
+		assert_int_equal(stand.pg.queries, i + 1);
+		assert_int_equal(stand.out.n, 0);
+		stand_rows(ERR_CONFLICT, NULL, 0);
+	}
+	assert_answer(503);
 }
 
 /* Ended while the broker was asked: its token is for nobody, now and later. */
@@ -730,8 +781,10 @@ int main(void)
 	    CASE(a_second_request_asks_nobody),
 	    CASE(another_services_token_is_asked_for),
 	    CASE(a_token_is_asked_for_again_while_it_still_serves),
+	    CASE(a_token_is_looked_for_once),
 	    CASE(what_may_have_ended_is_read_again),
 	    CASE(a_row_that_was_overtaken_is_read_again),
+	    CASE(a_row_that_was_not_read_is_asked_for_again),
 	    CASE(a_token_of_an_ended_session_is_not_given),
 	    CASE(another_apps_session_is_no_hit),
 	    CASE(with_the_cache_off_each_request_reads),

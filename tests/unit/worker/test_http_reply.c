@@ -17,6 +17,14 @@ static void answers_by_table(void **state)
 	    {403, HTTP_REPLY_HEAD | HTTP_REPLY_KEEP_ALIVE, "A", "b", "text/plain", "no",
 	     "HTTP/1.1 403 Forbidden\r\nA: b\r\nContent-Type: text/plain\r\nConnection: "
 	     "keep-alive\r\nContent-Length: 2\r\n\r\n"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CLOSE, "A", "b", "text/plain", "so far",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+	     "so far"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CHUNKED, "A", "b", "text/plain", "6\r\nso far\r\n",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nContent-Type: text/plain\r\n"
+	     "Transfer-Encoding: chunked\r\n\r\n6\r\nso far\r\n"},
+	    {200, HTTP_REPLY_LASTS | HTTP_REPLY_CHUNKED | HTTP_REPLY_HEAD, "A", "b", "", "",
+	     "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"},
 	};
 
 	(void)state;
@@ -102,9 +110,37 @@ static void json_is_escaped(void **state)
 	buf_done(&b);
 }
 
+/* One buffer for several; one that did not hold its cookie takes the answer back. */
+static void cookies_in_turn(void **state)
+{
+	struct buf b, cookie;
+	struct http_reply r;
+
+	(void)state;
+	buf_init(&b, 4096);
+	buf_init(&cookie, 3);
+	http_reply_begin(&r, &b, 200, 0);
+	buf_add(&cookie, SV("a=1"));
+	http_reply_cookie(&r, &cookie);
+	assert_int_equal(cookie.n, 0);
+	buf_add(&cookie, SV("b=2"));
+	http_reply_cookie(&r, &cookie);
+	assert_int_equal(http_reply_end(&r, SV_NONE, SV_NONE), ERR_OK);
+	assert_sv_equal(buf_sv(&b), SV("HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
+				       "Content-Length: 0\r\n\r\n"));
+	buf_clear(&b);
+	http_reply_begin(&r, &b, 200, 0);
+	buf_add(&cookie, SV("long"));
+	http_reply_cookie(&r, &cookie);
+	assert_int_equal(http_reply_end(&r, SV_NONE, SV_NONE), ERR_SYNTAX);
+	assert_int_equal(b.n, 0);
+	buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(cookies_in_turn),
 	    cmocka_unit_test(answers_by_table),
 	    cmocka_unit_test(no_value_breaks_the_framing),
 	    cmocka_unit_test(every_limit_gives_all_or_nothing),

@@ -2,7 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include "tests/unit/worker/page_dir.h"
 #include "tests/unit/worker/stand_in.h"
+#include "worker/login_loop.h"
 
 /* A request that is full of what must not be echoed. */
 static void ask(enum page page, struct sv csrf)
@@ -87,8 +89,9 @@ static void a_page_that_does_not_fit_is_a_bare_500(void **state)
 
 static void send_on(enum err want, const char *action, const char *form)
 {
-	stand_next();
-	assert_int_equal(page_send_on(&stand.out, sv_str(action), sv_str(form)), want);
+	ask(PAGE_LOGGED_OUT, SV_NONE); /* for a request */
+	buf_clear(&stand.out);
+	assert_int_equal(page_send_on(stand.r, sv_str(action), sv_str(form), &stand.out), want);
 }
 
 static void the_form_for_the_provider_is_escaped_and_of_known_fields(void **state)
@@ -122,7 +125,130 @@ static void the_form_submits_itself_by_the_one_script_that_may_run(void **state)
 		       "default-src 'none'; script-src 'sha256-%s'; base-uri 'none'; "
 		       "frame-ancestors 'none'",
 		       (const char *)base64);
-	assert_string_equal(PAGE_SEND_ON_CSP, want);
+	assert_sv_equal(page_csp(stand.r, PAGE_SEND_ON), sv_str(want));
+}
+
+/* ---- an app's own ------------------------------------------------------------ */
+
+static int open_with_pages(void **state)
+{
+	static const char at[] = "app \"a\" { ";
+	static char text[sizeof stand_config + 64];
+	const char *app = strstr(stand_config, at);
+
+	(void)state;
+	page_dir_make();
+	(void)snprintf(text, sizeof text, "%.*s%spages = \"%s\" %s", (int)(app - stand_config),
+		       stand_config, at, page_dir, app + strlen(at));
+	return stand_open_with(text);
+}
+
+static int close_with_pages(void **state)
+{
+	page_files_free(&stand.w.pages);
+	page_dir_remove();
+	return stand_close(state);
+}
+
+static void read_pages(void)
+{
+	struct errmsg e = {""};
+
+	if (page_files_new(stand.config, &stand.w.pages, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+}
+
+#define LOOKS "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+#define LOCKED "base-uri 'none'; frame-ancestors 'none'"
+
+/* As it was written, with its status and what a page of ours always has, but for its looks. */
+static void an_apps_own_page_is_shown_in_place_of_ours(void **state)
+{
+	char want[64];
+
+	(void)state;
+	page_dir_write("login-failed.html", SV("<b>&'\"</b>{{correlation_id}}."));
+	page_dir_write("unavailable.html", SV("<i>later</i>"));
+	read_pages();
+	ask(PAGE_LOGIN_FAILED, SV_NONE);
+	(void)snprintf(want, sizeof want, "\r\n\r\n<b>&'\"</b>" SV_FMT ".",
+		       SV_ARG(request_correlation(stand.r)));
+	assert_has("HTTP/1.1 400 ");
+	assert_has(want);
+	assert_has("\r\nContent-Type: text/html; charset=utf-8\r\n");
+	assert_has("\r\nContent-Security-Policy: default-src 'none'; " LOOKS LOCKED "\r\n");
+	assert_has("\r\nReferrer-Policy: no-referrer\r\n");
+	assert_has("\r\nCache-Control: no-store\r\n");
+	assert_lacks("MARK");
+	ask(PAGE_UNAVAILABLE, SV_NONE);
+	assert_has("HTTP/1.1 503 ");
+	assert_has("\r\nRetry-After: 2\r\n");
+	assert_has("\r\n\r\n<i>later</i>");
+	/* A page it has none of, and an app that has none. */
+	ask(PAGE_LOGGED_OUT, SV_NONE);
+	assert_has("<h1>Logged out</h1>");
+	assert_has("\r\nContent-Security-Policy: default-src 'none'; " LOCKED "\r\n");
+	stand.r->app = config_app(stand.config, SV("c"));
+	buf_clear(&stand.out);
+	assert_int_equal(page_reply(stand.r, PAGE_LOGIN_FAILED, SV_NONE), STEP_ANSWER);
+	assert_has("<h1>Login failed</h1>");
+}
+
+static void its_form_and_its_cause_are_filled_in(void **state)
+{
+	(void)state;
+	page_dir_write("logout.html", SV("<p>{{form}}</p>"));
+	page_dir_write("login-loop.html", SV("<p>{{cause}}</p>"));
+	page_dir_write("send-on.html", SV("<p>{{form}}</p>"));
+	read_pages();
+	ask(PAGE_LOGOUT, SV("a\"b"));
+	assert_has(
+	    "<p><form method=\"post\" action=\"/auth/logout\"><input type=\"hidden\" "
+	    "name=\"csrf\" value=\"a&#34;b\"><button type=\"submit\">Log out</button></form>");
+	stand_next();
+	assert_int_equal(stand_new(LISTEN_PUBLIC, "GET /auth/login HTTP/1.1\r\nHost: x\r\n", ""),
+			 ERR_OK);
+	stand.r->app = config_app(stand.config, SV("a"));
+	stand.r->origin = &stand.r->app->origins.v[0];
+	stand.r->session_why = REASON_NO_COOKIE;
+	assert_int_equal(page_reply(stand.r, PAGE_LOGIN_LOOP, SV_NONE), STEP_ANSWER);
+	assert_has("<p>Your browser does not send the session cookie back. It may block this "
+		   "site&#39;s cookies");
+	send_on(ERR_OK, "https://idp/end", "state=s");
+	assert_has("<p><form method=\"post\" action=\"https://idp/end\">");
+	assert_has("<script>" PAGE_SEND_ON_SCRIPT "</script>\n</p>");
+	assert_sv_equal(page_csp(stand.r, PAGE_SEND_ON),
+			SV("default-src 'none'; " PAGE_CSP_SCRIPT LOOKS LOCKED));
+}
+
+/* Whatever was read can be shown. */
+static void the_largest_page_fits(void **state)
+{
+	static const enum reason reasons[] = {
+#define REASON(name, word, denial) REASON_##name,
+#include "worker/reason.def"
+#undef REASON
+	};
+	static char text[PAGE_FILE_MAX];
+	const struct sv cause = SV_INIT("{{cause}}");
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < PAGE_PLACEHOLDERS_MAX; i++)
+		memcpy(text + i * cause.n, cause.p, cause.n);
+	page_dir_write("login-loop.html", sv_of(text, sizeof text));
+	read_pages();
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (login_loop_cause(reasons[i]) == NULL)
+			continue;
+		ask(PAGE_LOGOUT, SV_NONE);
+		stand.r->origin = &stand.r->app->origins.v[0];
+		stand.r->session_why = reasons[i];
+		buf_clear(&stand.out);
+		assert_int_equal(page_reply(stand.r, PAGE_LOGIN_LOOP, SV_NONE), STEP_ANSWER);
+		assert_has("HTTP/1.1 400 ");
+		assert_has("xxxx");
+	}
 }
 
 int main(void)
@@ -135,6 +261,10 @@ int main(void)
 	    CASE(a_page_that_does_not_fit_is_a_bare_500),
 	    CASE(the_form_for_the_provider_is_escaped_and_of_known_fields),
 	    CASE(the_form_submits_itself_by_the_one_script_that_may_run),
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, open_with_pages, close_with_pages)
+	    OWN_CASE(an_apps_own_page_is_shown_in_place_of_ours),
+	    OWN_CASE(its_form_and_its_cause_are_filled_in),
+	    OWN_CASE(the_largest_page_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

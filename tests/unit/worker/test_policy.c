@@ -191,6 +191,35 @@ static void domains_by_table(void **state)
 			fail_msg("case %zu: %s", i, cases[i].claims);
 }
 
+/* Whatever is asked of it, and by which name. */
+static void an_address_that_nobody_verified_is_nobodys(void **state)
+{
+	const struct config_require rules[] = {
+	    {SV_INIT("q"), SV_INIT("email"), REQUIRE_EQUALS, LIST(SV("a@x.com"))},
+	    {SV_INIT("q"), SV_INIT("email"), REQUIRE_CONTAINS, LIST(SV("a@x.com"))},
+	    {SV_INIT("q"), SV_INIT("email"), REQUIRE_ANY, LIST(SV("a@x.com"))},
+	    {SV_INIT("q"), SV_INIT("email"), REQUIRE_ALL, LIST(SV("a@x.com"))},
+	    {SV_INIT("q"), SV_INIT("/email"), REQUIRE_EQUALS, LIST(SV("a@x.com"))},
+	    {SV_INIT("q"), SV_INIT("email"), REQUIRE_DOMAIN, LIST(SV("x.com"))},
+	};
+	const struct config_require within = {SV_INIT("q"), SV_INIT("/email/0"), REQUIRE_EQUALS,
+					      LIST(SV("a@x.com"))};
+	const struct config_require other = {SV_INIT("q"), SV_INIT("emails"), REQUIRE_EQUALS,
+					     LIST(SV("a@x.com"))};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		assert_int_equal(judge(&rules[i], SV(VERIFIED("a@x.com"))), YES);
+		assert_int_equal(judge(&rules[i], SV("{\"email\":\"a@x.com\"}")), NO);
+		assert_int_equal(
+		    judge(&rules[i], SV("{\"email\":\"a@x.com\",\"email_verified\":false}")), NO);
+	}
+	assert_int_equal(judge(&within, SV("{\"email\":[\"a@x.com\"],\"email_verified\":true}")),
+			 YES);
+	assert_int_equal(judge(&within, SV("{\"email\":[\"a@x.com\"]}")), NO);
+	assert_int_equal(judge(&other, SV("{\"emails\":\"a@x.com\"}")), YES);
+}
+
 static const struct config_require one[] = {
     {SV_INIT("a"), SV_INIT("g"), REQUIRE_ANY, LIST(SV_INIT("x"))},
     {SV_INIT("b"), SV_INIT("g"), REQUIRE_ALL, LIST(SV_INIT("x"))},
@@ -449,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(operators_by_table),
 	    cmocka_unit_test(domains_by_table),
+	    cmocka_unit_test(an_address_that_nobody_verified_is_nobodys),
 	    cmocka_unit_test(all_rules_must_hold),
 	    cmocka_unit_test(answers_are_kept),
 	    cmocka_unit_test(unreadable_claims_give_no_answer),

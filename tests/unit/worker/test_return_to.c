@@ -49,6 +49,13 @@ static void wishes_are_judged_as_a_browser_reads_them(void **state)
 	    {SV_INIT("/..//evil.example"), NULL},
 	    {SV_INIT("/x/..//evil.example"), NULL},
 	    {SV_INIT("/;@evil.example"), NULL},
+	    /* bytes that no fragment has either */
+	    {SV_INIT("/#a b"), NULL},
+	    {SV_INIT("/#\r\nSet-Cookie: a=b"), NULL},
+	    {SV_INIT("/#\\"), NULL},
+	    {SV_INIT("/#\x7f"), NULL},
+	    {SV_INIT("/#\xc3\xa4"), NULL},
+	    {SV_INIT("https://portal.example.com#\n"), NULL},
 	    /* another host in an absolute URL */
 	    {SV_INIT("https://evil.example/"), NULL},
 	    {SV_INIT("https://evil.example?portal.example.com"), NULL},

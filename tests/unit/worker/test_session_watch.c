@@ -24,7 +24,9 @@ static struct {
 	enum err refuses;
 	struct pg_call calls[SESSION_WATCH_READS_MAX + 1];
 	size_t ncalls, cancels, leases_used;
-	unsigned told, why;
+	unsigned told, why, lives;
+	int64_t idle_ms, absolute_ms; /* as it was last told */
+	bool stops;		      /* when it hears that the session lives */
 	struct session_watch w;
 } f;
 
@@ -100,7 +102,7 @@ static int open_all(void **state)
 	clock_set(NOW, 0);
 	f.base = event_base_new();
 	assert_non_null(f.base);
-	assert_int_equal(session_watches_new(f.base, NULL, STMT, &f.s), ERR_OK);
+	assert_int_equal(session_watches_new(f.base, NULL, STMT, SESSION_WATCH_TOLD, &f.s), ERR_OK);
 	return 0;
 }
 
@@ -130,9 +132,21 @@ static void on_end(void *arg, unsigned why)
 	f.why = why;
 }
 
+static void on_lives(void *arg, int64_t idle_left_ms, int64_t absolute_left_ms)
+{
+	assert_ptr_equal(arg, &f);
+	f.lives++;
+	f.idle_ms = idle_left_ms;
+	f.absolute_ms = absolute_left_ms;
+	if (f.stops)
+		session_watch_stop(&f.w);
+}
+
+static const struct session_watcher watcher = {on_end, on_lives};
+
 static void watch(struct session_watch *w, unsigned char n, int64_t left_ms)
 {
-	assert_int_equal(session_watch_start(f.s, w, hash(n), SV("demo"), left_ms, on_end, &f),
+	assert_int_equal(session_watch_start(f.s, w, hash(n), SV("demo"), left_ms, &watcher, &f),
 			 ERR_OK);
 }
 
@@ -186,14 +200,19 @@ static void what_may_have_ended_is_asked_for(void **state)
 
 static void limits_are_met_and_moved(void **state)
 {
+	const int64_t near = SESSION_WATCH_NEAR_MS;
+
 	(void)state;
-	watch(&f.w, 1, 5000);
+	watch(&f.w, 1, near + 5000);
 	clock_set(NOW + 4999, 0);
 	turn();
 	assert_int_equal(f.ncalls, 0);
 	clock_set(NOW + 5000, 0);
 	turn();
-	answer(ERR_OK, "live", 7000, 3000); /* it was used; the other limit is nearer */
+	answer(ERR_OK, "live", near + 7000, near + 3000); /* it was used; the other is nearer */
+	assert_int_equal(f.lives, 1);
+	assert_int_equal(f.idle_ms, near + 7000);
+	assert_int_equal(f.absolute_ms, near + 3000);
 	clock_set(NOW + 7999, 0);
 	turn();
 	assert_int_equal(f.ncalls, 0);
@@ -201,12 +220,63 @@ static void limits_are_met_and_moved(void **state)
 	turn();
 	answer(ERR_OK, "expired", 0, 0);
 	assert_int_equal(f.why, REASON_EXPIRED);
+	assert_int_equal(f.lives, 1);
 	watch(&f.w, 1, 1000 * (int64_t)SESSION_WATCH_READ_MS);
 	clock_set(NOW + 8000 + SESSION_WATCH_READ_MS, 0); /* whatever notifications are worth */
 	turn();
 	assert_int_equal(f.ncalls, 1);
 	answer(ERR_OK, "live", 1, 1);
 	session_watch_stop(&f.w);
+}
+
+/* Use moves the idle limit, and nobody tells of it. */
+static void near_its_end_it_is_read_often(void **state)
+{
+	(void)state;
+	watch(&f.w, 1, SESSION_WATCH_NEAR_MS);
+	turn();
+	assert_int_equal(f.ncalls, 1); /* at once */
+	answer(ERR_OK, "live", SESSION_WATCH_NEAR_MS, 3600000);
+	clock_set(NOW + SESSION_WATCH_NEAR_READ_MS - 1, 0);
+	turn();
+	assert_int_equal(f.ncalls, 0);
+	clock_set(NOW + SESSION_WATCH_NEAR_READ_MS, 0);
+	turn();
+	answer(ERR_OK, "live", 1000, 3600000);
+	clock_set(NOW + SESSION_WATCH_NEAR_READ_MS + 1000, 0);
+	turn();
+	answer(ERR_OK, "idle", 0, 0);
+	assert_int_equal(f.why, REASON_IDLE);
+	assert_int_equal(f.lives, 2);
+}
+
+static void where_nobody_tells_each_is_read_every_tick(void **state)
+{
+	(void)state;
+	session_watches_free(&f.s);
+	assert_int_equal(session_watches_new(f.base, NULL, STMT, SESSION_WATCH_READS, &f.s),
+			 ERR_OK);
+	watch(&f.w, 1, 3600000);
+	for (int i = 1; i < 5; i++) {
+		clock_set(NOW + (int64_t)i * SESSION_WATCH_TICK_MS - 1, 0);
+		turn();
+		assert_int_equal(f.ncalls, 0);
+		clock_set(NOW + (int64_t)i * SESSION_WATCH_TICK_MS, 0);
+		turn();
+		answer(ERR_OK, "live", 3600000, 3600000);
+	}
+}
+
+static void who_hears_that_it_lives_may_stop(void **state)
+{
+	(void)state;
+	f.stops = true;
+	watch(&f.w, 1, 0);
+	turn();
+	answer(ERR_OK, "live", 3600000, 3600000);
+	assert_int_equal(session_watches_count(f.s), 0);
+	turn();
+	assert_int_equal(f.ncalls, 0);
 }
 
 static void an_outage_ends_no_session(void **state)
@@ -250,7 +320,7 @@ static void an_end_while_it_is_read_is_asked_for_again(void **state)
 static void another_apps_session_is_an_end(void **state)
 {
 	(void)state;
-	assert_int_equal(session_watch_start(f.s, &f.w, hash(1), SV("other"), 0, on_end, &f),
+	assert_int_equal(session_watch_start(f.s, &f.w, hash(1), SV("other"), 0, &watcher, &f),
 			 ERR_OK);
 	turn();
 	answer(ERR_OK, "live", 1000, 1000);
@@ -284,7 +354,7 @@ static void there_are_so_many_and_so_many_reads(void **state)
 	assert_non_null(many);
 	for (size_t i = 0; i < SESSION_WATCHES_MAX; i++)
 		watch(&many[i], 1, 3600000);
-	assert_int_equal(session_watch_start(f.s, &extra, hash(1), SV("demo"), 0, on_end, &f),
+	assert_int_equal(session_watch_start(f.s, &extra, hash(1), SV("demo"), 0, &watcher, &f),
 			 ERR_LIMIT);
 	session_watch_stop(&extra);
 	session_watches_ended(f.s, SV("flush"));
@@ -307,7 +377,7 @@ static void there_are_so_many_and_so_many_reads(void **state)
 static enum err make(void *arg)
 {
 	struct session_watches *s = NULL;
-	enum err rc = session_watches_new(f.base, NULL, STMT, &s);
+	enum err rc = session_watches_new(f.base, NULL, STMT, SESSION_WATCH_TOLD, &s);
 
 	(void)arg;
 	assert_true((s != NULL) == (rc == ERR_OK));
@@ -328,6 +398,9 @@ int main(void)
 	    CASE(an_end_is_told_once_with_its_reason),
 	    CASE(what_may_have_ended_is_asked_for),
 	    CASE(limits_are_met_and_moved),
+	    CASE(near_its_end_it_is_read_often),
+	    CASE(where_nobody_tells_each_is_read_every_tick),
+	    CASE(who_hears_that_it_lives_may_stop),
 	    CASE(an_outage_ends_no_session),
 	    CASE(an_end_while_it_is_read_is_asked_for_again),
 	    CASE(another_apps_session_is_an_end),
