@@ -24,7 +24,7 @@ void buf_clear(struct buf *b)
 	b->failed = false;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
 	size_t want, cap;
 	char *p;
@@ -55,16 +55,6 @@ char *buf_reserve(struct buf *b, size_t n)
 	b->p = p;
 	b->cap = cap;
 	return b->p + b->n;
-}
-
-void buf_add(struct buf *b, struct sv s)
-{
-	char *at = buf_reserve(b, s.n);
-
-	if (at == NULL || s.n == 0)
-		return;
-	memcpy(at, s.p, s.n);
-	b->n += s.n;
 }
 
 void buf_add_char(struct buf *b, char c)

@@ -27,7 +27,28 @@ void buf_done(struct buf *b);
 /* Wipes the content, keeps the memory, clears `failed`. */
 void buf_clear(struct buf *b);
 
-void buf_add(struct buf *b, struct sv s);
+/* buf_reserve() where there may be too little memory, or none allowed. */
+char *buf_grow(struct buf *b, size_t n);
+
+/* Makes room for n more bytes and returns where they go (NULL on failure); the caller
+ * writes at most n bytes there and adds what it wrote to b->n. */
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+	bool fits = !b->failed && b->n <= b->max && n <= b->max - b->n && n <= b->cap - b->n;
+
+	return fits && b->p != NULL ? b->p + b->n : buf_grow(b, n);
+}
+
+static inline void buf_add(struct buf *b, struct sv s)
+{
+	char *at = buf_reserve(b, s.n);
+
+	if (at == NULL || s.n == 0)
+		return;
+	memcpy(at, s.p, s.n);
+	b->n += s.n;
+}
+
 void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v);
 /* Two digits a byte, lower case. */
@@ -35,10 +56,6 @@ void buf_add_hex(struct buf *b, struct sv bytes);
 /* %XX (RFC 3986 2.1). */
 void buf_add_escaped(struct buf *b, char c);
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt, ...);
-
-/* Makes room for n more bytes and returns where they go (NULL on failure); the caller
- * writes at most n bytes there and adds what it wrote to b->n. */
-char *buf_reserve(struct buf *b, size_t n);
 
 /* Gives an empty buffer without memory some of size cap, from malloc(): its own from now on. */
 void buf_lend(struct buf *b, void *p, size_t cap);

@@ -1,6 +1,8 @@
 #include "common/crypt.h"
 
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init() and its kind, see hash_two() */
+#include <assert.h>
+
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init() and its kind, see sha256() */
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -19,43 +21,80 @@ enum err crypt_random(void *out, size_t n)
 
 /* Rule Zero: OpenSSL wants EVP used, which fetches the algorithm or allocates a context for each
  * hash, three of them a request; the functions beneath do neither, and cannot fail. */
-static void hash_two(struct sv a, struct sv b, unsigned char out[CRYPT_SHA256_LEN])
+static void sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 {
 	SHA256_CTX ctx;
 
 	(void)SHA256_Init(&ctx);
-	(void)SHA256_Update(&ctx, a.p, a.n);
-	(void)SHA256_Update(&ctx, b.p, b.n);
+	(void)SHA256_Update(&ctx, in.p, in.n);
 	(void)SHA256_Final(out, &ctx);
 	OPENSSL_cleanse(&ctx, sizeof ctx);
 }
 
 enum err crypt_sha256(struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 {
-	hash_two(in, SV_NONE, out);
+	sha256(in, out);
 	return ERR_OK;
+}
+
+/* A hash that has seen one block: the key's, under one of the two pads of RFC 2104. */
+static void state_after(unsigned char block[SHA256_CBLOCK], unsigned char pad,
+			uint32_t state[CRYPT_SHA256_LEN / 4])
+{
+	SHA256_CTX ctx;
+
+	for (size_t i = 0; i < SHA256_CBLOCK; i++)
+		block[i] ^= pad;
+	(void)SHA256_Init(&ctx);
+	(void)SHA256_Update(&ctx, block, SHA256_CBLOCK);
+	static_assert(sizeof ctx.h == CRYPT_SHA256_LEN, "the state is that of SHA-256");
+	memcpy(state, ctx.h, sizeof ctx.h);
+	OPENSSL_cleanse(&ctx, sizeof ctx);
+}
+
+static void hash_from(const uint32_t state[CRYPT_SHA256_LEN / 4], struct sv in,
+		      unsigned char out[CRYPT_SHA256_LEN])
+{
+	SHA256_CTX ctx;
+
+	(void)SHA256_Init(&ctx);
+	memcpy(ctx.h, state, sizeof ctx.h);
+	ctx.Nl = SHA256_CBLOCK * 8; /* bits so far */
+	(void)SHA256_Update(&ctx, in.p, in.n);
+	(void)SHA256_Final(out, &ctx);
+	OPENSSL_cleanse(&ctx, sizeof ctx);
+}
+
+void crypt_hmac_key_init(struct crypt_hmac_key *k, struct sv key)
+{
+	unsigned char block[SHA256_CBLOCK] = {0};
+
+	if (key.n > sizeof block)
+		sha256(key, block);
+	else if (key.n > 0)
+		memcpy(block, key.p, key.n);
+	state_after(block, 0x36, k->inner);
+	state_after(block, 0x36 ^ 0x5c, k->outer); /* the first pad off, the other on */
+	OPENSSL_cleanse(block, sizeof block);
+}
+
+void crypt_hmac_keyed(const struct crypt_hmac_key *k, struct sv in,
+		      unsigned char out[CRYPT_SHA256_LEN])
+{
+	unsigned char mac[CRYPT_SHA256_LEN];
+
+	hash_from(k->inner, in, mac);
+	hash_from(k->outer, sv_of((const char *)mac, sizeof mac), out);
+	OPENSSL_cleanse(mac, sizeof mac);
 }
 
 enum err crypt_hmac_sha256(struct sv key, struct sv in, unsigned char out[CRYPT_SHA256_LEN])
 {
-	unsigned char block[SHA256_CBLOCK] = {0}, inner[SHA256_CBLOCK], outer[SHA256_CBLOCK];
-	unsigned char mac[CRYPT_SHA256_LEN];
+	struct crypt_hmac_key k;
 
-	if (key.n > sizeof block)
-		hash_two(key, SV_NONE, block);
-	else if (key.n > 0)
-		memcpy(block, key.p, key.n);
-	for (size_t i = 0; i < sizeof block; i++) {
-		inner[i] = block[i] ^ 0x36;
-		outer[i] = block[i] ^ 0x5c;
-	}
-	hash_two(sv_of((const char *)inner, sizeof inner), in, mac);
-	hash_two(sv_of((const char *)outer, sizeof outer), sv_of((const char *)mac, sizeof mac),
-		 out);
-	OPENSSL_cleanse(block, sizeof block);
-	OPENSSL_cleanse(inner, sizeof inner);
-	OPENSSL_cleanse(outer, sizeof outer);
-	OPENSSL_cleanse(mac, sizeof mac);
+	crypt_hmac_key_init(&k, key);
+	crypt_hmac_keyed(&k, in, out);
+	OPENSSL_cleanse(&k, sizeof k);
 	return ERR_OK;
 }
 

@@ -9,15 +9,16 @@
 #define PREFIX_LEN 8	/* bytes of a hash that a notification names */
 #define PREFIX_DIGITS (2 * PREFIX_LEN)
 
+/* What a look needs comes first: most are no longer in the processor's cache. */
 struct entry {
-	struct entry *next;	   /* of its chain */
+	struct entry *next; /* of its chain */
+	unsigned char hash[CRYPT_SHA256_LEN];
+	void *value;
+	int64_t ends_ms; /* first moment at which it no longer counts */
+	struct pg_trip trip;
 	TAILQ_ENTRY(entry) by_age; /* oldest first */
 	LIST_ENTRY(entry) by_conn;
-	struct pg_trip trip;
-	int64_t ends_ms; /* first moment at which it no longer counts */
 	size_t bytes;
-	void *value;
-	unsigned char hash[CRYPT_SHA256_LEN];
 };
 
 /* What is known of the pool's connection of this number. */

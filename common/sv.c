@@ -1,5 +1,7 @@
 #include "common/sv.h"
 
+#include <endian.h>
+
 int sv_compare(struct sv a, struct sv b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
@@ -12,10 +14,8 @@ bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
 		return false;
-	if (a.n == 0 || memcmp(a.p, b.p, a.n) == 0)
-		return true;
-	for (size_t i = 0; i < a.n; i++)
-		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
+	for (size_t i = a.n; i-- > 0;) /* names of header fields differ at their ends */
+		if (a.p[i] != b.p[i] && sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
 			return false;
 	return true;
 }
@@ -32,12 +32,13 @@ static uint64_t controls(uint64_t x)
 size_t sv_find_control(struct sv s)
 {
 	size_t i = 0;
-	uint64_t x;
+	uint64_t x, found;
 
-	for (; i + sizeof x <= s.n; i += sizeof x) {
+	for (; s.n - i >= sizeof x; i += sizeof x) {
 		memcpy(&x, s.p + i, sizeof x);
-		if (controls(x) != 0)
-			break;
+		found = controls(le64toh(x)); /* the lowest bit is the first byte's, and right */
+		if (found != 0)
+			return i + (size_t)__builtin_ctzll(found) / 8;
 	}
 	while (i < s.n && (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f)
 		i++;
@@ -47,22 +48,6 @@ size_t sv_find_control(struct sv s)
 bool sv_has_control(struct sv s)
 {
 	return sv_find_control(s) < s.n;
-}
-
-size_t sv_find(struct sv s, char c)
-{
-	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
-
-	return at == NULL ? s.n : (size_t)(at - s.p);
-}
-
-struct sv sv_cut(struct sv s, size_t from, size_t to)
-{
-	if (to > s.n)
-		to = s.n;
-	if (from > to)
-		from = to;
-	return s.p == NULL ? SV_NONE : sv_of(s.p + from, to - from);
 }
 
 bool sv_has_word(struct sv list, struct sv word)
@@ -110,15 +95,6 @@ size_t sv_utf8_escaped_len(struct sv s)
 		bytes[n++] = (char)c;
 	}
 	return 3 * sv_utf8_len(sv_of(bytes, n));
-}
-
-struct sv sv_trim(struct sv s)
-{
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = sv_of(s.p + 1, s.n - 1);
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
 }
 
 enum err sv_u64(struct sv s, uint64_t max, uint64_t *ret)

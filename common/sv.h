@@ -117,13 +117,32 @@ size_t sv_utf8_len(struct sv s);
 size_t sv_utf8_escaped_len(struct sv s);
 
 /* Index of c, or s.n when it is absent. */
-size_t sv_find(struct sv s, char c);
+static inline size_t sv_find(struct sv s, char c)
+{
+	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
+
+	return at == NULL ? s.n : (size_t)(at - s.p);
+}
 
 /* Bytes [from, to) of s; both are clamped to s.n. */
-struct sv sv_cut(struct sv s, size_t from, size_t to);
+static inline struct sv sv_cut(struct sv s, size_t from, size_t to)
+{
+	if (to > s.n)
+		to = s.n;
+	if (from > to)
+		from = to;
+	return s.p == NULL ? SV_NONE : sv_of(s.p + from, to - from);
+}
 
 /* Without SP and HTAB at both ends. */
-struct sv sv_trim(struct sv s);
+static inline struct sv sv_trim(struct sv s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = sv_of(s.p + 1, s.n - 1);
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
 
 /* Whether the word is one of the list's, which stand between spaces; the empty word never is. */
 bool sv_has_word(struct sv list, struct sv word);

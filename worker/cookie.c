@@ -32,7 +32,7 @@ static bool next_piece(struct pairs *p, struct sv *ret)
 	size_t end;
 
 	while (!p->in_field) {
-		field = http_fields_nth(p->f, SV("Cookie"), p->next++);
+		field = http_fields_nth(p->f, HTTP_COOKIE, p->next++);
 		if (field == NULL)
 			return false;
 		p->rest = field->value;
@@ -96,26 +96,25 @@ enum cookie_outcome cookie_login_find(struct http_fields f, const struct config_
 	return COOKIE_OK;
 }
 
-static enum err tag_of(struct sv key, struct sv text, char out[TAG_TEXT_LEN])
+static void tag_of(const struct crypt_hmac_key *key, struct sv text, char out[TAG_TEXT_LEN])
 {
 	unsigned char mac[CRYPT_SHA256_LEN];
-	enum err e = crypt_hmac_sha256(key, text, mac);
 
-	if (e == ERR_OK)
-		(void)b64url_encode(mac, COOKIE_TAG_LEN, out); /* fills out exactly */
+	crypt_hmac_keyed(key, text, mac);
+	(void)b64url_encode(mac, COOKIE_TAG_LEN, out); /* fills out exactly */
 	explicit_bzero(mac, sizeof mac);
-	return e;
 }
 
 static bool tag_is_good(const struct cookie_keys *k, struct sv text, struct sv tag)
 {
+	const struct crypt_hmac_key *key;
 	char want[TAG_TEXT_LEN];
 	bool good = false;
-	struct sv key;
 
-	for (size_t i = 0; !good && cookie_keys_nth(k, i, &key); i++)
-		good =
-		    tag_of(key, text, want) == ERR_OK && crypt_equal(tag, sv_of(want, sizeof want));
+	for (size_t i = 0; !good && (key = cookie_keys_nth(k, i)) != NULL; i++) {
+		tag_of(key, text, want);
+		good = crypt_equal(tag, sv_of(want, sizeof want));
+	}
 	explicit_bzero(want, sizeof want);
 	return good;
 }
@@ -208,10 +207,10 @@ enum err cookie_session_make(const struct cookie_keys *k, const struct cookie_se
 			     struct buf *out)
 {
 	size_t start = out->n;
-	struct sv key;
+	const struct crypt_hmac_key *key = cookie_keys_nth(k, 0);
 	char *at;
 
-	if (s->day > DAY_MAX || !cookie_keys_nth(k, 0, &key))
+	if (s->day > DAY_MAX || key == NULL)
 		return ERR_RANGE;
 	buf_addf(out, "v%d.%u.", s->bound ? 2 : 1, (unsigned)s->day);
 	at = buf_reserve(out, SECRET_TEXT_LEN + 1 + CLIENT_TEXT_LEN + 1 + TAG_TEXT_LEN);
@@ -222,8 +221,7 @@ enum err cookie_session_make(const struct cookie_keys *k, const struct cookie_se
 		buf_add_char(out, '.');
 		out->n += b64url_encode(s->client, sizeof s->client, out->p + out->n);
 	}
-	if (tag_of(key, sv_cut(buf_sv(out), start, out->n), out->p + out->n + 1) != ERR_OK)
-		return ERR_CRYPTO;
+	tag_of(key, sv_cut(buf_sv(out), start, out->n), out->p + out->n + 1);
 	buf_add_char(out, '.');
 	out->n += TAG_TEXT_LEN;
 	return ERR_OK;

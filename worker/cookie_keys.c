@@ -7,18 +7,12 @@
 
 struct cookie_keys {
 	size_t n;
-	struct {
-		size_t n;
-		unsigned char bytes[COOKIE_KEY_MAX];
-	} v[COOKIE_KEYS_MAX];
+	struct crypt_hmac_key v[COOKIE_KEYS_MAX];
 };
 
-bool cookie_keys_nth(const struct cookie_keys *k, size_t i, struct sv *ret)
+const struct crypt_hmac_key *cookie_keys_nth(const struct cookie_keys *k, size_t i)
 {
-	if (i >= k->n)
-		return false;
-	*ret = sv_of((const char *)k->v[i].bytes, k->v[i].n);
-	return true;
+	return i < k->n ? &k->v[i] : NULL;
 }
 
 void cookie_keys_free(struct cookie_keys **k)
@@ -30,17 +24,10 @@ void cookie_keys_free(struct cookie_keys **k)
 	*k = NULL;
 }
 
-static enum err take_line(struct cookie_keys *k, struct sv line, unsigned number, struct errmsg *e)
+static enum err read_key(struct sv line, unsigned number, unsigned char key[COOKIE_KEY_MAX],
+			 size_t *ret_n, struct errmsg *e)
 {
-	unsigned char *at;
-	struct sv other;
-	size_t n;
-
-	if (k->n == COOKIE_KEYS_MAX)
-		return errmsg_set(e, ERR_CONFIG, "line %u: more than %d keys", number,
-				  COOKIE_KEYS_MAX);
-	at = k->v[k->n].bytes;
-	switch (b64url_decode(line, at, COOKIE_KEY_MAX, &n)) {
+	switch (b64url_decode(line, key, COOKIE_KEY_MAX, ret_n)) {
 	case ERR_OK:
 		break;
 	case ERR_LIMIT:
@@ -49,14 +36,32 @@ static enum err take_line(struct cookie_keys *k, struct sv line, unsigned number
 	default: /* not ours to list: all of the library's other errors mean the same here */
 		return errmsg_set(e, ERR_CONFIG, "line %u: not base64url without padding", number);
 	}
-	if (n < COOKIE_KEY_MIN)
+	if (*ret_n < COOKIE_KEY_MIN)
 		return errmsg_set(e, ERR_CONFIG, "line %u: a key has at least %d bytes", number,
 				  COOKIE_KEY_MIN);
-	for (size_t i = 0; cookie_keys_nth(k, i, &other); i++)
-		if (sv_eq(other, sv_of((const char *)at, n)))
-			return errmsg_set(e, ERR_CONFIG, "line %u: the same key as before", number);
-	k->v[k->n++].n = n;
 	return ERR_OK;
+}
+
+static enum err take_line(struct cookie_keys *k, struct sv line, unsigned number, struct errmsg *e)
+{
+	unsigned char key[COOKIE_KEY_MAX];
+	struct crypt_hmac_key *ready;
+	enum err got;
+	size_t n = 0;
+
+	if (k->n == COOKIE_KEYS_MAX)
+		return errmsg_set(e, ERR_CONFIG, "line %u: more than %d keys", number,
+				  COOKIE_KEYS_MAX);
+	got = read_key(line, number, key, &n, e);
+	ready = &k->v[k->n];
+	if (got == ERR_OK)
+		crypt_hmac_key_init(ready, sv_of((const char *)key, n));
+	explicit_bzero(key, sizeof key);
+	for (size_t i = 0; got == ERR_OK && i < k->n; i++)
+		if (memcmp(&k->v[i], ready, sizeof *ready) == 0)
+			return errmsg_set(e, ERR_CONFIG, "line %u: the same key as before", number);
+	k->n += got == ERR_OK;
+	return got;
 }
 
 enum err cookie_keys_parse(struct sv file, struct cookie_keys **ret, struct errmsg *e)

@@ -8,11 +8,11 @@
 #ifndef BFF_COOKIE_KEYS_H
 #define BFF_COOKIE_KEYS_H
 
-#include "common/sv.h"
+#include "common/crypt.h"
 
 struct cookie_keys;
 
-/* The i-th key, the first being the one that signs; false: there are fewer. */
-bool cookie_keys_nth(const struct cookie_keys *k, size_t i, struct sv *ret);
+/* The i-th key, the first being the one that signs; NULL: there are fewer. */
+const struct crypt_hmac_key *cookie_keys_nth(const struct cookie_keys *k, size_t i);
 
 #endif

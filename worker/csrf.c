@@ -48,8 +48,8 @@ bool csrf_origin_is_own(const struct config_app *app, struct sv origin)
 static bool origin_is_fine(const struct config_app *app, struct http_fields f, bool must_be_there)
 {
 	struct sv origin = SV_NONE, site = SV_NONE;
-	enum err has_origin = http_fields_one(f, SV("Origin"), &origin);
-	enum err has_site = http_fields_one(f, SV("Sec-Fetch-Site"), &site);
+	enum err has_origin = http_fields_one(f, HTTP_ORIGIN, &origin);
+	enum err has_site = http_fields_one(f, HTTP_SEC_FETCH_SITE, &site);
 
 	if (has_origin == ERR_EXISTS || has_site == ERR_EXISTS)
 		return false;
@@ -73,7 +73,7 @@ enum csrf_outcome csrf_check(const struct config_app *app, struct sv method, boo
 		return CSRF_OK;
 	if (!origin_is_fine(app, f, false))
 		return CSRF_ORIGIN;
-	if (http_fields_one(f, SV("X-CSRF-Token"), &token) != ERR_OK)
+	if (http_fields_one(f, HTTP_X_CSRF_TOKEN, &token) != ERR_OK)
 		return CSRF_TOKEN;
 	return csrf_token_is(secret, token) ? CSRF_OK : CSRF_TOKEN;
 }

@@ -108,7 +108,7 @@ static void add_challenge(struct request *r, const struct step_up *s)
 static void add_login_url(struct request *r, bool navigates, const struct step_up *up,
 			  struct buf *out)
 {
-	struct sv wish = navigates ? r->fw.url.target : request_field(r, SV("Referer"));
+	struct sv wish = navigates ? r->fw.url.target : request_field(r, HTTP_REFERER);
 	struct buf target;
 
 	buf_init(&target, RETURN_TO_MAX + FORWARDED_ORIGIN_MAX);
@@ -129,7 +129,7 @@ static bool may_read(const struct config_app *app, struct sv origin)
 
 static void add_cors(struct request *r)
 {
-	struct sv origin = request_field(r, SV("Origin"));
+	struct sv origin = request_field(r, HTTP_ORIGIN);
 
 	http_reply_header(&r->reply, SV("Vary"), SV("Origin"));
 	if (origin.n == 0 || r->app == NULL || !may_read(r->app, origin))

@@ -67,8 +67,10 @@ static bool keep_claims(struct scene *s, const struct config_provider *p)
 /* Unless the caller gave that field. */
 static void add_field(struct request *r, struct sv name, struct sv value)
 {
-	if (http_fields_nth(r->fields, name, 0) == NULL)
-		r->from.fields[r->fields.n++] = (struct http_field){name, value};
+	if (http_fields_nth(r->fields, http_name_known(name), 0) != NULL)
+		return;
+	r->from.fields[r->fields.n] = (struct http_field){.name = name, .value = value};
+	r->fields = http_fields_of(r->from.fields, r->fields.n + 1);
 }
 
 static enum step explain_session(struct request *r)
@@ -123,7 +125,7 @@ static const request_phase phases[] = {
 
 static void edge_says(struct scene *s, const char *name, struct sv value)
 {
-	s->fields[s->head.fields.n++] = (struct http_field){sv_str(name), value};
+	s->fields[s->head.fields.n++] = (struct http_field){.name = sv_str(name), .value = value};
 }
 
 static enum err envoy_says(struct scene *s, struct sv scheme, struct sv host, struct sv uri)
@@ -172,9 +174,11 @@ static enum err read_fields(struct scene *s)
 		if (colon == 0 || colon == field.n)
 			return errmsg_set(s->e, ERR_SYNTAX, "%s: expected \"Name: value\"",
 					  s->ask->fields[i]);
-		s->fields[s->head.fields.n++] = (struct http_field){
-		    sv_cut(field, 0, colon), sv_trim(sv_cut(field, colon + 1, field.n))};
+		s->fields[s->head.fields.n++] =
+		    (struct http_field){.name = sv_cut(field, 0, colon),
+					.value = sv_trim(sv_cut(field, colon + 1, field.n))};
 	}
+	s->head.fields = http_fields_of(s->fields, s->head.fields.n);
 	return ERR_OK;
 }
 
@@ -295,7 +299,6 @@ enum err explain(const struct explain_ask *ask, FILE *out, struct errmsg *e)
 	buf_init(&s.out, OUT_MAX);
 	buf_init(&s.target, OUT_MAX);
 	s.head = (struct http_request){.method = SV("GET"), .target = SV("/auth/verify")};
-	s.head.fields.v = s.fields;
 	if (err == ERR_OK)
 		err = worker_tables_make(&s.w, e);
 	if (err == ERR_OK) {

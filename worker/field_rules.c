@@ -1,62 +1,23 @@
 #include "worker/field_rules.h"
 
+#include <assert.h>
+
 enum rule {
-	MAY_REPEAT = 1,
+	NO_RULE = 1,
+	MAY_REPEAT,
 	ONCE,
 	ONE_VALUE,   /* once, and a comma in it is two values that somebody joined */
 	CREDENTIALS, /* once; Bearer and Basic have no comma (RFC 6750 2.1, 7617 2), others may */
 };
 
-/* What decisions rest on, the shortest name first: a look ends where they get too long. The values
- * of those that are only ONCE have a syntax of their own, or may hold a comma. */
-static const struct known {
-	struct sv name;
-	enum rule rule;
-} known[] = {
-    {SV_INIT("Host"), ONE_VALUE},
-    {SV_INIT("Cookie"), MAY_REPEAT},
-    {SV_INIT("Accept"), MAY_REPEAT},
-    {SV_INIT("Origin"), ONE_VALUE},
-    {SV_INIT("Referer"), ONCE},
-    {SV_INIT("X-Real-IP"), ONCE},
-    {SV_INIT("User-Agent"), ONCE},
-    {SV_INIT("Content-Type"), ONCE},
-    {SV_INIT("X-CSRF-Token"), ONE_VALUE},
-    {SV_INIT("Authorization"), CREDENTIALS},
-    {SV_INIT("X-Rewrite-URL"), MAY_REPEAT},
-    {SV_INIT("Content-Length"), ONCE},
-    {SV_INIT("Sec-Fetch-Site"), ONE_VALUE},
-    {SV_INIT("Sec-Fetch-Mode"), ONE_VALUE},
-    {SV_INIT("Sec-Fetch-Dest"), ONE_VALUE},
-    {SV_INIT("X-Original-URI"), MAY_REPEAT},
-    {SV_INIT("X-Original-URL"), MAY_REPEAT},
-    {SV_INIT("X-Original-Host"), MAY_REPEAT},
-    {SV_INIT("X-Forwarded-For"), ONCE},
-    {SV_INIT("X-Forwarded-Uri"), ONCE},
-    {SV_INIT("X-Forwarded-Host"), ONE_VALUE},
-    {SV_INIT("X-Requested-With"), MAY_REPEAT},
-    {SV_INIT("Sec-WebSocket-Key"), ONE_VALUE},
-    {SV_INIT("X-Forwarded-Proto"), ONE_VALUE},
-    {SV_INIT("X-Original-Method"), MAY_REPEAT},
-    {SV_INIT("Transfer-Encoding"), ONCE},
-    {SV_INIT("X-Forwarded-Method"), ONE_VALUE},
-    {SV_INIT("Sec-WebSocket-Version"), ONE_VALUE},
-    {SV_INIT("Access-Control-Request-Method"), ONE_VALUE},
+/* What decisions rest on. The values of those that are only ONCE have a syntax of their own, or may
+ * hold a comma. */
+static const enum rule rule_of[] = {
+    [HTTP_OTHER] = NO_RULE,
+#define HTTP_NAME(id, name, rule) [HTTP_##id] = (rule),
+#include "worker/http_name.def"
+#undef HTTP_NAME
 };
-
-static bool folds(struct sv a, struct sv b)
-{
-	return a.n == b.n && http_name_folds(a, b);
-}
-
-/* NULL: none of ours. */
-static const struct known *known_as(struct sv name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(known) && known[i].name.n <= name.n; i++)
-		if (folds(known[i].name, name))
-			return &known[i];
-	return NULL;
-}
 
 static bool is_joined(struct sv value, enum rule rule)
 {
@@ -66,14 +27,12 @@ static bool is_joined(struct sv value, enum rule rule)
 	       sv_eq_nocase(sv_cut(value, 0, 6), SV("Basic "));
 }
 
-/* The at-th field, whose name folds to this one. */
-static const char *judge_known(struct http_fields fields, size_t at, struct sv name, enum rule rule)
+/* A field that is one of ours; alias: only after folding; again: not the first of its name. */
+static const char *judge(const struct http_field *f, bool alias, bool again, enum rule rule)
 {
-	const struct http_field *f = &fields.v[at];
-
-	if (!http_name_eq(f->name, name))
+	if (alias)
 		return "header_alias";
-	if (rule != MAY_REPEAT && http_fields_nth(fields, name, 0) != f)
+	if (rule != MAY_REPEAT && again)
 		return "header_twice";
 	return is_joined(f->value, rule) ? "header_joined" : NULL;
 }
@@ -81,9 +40,9 @@ static const char *judge_known(struct http_fields fields, size_t at, struct sv n
 static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
 {
 	for (size_t i = 0; i < ninjected; i++)
-		if (folds(injected[i], name))
+		if (http_name_folds(injected[i], name))
 			return true;
-	return known_as(name) != NULL;
+	return rule_of[http_name_known(name)] != NO_RULE;
 }
 
 /*
@@ -103,19 +62,44 @@ static const char *judge_connection(struct sv value, const struct sv *injected, 
 	return NULL;
 }
 
-static const char *judge_field(struct http_fields fields, size_t at, const struct sv *injected,
-			       size_t ninjected)
+/* Whether one before the at-th has its name. */
+static bool came_before(struct http_fields fields, size_t at)
 {
-	struct sv name = fields.v[at].name;
-	const struct known *k = known_as(name);
-	const char *bad = k == NULL ? NULL : judge_known(fields, at, k->name, k->rule);
+	for (size_t i = 0; i < at; i++)
+		if (http_name_eq(fields.v[i].name, fields.v[at].name))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; bad == NULL && i < ninjected; i++)
-		if (folds(injected[i], name))
-			bad = judge_known(fields, at, injected[i],
-					  http_name_eq(name, SV("Cookie")) ? MAY_REPEAT : ONCE);
-	if (bad == NULL && http_name_eq(name, SV("Connection")))
-		bad = judge_connection(fields.v[at].value, injected, ninjected);
+static const char *judge_injected(struct http_fields fields, size_t at, struct sv name)
+{
+	const struct http_field *f = &fields.v[at];
+
+	return judge(f, !http_name_eq(f->name, name), came_before(fields, at),
+		     f->known == HTTP_COOKIE ? MAY_REPEAT : ONCE);
+}
+
+/* Of one none of whose length is injected there is nothing to compare. */
+static bool may_be_injected(struct sv name, uint64_t lengths)
+{
+	return (lengths >> name.n % 64 & 1) != 0;
+}
+
+static const char *judge_field(struct http_fields fields, size_t at, const struct sv *injected,
+			       size_t ninjected, uint64_t lengths)
+{
+	const struct http_field *f = &fields.v[at];
+	enum rule rule = rule_of[f->known];
+	const char *bad = NULL;
+
+	assert(f->known != HTTP_UNJUDGED);
+	if (rule != NO_RULE)
+		bad = judge(f, f->alias, f->again, rule);
+	for (size_t i = 0; bad == NULL && may_be_injected(f->name, lengths) && i < ninjected; i++)
+		if (http_name_folds(injected[i], f->name))
+			bad = judge_injected(fields, at, injected[i]);
+	if (bad == NULL && f->known == HTTP_CONNECTION && !f->alias)
+		bad = judge_connection(f->value, injected, ninjected);
 	return bad;
 }
 
@@ -123,8 +107,11 @@ const char *field_rules_break(struct http_fields fields, const struct sv *inject
 			      size_t ninjected)
 {
 	const char *bad = NULL;
+	uint64_t lengths = 0;
 
+	for (size_t i = 0; i < ninjected; i++)
+		lengths |= UINT64_C(1) << injected[i].n % 64;
 	for (size_t i = 0; bad == NULL && i < fields.n; i++)
-		bad = judge_field(fields, i, injected, ninjected);
+		bad = judge_field(fields, i, injected, ninjected, lengths);
 	return bad;
 }

@@ -1,7 +1,5 @@
 #include "worker/forwarded.h"
 
-#include <stdio.h>
-
 #include "common/address.h"
 #include "common/config_value.h"
 #include "worker/field_rules.h"
@@ -57,8 +55,12 @@ static struct sv write_origin(struct forwarded *f, uint16_t standard)
 
 	memcpy(at, scheme.p, scheme.n);
 	memcpy(at + scheme.n, f->host.p, f->host.n);
-	if (f->port != standard)
-		n += (size_t)snprintf(at + n, sizeof f->origin_buf - n, ":%u", (unsigned)f->port);
+	if (f->port != standard) {
+		at[n++] = ':';
+		for (unsigned power = 10000; power > 0; power /= 10)
+			if (f->port >= power)
+				at[n++] = (char)('0' + f->port / power % 10);
+	}
 	return sv_of(at, n);
 }
 
@@ -137,7 +139,8 @@ static enum err take_client(struct sv list, struct forwarded *f, const char **re
 }
 
 /* True when a field of that name says something else than `is` (or `or_is`). */
-static bool contradicts(struct http_fields fields, struct sv name, struct sv is, struct sv or_is)
+static bool contradicts(struct http_fields fields, enum http_name name, struct sv is,
+			struct sv or_is)
 {
 	const struct http_field *field;
 
@@ -159,11 +162,11 @@ static enum err judge_families(struct http_fields fields, const struct forwarded
 
 	memcpy(absolute, f->origin.p, f->origin.n);
 	memcpy(absolute + f->origin.n, target.p, target.n);
-	if (contradicts(fields, SV("X-Original-URI"), target, whole) ||
-	    contradicts(fields, SV("X-Original-URL"), target, whole) ||
-	    contradicts(fields, SV("X-Rewrite-URL"), target, whole) ||
-	    contradicts(fields, SV("X-Original-Method"), f->method, f->method) ||
-	    contradicts(fields, SV("X-Original-Host"), host, f->host))
+	if (contradicts(fields, HTTP_X_ORIGINAL_URI, target, whole) ||
+	    contradicts(fields, HTTP_X_ORIGINAL_URL, target, whole) ||
+	    contradicts(fields, HTTP_X_REWRITE_URL, target, whole) ||
+	    contradicts(fields, HTTP_X_ORIGINAL_METHOD, f->method, f->method) ||
+	    contradicts(fields, HTTP_X_ORIGINAL_HOST, host, f->host))
 		return refuse("families_disagree", ret_reason);
 	return ERR_OK;
 }
@@ -172,8 +175,8 @@ static enum err judge_families(struct http_fields fields, const struct forwarded
  * either. */
 static bool opens_websocket(struct http_fields fields)
 {
-	return http_fields_nth(fields, SV("Sec-WebSocket-Key"), 0) != NULL ||
-	       http_fields_nth(fields, SV("Sec-WebSocket-Version"), 0) != NULL;
+	return http_fields_nth(fields, HTTP_SEC_WEBSOCKET_KEY, 0) != NULL ||
+	       http_fields_nth(fields, HTTP_SEC_WEBSOCKET_VERSION, 0) != NULL;
 }
 
 /* What an edge says of the browser's request, each from its one source. */
@@ -184,11 +187,11 @@ struct said {
 /* The five of the X-Forwarded family, which must all be there. */
 static bool read_family(struct http_fields fields, struct said *s)
 {
-	return http_fields_one(fields, SV("X-Forwarded-Method"), &s->method) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Forwarded-Uri"), &s->uri) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Forwarded-Host"), &s->host) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Forwarded-Proto"), &s->proto) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Forwarded-For"), &s->client) == ERR_OK;
+	return http_fields_one(fields, HTTP_X_FORWARDED_METHOD, &s->method) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_FORWARDED_URI, &s->uri) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_FORWARDED_HOST, &s->host) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_FORWARDED_PROTO, &s->proto) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_FORWARDED_FOR, &s->client) == ERR_OK;
 }
 
 /* Envoy asks with the browser's own method and Host, and has the browser's target behind its
@@ -198,17 +201,17 @@ static bool read_envoy(struct sv method, struct sv target, struct http_fields fi
 {
 	s->method = method;
 	s->uri = sv_cut(target, SV(FORWARDED_ENVOY_PREFIX).n, target.n);
-	return http_fields_one(fields, SV("Host"), &s->host) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Forwarded-Proto"), &s->proto) == ERR_OK &&
-	       http_fields_one(fields, SV("X-Real-IP"), &s->client) == ERR_OK;
+	return http_fields_one(fields, HTTP_HOST, &s->host) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_FORWARDED_PROTO, &s->proto) == ERR_OK &&
+	       http_fields_one(fields, HTTP_X_REAL_IP, &s->client) == ERR_OK;
 }
 
 /* What Envoy does not read from there can only be the client's. */
 static bool envoy_disagrees(struct http_fields fields, const struct said *s)
 {
-	return contradicts(fields, SV("X-Forwarded-Uri"), s->uri, s->uri) ||
-	       contradicts(fields, SV("X-Forwarded-Method"), s->method, s->method) ||
-	       contradicts(fields, SV("X-Forwarded-Host"), s->host, s->host);
+	return contradicts(fields, HTTP_X_FORWARDED_URI, s->uri, s->uri) ||
+	       contradicts(fields, HTTP_X_FORWARDED_METHOD, s->method, s->method) ||
+	       contradicts(fields, HTTP_X_FORWARDED_HOST, s->host, s->host);
 }
 
 static enum err take(const struct said *s, struct http_fields fields, struct forwarded *f,
@@ -263,7 +266,7 @@ enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv tar
 }
 
 /* Of a field that came at most once. */
-static struct sv value_or(struct http_fields fields, struct sv name, struct sv otherwise)
+static struct sv value_or(struct http_fields fields, enum http_name name, struct sv otherwise)
 {
 	const struct http_field *field = http_fields_nth(fields, name, 0);
 
@@ -279,18 +282,18 @@ enum err forwarded_public(struct sv method, struct sv target, struct http_fields
 
 	if (bad != NULL)
 		return refuse(bad, ret_reason);
-	if (http_fields_one(fields, SV("Host"), &host) != ERR_OK)
+	if (http_fields_one(fields, HTTP_HOST, &host) != ERR_OK)
 		return refuse("header_missing", ret_reason);
 	e = take_method(method, ret, ret_reason);
 	if (e == ERR_OK)
-		e = take_scheme(value_or(fields, SV("X-Forwarded-Proto"), SV("http")), ret,
+		e = take_scheme(value_or(fields, HTTP_X_FORWARDED_PROTO, SV("http")), ret,
 				ret_reason);
 	if (e == ERR_OK)
 		e = take_host(host, ret, ret_reason);
 	if (e == ERR_OK)
 		e = url_parse(target, &ret->url, ret_reason);
 	if (e == ERR_OK)
-		e = take_client(value_or(fields, SV("X-Forwarded-For"), peer), ret, ret_reason);
+		e = take_client(value_or(fields, HTTP_X_FORWARDED_FOR, peer), ret, ret_reason);
 	if (e == ERR_OK && opens_websocket(fields))
 		ret->websocket = true;
 	return e;

@@ -112,7 +112,7 @@ static enum err ask(struct request *r, struct sv binding, const struct form_fiel
 	    .correlation = request_correlation(r),
 	    .traceparent = trace_text(&trace),
 	    .client = client_prefix(r->fw.client, prefix),
-	    .user_agent = sv_cut(request_field(r, SV("User-Agent")), 0, USER_AGENT_MAX),
+	    .user_agent = sv_cut(request_field(r, HTTP_USER_AGENT), 0, USER_AGENT_MAX),
 	};
 	uint32_t id = broker_next_id(r->w->broker);
 	struct buf packet;
@@ -267,7 +267,7 @@ static enum step welcome(struct request *r)
 	buf_init(&readable, COOKIE_FIELD_MAX);
 	memcpy(s.secret, r->token.p, sizeof s.secret);
 	s.bound = r->app->bind_session != 0;
-	e = client_binding(r->app, buf_sv(&r->token), request_field(r, SV("User-Agent")),
+	e = client_binding(r->app, buf_sv(&r->token), request_field(r, HTTP_USER_AGENT),
 			   r->fw.client, s.client);
 	if (e == ERR_OK)
 		e = cookie_session_make(r->w->keys, &s, &value);

@@ -6,7 +6,7 @@
 #define GREETING_MAX (2 * SESSION_EVENTS_TEXT_MAX + 64)
 
 /* The field is missing, or once and one of these (empty: not given). */
-static bool is_one_of(const struct request *r, struct sv name, struct sv a, struct sv b)
+static bool is_one_of(const struct request *r, enum http_name name, struct sv a, struct sv b)
 {
 	struct sv v = SV_NONE;
 	enum err e = http_fields_one(r->fields, name, &v);
@@ -18,9 +18,9 @@ static bool is_one_of(const struct request *r, struct sv name, struct sv a, stru
  * not read the stream, but would learn from its being there; so it is for this origin alone. */
 enum step events_origin(struct request *r)
 {
-	if (!is_one_of(r, SV("Origin"), r->origin->text, SV_NONE))
+	if (!is_one_of(r, HTTP_ORIGIN, r->origin->text, SV_NONE))
 		return deny(r, REASON_ORIGIN, "origin");
-	if (!is_one_of(r, SV("Sec-Fetch-Site"), SV("same-origin"), SV("none")))
+	if (!is_one_of(r, HTTP_SEC_FETCH_SITE, SV("same-origin"), SV("none")))
 		return deny(r, REASON_ORIGIN, "sec_fetch_site");
 	return STEP_NEXT;
 }

@@ -99,7 +99,7 @@ static enum err ask(struct request *r, struct sv return_to, const struct login_w
 /* Nobody is to be logged in without seeing it (Core 4): not inside somebody's page. */
 static bool framed(const struct request *r)
 {
-	struct sv dest = request_field(r, SV("Sec-Fetch-Dest"));
+	struct sv dest = request_field(r, HTTP_SEC_FETCH_DEST);
 
 	return dest.n > 0 && !sv_eq(dest, SV("document"));
 }

@@ -15,7 +15,7 @@ enum { CSRF, EVERYWHERE, RETURN_TO, STATE, NPARAMS };
 static bool wants_json(const struct request *r)
 {
 	static const char type[] = "application/json";
-	struct sv accept = request_field(r, SV("Accept"));
+	struct sv accept = request_field(r, HTTP_ACCEPT);
 
 	return accept.n >= sizeof type - 1 &&
 	       memmem(accept.p, accept.n, type, sizeof type - 1) != NULL;

@@ -113,7 +113,7 @@ enum step session_none(struct request *r)
 	buf_init(&body, 3 * IPC_URL_MAX);
 	buf_init(&target, RETURN_TO_MAX + FORWARDED_ORIGIN_MAX);
 	buf_init(&url, 3 * IPC_URL_MAX);
-	(void)return_to_judge(r->app, r->origin, request_field(r, SV("Referer")), &target);
+	(void)return_to_judge(r->app, r->origin, request_field(r, HTTP_REFERER), &target);
 	login_url(r->app, r->origin, buf_sv(&target), &url);
 	buf_add(&body, SV("{\"authenticated\":false,\"login_url\":"));
 	http_json_string(&body, buf_sv(&url));

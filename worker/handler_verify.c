@@ -195,7 +195,7 @@ static enum err own_authorization(const struct request *r, struct sv *ret)
 	*ret = SV_NONE;
 	if (r->preflight || r->session.live || r->route->authorization != AUTHORIZATION_PASS)
 		return ERR_OK;
-	e = http_fields_one(r->fields, SV("Authorization"), ret);
+	e = http_fields_one(r->fields, HTTP_AUTHORIZATION, ret);
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 

@@ -12,26 +12,54 @@
 
 #include "common/sv.h"
 
+enum http_name {
+	HTTP_UNJUDGED = 0, /* a field that did not go through http_fields_of(): a bug */
+	HTTP_OTHER,
+#define HTTP_NAME(id, name, rule) HTTP_##id,
+#include "worker/http_name.def"
+#undef HTTP_NAME
+	HTTP_NAMES_END
+};
+
 struct http_field {
 	struct sv name;
 	struct sv value;
+	enum http_name known; /* what its name folds to */
+	bool alias;	      /* only after folding */
+	bool again;	      /* no alias, and not the first of its name */
 };
 
 struct http_fields {
 	const struct http_field *v;
 	size_t n;
+	uint64_t names; /* a bit of each known name that is among them, not as an alias */
 };
 
-/* The same name, letter case aside. */
-bool http_name_eq(struct sv a, struct sv b);
+/* The same name, letter case aside. Lengths tell most names apart. */
+static inline bool http_name_eq(struct sv a, struct sv b)
+{
+	return a.n == b.n && sv_eq_nocase(a, b);
+}
+
+/* Of two of one length, see http_name_folds(). */
+bool http_name_folds_as_long(struct sv a, struct sv b);
 
 /* Folds to the same name: http_name_eq(), or an alias. */
-bool http_name_folds(struct sv a, struct sv b);
+static inline bool http_name_folds(struct sv a, struct sv b)
+{
+	return a.n == b.n && http_name_folds_as_long(a, b);
+}
 
-/* The n-th field (from 0) of that name; NULL when there are fewer. */
-const struct http_field *http_fields_nth(struct http_fields f, struct sv name, size_t n);
+/* Which of the known names it folds to, or HTTP_OTHER. */
+enum http_name http_name_known(struct sv name);
+
+/* n fields with their names and values: each name is compared here, once. */
+struct http_fields http_fields_of(struct http_field *v, size_t n);
+
+/* The n-th field (from 0) of that name, no alias; NULL when there are fewer. */
+const struct http_field *http_fields_nth(struct http_fields f, enum http_name name, size_t n);
 
 /* The value of the one field of that name. ERR_NOT_FOUND; ERR_EXISTS when there are two. */
-WARN_UNUSED enum err http_fields_one(struct http_fields f, struct sv name, struct sv *ret);
+WARN_UNUSED enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret);
 
 #endif

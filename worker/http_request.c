@@ -4,32 +4,31 @@
 
 #include "common/config_value.h"
 
+/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
+static bool is_folded(struct sv data, size_t line)
+{
+	return line < data.n && (data.p[line] == ' ' || data.p[line] == '\t');
+}
+
 enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
-	for (size_t i = s->at; i < data.n; i++) {
-		unsigned char c = (unsigned char)data.p[i];
-		bool after_cr = i > 0 && data.p[i - 1] == '\r' && i > s->line;
-
-		if ((c == '\n') != after_cr)
-			return HTTP_SCAN_BAD;
-		if (c == '\n' && i - s->line == 1) {
-			s->at = i + 1;
-			return HTTP_SCAN_DONE;
-		}
-		if (c == '\n') {
-			s->line = i + 1;
+	while (!is_folded(data, s->line)) {
+		s->at += sv_find_control(sv_cut(data, s->at, data.n));
+		if (s->at < data.n && data.p[s->at] == '\t') {
+			s->at++;
 			continue;
 		}
-		if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f)
+		/* A CR that nothing follows yet is looked at again with what comes. */
+		if (s->at == data.n || (data.p[s->at] == '\r' && s->at + 1 == data.n))
+			return HTTP_SCAN_MORE;
+		if (data.p[s->at] != '\r' || data.p[s->at + 1] != '\n')
 			return HTTP_SCAN_BAD;
-		/* A line that starts with white space: folding (RFC 9112 5.2), or nonsense. */
-		if (i == s->line && (c == ' ' || c == '\t'))
-			return HTTP_SCAN_BAD;
-		if (c != '\r') /* on to where the next of these questions can arise */
-			i += sv_find_control(sv_of(data.p + i + 1, data.n - i - 1));
+		s->at += 2;
+		if (s->at - s->line == 2)
+			return HTTP_SCAN_DONE;
+		s->line = s->at;
 	}
-	s->at = data.n;
-	return HTTP_SCAN_MORE;
+	return HTTP_SCAN_BAD;
 }
 
 struct parse {
@@ -83,15 +82,18 @@ static const char *check_fields(const struct http_request *q)
 	size_t hosts = 0, lengths = 0, encodings = 0;
 
 	for (size_t i = 0; i < q->fields.n; i++) {
-		struct sv name = q->fields.v[i].name;
+		const struct http_field *f = &q->fields.v[i];
 
-		if (!config_is_token(name))
-			return "field_name";
-		hosts += http_name_eq(name, SV("Host"));
-		lengths += http_name_eq(name, SV("Content-Length"));
-		if (http_name_eq(name, SV("Transfer-Encoding"))) {
+		if (f->known == HTTP_OTHER || f->alias) {
+			if (!config_is_token(f->name))
+				return "field_name";
+			continue;
+		}
+		hosts += f->known == HTTP_HOST;
+		lengths += f->known == HTTP_CONTENT_LENGTH;
+		if (f->known == HTTP_TRANSFER_ENCODING) {
 			encodings++;
-			if (!sv_eq_nocase(q->fields.v[i].value, SV("chunked")))
+			if (!sv_eq_nocase(f->value, SV("chunked")))
 				return "body_framing";
 		}
 	}
@@ -141,7 +143,7 @@ unsigned http_request_parse(struct sv head, struct http_field *fields, size_t ma
 	*ret = (struct http_request){
 	    .method = sv_cut(line, 0, sv_find(line, ' ')),
 	    .target = x.target,
-	    .fields = {x.fields, x.n},
+	    .fields = http_fields_of(x.fields, x.n),
 	    .minor = p.http_minor,
 	    .has_body = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 || p.content_length > 0,
 	    .chunked = (p.flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0,

@@ -14,7 +14,7 @@
 #include "worker/http_field.h"
 
 struct http_scan {
-	size_t at;   /* bytes looked at */
+	size_t at;   /* where the next look starts */
 	size_t line; /* where the line under the eye starts */
 };
 

@@ -1,6 +1,6 @@
 #include "worker/navigation.h"
 
-static bool has(struct http_fields f, struct sv name)
+static bool has(struct http_fields f, enum http_name name)
 {
 	return http_fields_nth(f, name, 0) != NULL;
 }
@@ -32,17 +32,17 @@ bool navigation_is(struct sv method, bool websocket, struct http_fields f)
 	struct sv mode = SV_NONE, dest = SV_NONE, accept = SV_NONE;
 	const struct http_field *field;
 
-	if (!is_get_or_head(method) || websocket || has(f, SV("X-Requested-With")))
+	if (!is_get_or_head(method) || websocket || has(f, HTTP_X_REQUESTED_WITH))
 		return false;
-	if (has(f, SV("Sec-Fetch-Mode")) || has(f, SV("Sec-Fetch-Dest")) ||
-	    has(f, SV("Sec-Fetch-Site"))) {
-		if (http_fields_one(f, SV("Sec-Fetch-Mode"), &mode) != ERR_OK ||
-		    http_fields_one(f, SV("Sec-Fetch-Dest"), &dest) != ERR_OK)
+	if (has(f, HTTP_SEC_FETCH_MODE) || has(f, HTTP_SEC_FETCH_DEST) ||
+	    has(f, HTTP_SEC_FETCH_SITE)) {
+		if (http_fields_one(f, HTTP_SEC_FETCH_MODE, &mode) != ERR_OK ||
+		    http_fields_one(f, HTTP_SEC_FETCH_DEST, &dest) != ERR_OK)
 			return false;
 		return sv_eq(mode, SV("navigate")) &&
 		       (sv_eq(dest, SV("document")) || sv_eq(dest, SV("iframe")));
 	}
-	for (size_t i = 0; (field = http_fields_nth(f, SV("Accept"), i)) != NULL; i++) {
+	for (size_t i = 0; (field = http_fields_nth(f, HTTP_ACCEPT, i)) != NULL; i++) {
 		accept = field->value;
 		if (accepts_html(accept))
 			return true;
@@ -68,9 +68,9 @@ bool navigation_is_preflight(struct sv method, struct http_fields f, struct sv *
 {
 	struct sv origin, wanted;
 
-	if (!sv_eq(method, SV("OPTIONS")) || http_fields_one(f, SV("Origin"), &origin) != ERR_OK ||
+	if (!sv_eq(method, SV("OPTIONS")) || http_fields_one(f, HTTP_ORIGIN, &origin) != ERR_OK ||
 	    origin.n == 0 ||
-	    http_fields_one(f, SV("Access-Control-Request-Method"), &wanted) != ERR_OK ||
+	    http_fields_one(f, HTTP_ACCESS_CONTROL_REQUEST_METHOD, &wanted) != ERR_OK ||
 	    wanted.n == 0)
 		return false;
 	*ret_method = wanted;

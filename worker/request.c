@@ -170,11 +170,11 @@ struct trace request_trace(const struct request *r)
 	struct trace t = {.n = 0};
 
 	if (r->is_believed)
-		trace_read(request_field(r, SV("traceparent")), &t);
+		trace_read(request_field(r, HTTP_TRACEPARENT), &t);
 	return t;
 }
 
-struct sv request_field(const struct request *r, struct sv name)
+struct sv request_field(const struct request *r, enum http_name name)
 {
 	struct sv v = SV_NONE;
 
@@ -196,7 +196,7 @@ enum err request_form(struct request *r, struct sv text, struct form_field *fiel
 
 enum err request_body_form(struct request *r, struct form_field *fields, size_t n)
 {
-	struct sv type = request_field(r, SV("Content-Type"));
+	struct sv type = request_field(r, HTTP_CONTENT_TYPE);
 
 	type = sv_trim(sv_cut(type, 0, sv_find(type, ';')));
 	if (!sv_eq_nocase(type, SV("application/x-www-form-urlencoded")))

@@ -166,6 +166,6 @@ WARN_UNUSED enum err request_form(struct request *r, struct sv text, struct form
  * REQUEST_BODY_MAX was not read and is empty here. */
 WARN_UNUSED enum err request_body_form(struct request *r, struct form_field *fields, size_t n);
 /* The one value of a field, or empty. */
-struct sv request_field(const struct request *r, struct sv name);
+struct sv request_field(const struct request *r, enum http_name name);
 
 #endif

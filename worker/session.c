@@ -159,7 +159,7 @@ void session_cookie(struct request *r)
 	case COOKIE_OK:
 		break;
 	}
-	if (!client_binding_holds(r->app, &r->cookie, request_field(r, SV("User-Agent")),
+	if (!client_binding_holds(r->app, &r->cookie, request_field(r, HTTP_USER_AGENT),
 				  r->fw.client)) {
 		r->cookie_found = COOKIE_BAD;
 		r->session_why = REASON_CLIENT;

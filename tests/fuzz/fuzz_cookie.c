@@ -23,8 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct sv names[] = {SV_INIT("bff_session"), SV_INIT(COOKIE_CSRF)};
 	struct sv rest = sv_of((const char *)data, size), value;
-	struct http_field v[FIELDS], stripped = {SV("Cookie"), SV_NONE};
-	struct http_fields f = {v, 0}, one = {&stripped, 1};
+	struct http_field v[FIELDS], stripped = {.name = SV("Cookie")};
+	struct http_fields f = {v, 0, 0}, one;
 	struct cookie_session session;
 	struct cookie_keys *k = one_key();
 	enum cookie_outcome outcome;
@@ -34,15 +34,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (rest.n > 0 && f.n < FIELDS) {
 		size_t end = sv_find(rest, '\n');
 
-		v[f.n++] = (struct http_field){SV("Cookie"), sv_cut(rest, 0, end)};
+		v[f.n++] = (struct http_field){.name = SV("Cookie"), .value = sv_cut(rest, 0, end)};
 		rest = sv_cut(rest, end + 1, rest.n);
 	}
+	f = http_fields_of(v, f.n);
 	outcome = cookie_session_find(k, f, names[0], NOW_S, (int64_t)12 * 3600 * 1000, &session);
 	assert(outcome >= COOKIE_NONE && outcome <= COOKIE_OK);
 	buf_init(&b, size + FIELDS * 2);
 	cookie_strip(f, names, ARRAY_LEN(names), &b);
 	assert(buf_ok(&b));
 	stripped.value = buf_sv(&b);
+	one = http_fields_of(&stripped, 1);
 	assert(cookie_find(one, names[0], &value) == COOKIE_NONE);
 	assert(cookie_find(one, names[1], &value) == COOKIE_NONE);
 	buf_done(&b);

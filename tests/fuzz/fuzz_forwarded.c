@@ -32,18 +32,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sv rest = sv_of((const char *)data, size);
 	struct http_field v[FIELDS];
-	struct http_fields f = {v, 0};
+	size_t n = 0;
 
-	while (rest.n > 0 && f.n < FIELDS) {
+	while (rest.n > 0 && n < FIELDS) {
 		size_t end = sv_find(rest, '\n'), colon;
 		struct sv line = sv_cut(rest, 0, end);
 
 		colon = sv_find(line, ':');
-		v[f.n++] = (struct http_field){sv_cut(line, 0, colon),
-					       sv_trim(sv_cut(line, colon + 1, line.n))};
+		v[n++] = (struct http_field){.name = sv_cut(line, 0, colon),
+					     .value = sv_trim(sv_cut(line, colon + 1, line.n))};
 		rest = sv_cut(rest, end + 1, rest.n);
 	}
 	for (enum config_edge edge = EDGE_NONE; edge <= EDGE_ENVOY; edge++)
-		judge(edge, f);
+		judge(edge, http_fields_of(v, n));
 	return 0;
 }

@@ -28,7 +28,7 @@ static inline struct http_fields fields_of(struct fields_text *t, struct sv text
 		t->v[n++].value = sv_trim(sv_cut(line, colon + 1, line.n));
 		text = sv_cut(text, end + 1, text.n);
 	}
-	return (struct http_fields){t->v, n};
+	return http_fields_of(t->v, n);
 }
 
 static const struct config_origin app_origins[] = {

@@ -31,10 +31,10 @@ static void add_session(const struct cookie_keys *k, uint32_t day, int byte, str
 static enum cookie_outcome find(const struct cookie_keys *k, struct sv cookies,
 				struct cookie_session *ret)
 {
-	struct http_field v = {SV("cookie"), cookies};
+	struct http_field v = {.name = SV("cookie"), .value = cookies};
 
-	return cookie_session_find(k, (struct http_fields){&v, 1}, SV("bff_session"), NOW_S,
-				   ABSOLUTE_MS, ret);
+	return cookie_session_find(k, http_fields_of(&v, 1), SV("bff_session"), NOW_S, ABSOLUTE_MS,
+				   ret);
 }
 
 static void a_value_is_what_another_program_makes(void **state)
@@ -136,8 +136,8 @@ static void a_day_counts_while_a_session_can_live(void **state)
 	/* A minute before midnight here, it may be tomorrow at the broker. */
 	buf_clear(&b);
 	add_session(k, tomorrow.day, 7, &b);
-	v = (struct http_field){SV("Cookie"), buf_sv(&b)};
-	assert_int_equal(cookie_session_find(k, (struct http_fields){&v, 1}, SV("bff_session"),
+	v = (struct http_field){.name = SV("Cookie"), .value = buf_sv(&b)};
+	assert_int_equal(cookie_session_find(k, http_fields_of(&v, 1), SV("bff_session"),
 					     (int64_t)(TODAY + 1) * DAY_S - 60, ABSOLUTE_MS, &got),
 			 COOKIE_OK);
 	tomorrow.day = 1000000;
@@ -253,7 +253,8 @@ static void several_cookies_of_our_name(void **state)
 static void two_fields_are_one_list(void **state)
 {
 	struct cookie_keys *k = keys_of(SV(KEY_1));
-	struct http_field v[2] = {{SV("Cookie"), SV("a=1")}, {SV("cookie"), SV_NONE}};
+	struct http_field v[2] = {{.name = SV("Cookie"), .value = SV("a=1")},
+				  {.name = SV("cookie"), .value = SV_NONE}};
 	struct cookie_session got;
 	struct buf b;
 
@@ -261,12 +262,12 @@ static void two_fields_are_one_list(void **state)
 	buf_init(&b, 1024);
 	add_session(k, TODAY, 7, &b);
 	v[1].value = buf_sv(&b);
-	assert_int_equal(cookie_session_find(k, (struct http_fields){v, 2}, SV("bff_session"),
-					     NOW_S, ABSOLUTE_MS, &got),
+	assert_int_equal(cookie_session_find(k, http_fields_of(v, 2), SV("bff_session"), NOW_S,
+					     ABSOLUTE_MS, &got),
 			 COOKIE_OK);
 	v[0].value = buf_sv(&b);
-	assert_int_equal(cookie_session_find(k, (struct http_fields){v, 2}, SV("bff_session"),
-					     NOW_S, ABSOLUTE_MS, &got),
+	assert_int_equal(cookie_session_find(k, http_fields_of(v, 2), SV("bff_session"), NOW_S,
+					     ABSOLUTE_MS, &got),
 			 COOKIE_AMBIGUOUS);
 	buf_done(&b);
 	cookie_keys_free(&k);

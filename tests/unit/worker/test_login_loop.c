@@ -8,9 +8,9 @@ static const struct config_origin https = {.scheme = {"https", 5}}, http = {.sch
 
 static unsigned count(const struct config_origin *origin, const char *cookie)
 {
-	struct http_field v = {SV("Cookie"), sv_str(cookie)};
+	struct http_field v = {.name = SV("Cookie"), .value = sv_str(cookie)};
 
-	return login_loop_count((struct http_fields){&v, 1}, origin, NOW);
+	return login_loop_count(http_fields_of(&v, 1), origin, NOW);
 }
 
 static void what_counts_by_table(void **state)
@@ -60,9 +60,9 @@ static void each_login_counts_within_the_window_of_the_first(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct http_field v = {SV("Cookie"), sv_str(cases[i].before)};
+		struct http_field v = {.name = SV("Cookie"), .value = sv_str(cases[i].before)};
 
-		assert_sv_equal(login_loop_next((struct http_fields){&v, 1}, &https, NOW, out),
+		assert_sv_equal(login_loop_next(http_fields_of(&v, 1), &https, NOW, out),
 				sv_str(cases[i].after));
 	}
 }
