@@ -48,8 +48,8 @@ def lookups_a_transaction(rig, cookie, head, cookies):
 
 
 def pgbench(rig, script, hash_hex, pipeline):
-    """CPU that pgbench spends on a lookup: the program itself, which Debian's is a wrapper of. On PostgreSQL's core, where
-    it is steady and cheapest: on the worker's it costs two to three times as much, and never the same."""
+    """CPU that pgbench spends on a lookup: the program itself, not Debian's wrapper. On PostgreSQL's core, where
+    it costs least and is steady."""
     process = subprocess.Popen(on_core(LOAD_CORE, [os.path.join(bindir(), "pgbench"), "-n", "-M", "prepared",
                                                    "-f", script, "-c", "2", "-T", "%d" % max(1, round(SECONDS)),
                                                    "-D", "hash=\\x" + hash_hex, rig.pg.conninfo(user="bff_web")]),
