@@ -2,7 +2,7 @@
 
     figures = Figures("verify")
     figures.measure("verify_cached_cpu", samples, "us", most=14.2)   # one value, or one a round: the median counts
-    figures.write()                                                  # build/bench/verify.json
+    figures.write(program=BIN)                                       # build/bench/verify.json
 
 A line has six words or more: name, value, unit, budget (`-`: none), `ok` or `over`, and the spread in brackets.
 LINE parses it. plot() writes an SVG of lines over a logarithmic x axis.
@@ -61,11 +61,12 @@ class Figures:
     def value(self, name):
         return self.measures[name]["value"]
 
-    def write(self, **more):
+    def write(self, program, **more):
         os.makedirs(FOLDER, exist_ok=True)
         path = os.path.join(FOLDER, self.part + ".json")
         with open(path, "w", encoding="ascii") as f:
-            json.dump({"part": self.part, "machine": self.machine, "measures": self.measures, **more}, f, indent=1)
+            json.dump({"part": self.part, "machine": self.machine, "measures": self.measures, **more,
+                       "program": os.path.relpath(program, ROOT)}, f, indent=1)
             f.write("\n")
         return path
 

@@ -58,10 +58,11 @@ def test_a_line_says_it_all(folder, capsys, value, budget, line):
 def test_the_median_counts_and_every_sample_is_kept(folder, capsys):
     f = figures.Figures("x")
     assert f.measure("a", [5.0, 1.0, 2.0], "us", most=2) == 2
-    path = f.write(more=1)
+    path = f.write(program=figures.ROOT + "/build/x", more=1)
     got = json.loads(Path(path).read_text(encoding="ascii"))
     assert got["measures"]["a"] == {"value": 2.0, "unit": "us", "budget": 2, "ok": True, "samples": [5.0, 1.0, 2.0]}
     assert got["more"] == 1 and got["machine"]["cores"] > 0
+    assert got["program"] == "build/x"  # wherever the checkout was
 
 
 def test_a_plot_is_a_picture_of_its_points(folder):

@@ -4,7 +4,10 @@
  * says that it is ready; connections that are slow, that are cut without anybody seeing it, that
  * break and come back; a client that does what pg.h promises. Everything happens in random order,
  * from a seed. BFF_MODEL_STEPS says how many steps (default STEPS), BFF_MODEL_SEED which; a failure
- * prints both. */
+ * prints both.
+ *
+ * Rule Zero: over 400 lines, because the rules and the model that searches for a way around them
+ * are one argument. */
 #include "common/session_cache.h"
 
 #include "tests/unit/unit.h"
