@@ -129,7 +129,7 @@ def test_a_day_in_the_life_of_the_page(page):
 
     page.element("logout").click()
     page.until(lambda: "bff_session" not in {c["name"] for c in page.driver.get_cookies()}, "the cookie's end")
-    assert page.state() == "anonymous"
+    page.until(lambda: page.state() == "anonymous", "the way back from the provider")
     assert page.driver.current_url == page.stack.url("/")
     assert "bff_logout" not in {c["name"] for c in page.driver.get_cookies()}
     title, _ = page.call("call-crm")
@@ -160,7 +160,7 @@ def test_the_page_learns_by_itself_that_its_session_ended(page):
     page.driver.switch_to.new_window("tab")
     page.open()
     page.element("logout").click()
-    assert page.state() == "anonymous"
+    page.until(lambda: page.state() == "anonymous", "the logout in this tab")
     page.driver.close()
     page.driver.switch_to.window(page.driver.window_handles[0])
     page.until(lambda: page.state() == "anonymous", "the logout in the other tab")
