@@ -136,7 +136,6 @@ void count_accept_paused(struct worker *w)
 
 void count_begun(struct request *r)
 {
-	r->begun_us = clock_boot_us();
 	r->endpoint = ENDPOINT_NONE;
 	r->waited_for = METRICS_WAITED_NOTHING;
 	r->is_counted_waiting = false;

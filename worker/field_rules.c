@@ -37,10 +37,10 @@ static const char *judge(const struct http_field *f, bool alias, bool again, enu
 	return is_joined(f->value, rule) ? "header_joined" : NULL;
 }
 
-static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
+static bool is_ours(const struct injected *injected, struct sv name)
 {
-	for (size_t i = 0; i < ninjected; i++)
-		if (http_name_folds(injected[i], name))
+	for (size_t i = 0; i < injected->n; i++)
+		if (http_name_folds(injected->v[i], name))
 			return true;
 	return rule_of[http_name_known(name)] != NO_RULE;
 }
@@ -50,12 +50,12 @@ static bool is_ours(const struct sv *injected, size_t ninjected, struct sv name)
  * something is missing, or of what we answer, so that the service sees nobody. No honest client
  * names any of it.
  */
-static const char *judge_connection(struct sv value, const struct sv *injected, size_t ninjected)
+static const char *judge_connection(struct sv value, const struct injected *injected)
 {
 	while (value.n > 0) {
 		size_t end = sv_find(value, ',');
 
-		if (is_ours(injected, ninjected, sv_trim(sv_cut(value, 0, end))))
+		if (is_ours(injected, sv_trim(sv_cut(value, 0, end))))
 			return "header_connection";
 		value = sv_cut(value, end + 1, value.n);
 	}
@@ -79,14 +79,15 @@ static const char *judge_injected(struct http_fields fields, size_t at, struct s
 		     f->known == HTTP_COOKIE ? MAY_REPEAT : ONCE);
 }
 
-/* Of one none of whose length is injected there is nothing to compare. */
-static bool may_be_injected(struct sv name, uint64_t lengths)
+/* No two known names fold to the same, so one that is known is compared with its like alone. */
+static bool may_be_injected(const struct http_field *f, const struct injected *injected)
 {
-	return (lengths >> name.n % 64 & 1) != 0;
+	return f->known == HTTP_OTHER ? (injected->lengths >> f->name.n % 64 & 1) != 0
+				      : (injected->known >> f->known & 1) != 0;
 }
 
-static const char *judge_field(struct http_fields fields, size_t at, const struct sv *injected,
-			       size_t ninjected, uint64_t lengths)
+static const char *judge_field(struct http_fields fields, size_t at,
+			       const struct injected *injected)
 {
 	const struct http_field *f = &fields.v[at];
 	enum rule rule = rule_of[f->known];
@@ -95,23 +96,31 @@ static const char *judge_field(struct http_fields fields, size_t at, const struc
 	assert(f->known != HTTP_UNJUDGED);
 	if (rule != NO_RULE)
 		bad = judge(f, f->alias, f->again, rule);
-	for (size_t i = 0; bad == NULL && may_be_injected(f->name, lengths) && i < ninjected; i++)
-		if (http_name_folds(injected[i], f->name))
-			bad = judge_injected(fields, at, injected[i]);
+	if (bad == NULL && may_be_injected(f, injected))
+		for (size_t i = 0; bad == NULL && i < injected->n; i++)
+			if (http_name_folds(injected->v[i], f->name))
+				bad = judge_injected(fields, at, injected->v[i]);
 	if (bad == NULL && f->known == HTTP_CONNECTION && !f->alias)
-		bad = judge_connection(f->value, injected, ninjected);
+		bad = judge_connection(f->value, injected);
 	return bad;
 }
 
-const char *field_rules_break(struct http_fields fields, const struct sv *injected,
-			      size_t ninjected)
+struct injected injected_of(const struct sv *v, size_t n)
+{
+	struct injected in = {.v = v, .n = n};
+
+	for (size_t i = 0; i < n; i++) {
+		in.lengths |= UINT64_C(1) << v[i].n % 64;
+		in.known |= UINT64_C(1) << http_name_known(v[i]);
+	}
+	return in;
+}
+
+const char *field_rules_break(struct http_fields fields, const struct injected *injected)
 {
 	const char *bad = NULL;
-	uint64_t lengths = 0;
 
-	for (size_t i = 0; i < ninjected; i++)
-		lengths |= UINT64_C(1) << injected[i].n % 64;
 	for (size_t i = 0; bad == NULL && i < fields.n; i++)
-		bad = judge_field(fields, i, injected, ninjected, lengths);
+		bad = judge_field(fields, i, injected);
 	return bad;
 }

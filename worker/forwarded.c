@@ -235,10 +235,10 @@ static enum err take(const struct said *s, struct http_fields fields, struct for
 }
 
 enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv target,
-			  struct http_fields fields, const struct sv *injected, size_t ninjected,
+			  struct http_fields fields, const struct injected *injected,
 			  struct forwarded *ret, const char **ret_reason)
 {
-	const char *bad = field_rules_break(fields, injected, ninjected);
+	const char *bad = field_rules_break(fields, injected);
 	struct said said;
 	bool all = false;
 
@@ -276,7 +276,8 @@ static struct sv value_or(struct http_fields fields, enum http_name name, struct
 enum err forwarded_public(struct sv method, struct sv target, struct http_fields fields,
 			  struct sv peer, struct forwarded *ret, const char **ret_reason)
 {
-	const char *bad = field_rules_break(fields, NULL, 0);
+	static const struct injected none = {.v = NULL};
+	const char *bad = field_rules_break(fields, &none);
 	struct sv host;
 	enum err e;
 

@@ -31,7 +31,7 @@
 #define BFF_FORWARDED_H
 
 #include "common/config.h"
-#include "worker/http_field.h"
+#include "worker/field_rules.h"
 #include "worker/url.h"
 
 #define FORWARDED_ENVOY_PREFIX "/auth/verify"
@@ -61,9 +61,8 @@ struct forwarded {
  * a constant word for the log.
  */
 WARN_UNUSED enum err forwarded_verify(enum config_edge edge, struct sv method, struct sv target,
-				      struct http_fields fields, const struct sv *injected,
-				      size_t ninjected, struct forwarded *ret,
-				      const char **ret_reason);
+				      struct http_fields fields, const struct injected *injected,
+				      struct forwarded *ret, const char **ret_reason);
 
 /*
  * Of a request to the browser-facing listener: method and target are the request line's, the

@@ -14,7 +14,7 @@ enum step verify_forwarded(struct request *r)
 	const char *why = NULL;
 	const struct http_request *head = r->from.head;
 	enum err e = forwarded_verify(r->from.listen->edge, head->method, head->target, r->fields,
-				      r->w->injected, r->w->ninjected, &r->fw, &why);
+				      &r->w->injected, &r->fw, &why);
 
 	if (e == ERR_OK)
 		return STEP_NEXT;
@@ -172,7 +172,7 @@ enum step verify_token(struct request *r)
 	r->bearer = session_token(r);
 	if (r->bearer.n > 0)
 		return STEP_NEXT;
-	r->token_asked_ms = clock_boot_ms();
+	r->token_asked_ms = r->now_us / 1000;
 	trace = request_trace(r);
 	m.service = r->route->service->name;
 	m.traceparent = trace_text(&trace);

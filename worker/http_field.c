@@ -1,6 +1,7 @@
 #include "worker/http_field.h"
 
 #include <assert.h>
+#include <limits.h>
 
 /* Letters lower-cased, every byte but letters and digits the same separator. */
 static char fold(char c)
@@ -31,13 +32,14 @@ static const unsigned char lengths[] = {
 #undef HTTP_NAME
 };
 
+/* Of those of its length; HTTP_NAMES_END: there is none. */
 static enum http_name first_as_long(struct sv name)
 {
-	enum http_name k = HTTP_OTHER + 1;
+	const unsigned char *at = name.n > UCHAR_MAX ? NULL
+						     : memchr(lengths + HTTP_OTHER + 1, (int)name.n,
+							      sizeof lengths - HTTP_OTHER - 1);
 
-	while (k < HTTP_NAMES_END && lengths[k] < name.n)
-		k++;
-	return k;
+	return at == NULL ? HTTP_NAMES_END : (enum http_name)(at - lengths);
 }
 
 /* Most are spelt as they should be; only of the others it is asked whether they are aliases. */
@@ -74,6 +76,7 @@ struct http_fields http_fields_of(struct http_field *v, size_t n)
 		v[i].known = known_as(v[i].name, &v[i].alias);
 		bit = v[i].known == HTTP_OTHER || v[i].alias ? 0 : UINT64_C(1) << v[i].known;
 		v[i].again = (f.names & bit) != 0;
+		f.twice |= f.names & bit;
 		f.names |= bit;
 	}
 	return f;
@@ -91,19 +94,12 @@ const struct http_field *http_fields_nth(struct http_fields f, enum http_name na
 
 enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret)
 {
-	const struct http_field *first = NULL;
+	const struct http_field *only = http_fields_nth(f, name, 0);
 
-	if ((f.names >> name & 1) == 0)
+	if (only == NULL)
 		return ERR_NOT_FOUND;
-	for (const struct http_field *v = f.v; v < f.v + f.n; v++) {
-		if (v->known != name || v->alias)
-			continue;
-		if (first != NULL)
-			return ERR_EXISTS;
-		first = v;
-	}
-	if (first == NULL)
-		return ERR_NOT_FOUND;
-	*ret = first->value;
+	if ((f.twice >> name & 1) != 0)
+		return ERR_EXISTS;
+	*ret = only->value;
 	return ERR_OK;
 }

@@ -33,6 +33,7 @@ struct http_fields {
 	const struct http_field *v;
 	size_t n;
 	uint64_t names; /* a bit of each known name that is among them, not as an alias */
+	uint64_t twice; /* of those, the ones that are there more than once */
 };
 
 /* The same name, letter case aside. Lengths tell most names apart. */

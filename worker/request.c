@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/count.h"
 #include "worker/denial.h"
@@ -100,6 +101,7 @@ enum err request_new(const struct request_from *from, void (*done)(void *arg), v
 	buf_init(&r->token, IPC_FORM_MAX);
 	buf_init(&r->target, IPC_URL_MAX);
 	buf_init(&r->form, REQUEST_FORM_MAX);
+	r->begun_us = r->now_us = clock_boot_us();
 	count_begun(r);
 	*ret = r;
 	return ERR_OK;
@@ -156,6 +158,7 @@ enum request_state request_run(struct request *r)
 
 void request_resume(struct request *r)
 {
+	r->now_us = clock_boot_us();
 	if (request_run(r) == REQUEST_ANSWERED)
 		r->done(r->arg);
 }
@@ -249,7 +252,7 @@ static void disbelieve_forwarded(struct request *r)
 		if (!sv_eq_nocase(sv_cut(f.name, 0, 12), SV("X-Forwarded-")))
 			r->from.fields[n++] = f;
 	}
-	r->fields.n = n;
+	r->fields = http_fields_of(r->from.fields, n);
 }
 
 static enum step phase_peer(struct request *r)

@@ -98,6 +98,7 @@ struct request {
 	bool in_run;
 	bool is_believed;	 /* the peer is trusted */
 	int64_t begun_us;	 /* clock_boot_us() */
+	int64_t now_us;		 /* the same, when it ran on last: one look at the clock a run */
 	unsigned endpoint;	 /* enum endpoint */
 	unsigned waited_for;	 /* METRICS_WAITED_* */
 	bool is_counted_waiting; /* of count.c */

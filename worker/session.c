@@ -42,7 +42,7 @@ enum reason session_judge(struct sv state, struct sv app, struct sv want)
 
 static void use(struct request *r, struct session_entry *e)
 {
-	struct session_row row = session_entry_row(e, clock_boot_ms());
+	struct session_row row = session_entry_row(e, r->now_us / 1000);
 
 	r->entry = e;
 	r->session = (struct request_session){.live = true,
@@ -104,6 +104,7 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	struct session_row row;
 
 	r->query = NULL;
+	r->now_us = clock_boot_us();
 	if (e == ERR_CONFLICT && read_session(r) == STEP_WAIT)
 		return; /* another session's read failed, and this one did not run */
 	if (e == ERR_OK)
@@ -198,7 +199,7 @@ enum step session_find(struct request *r)
 		session_cookie(r);
 	if (!r->has_hash)
 		return STEP_NEXT;
-	e = session_memory_get(r->w->memory, r->hash);
+	e = session_memory_get(r->w->memory, r->hash, r->now_us / 1000);
 	if (e == NULL || !is_of_app(r, e))
 		return read_session(r);
 	r->session_why = REASON_NONE;
@@ -211,20 +212,21 @@ void session_in_use(struct request *r)
 	if (!r->session.touch_due)
 		return;
 	touch_add(r->w->touch, r->hash);
-	session_entry_touched(r->entry, clock_boot_ms());
+	session_entry_touched(r->entry, r->now_us / 1000);
 	r->session.touch_due = false;
 }
 
 struct sv session_token(const struct request *r)
 {
-	return r->entry == NULL ? SV_NONE
-				: session_entry_token(r->entry, r->route->service, clock_boot_ms());
+	return r->entry == NULL
+		   ? SV_NONE
+		   : session_entry_token(r->entry, r->route->service, r->now_us / 1000);
 }
 
 void session_keep_token(struct request *r, struct sv token, int64_t left_ms)
 {
 	struct session_entry *e =
-	    r->own != NULL ? r->own : session_memory_get(r->w->memory, r->hash);
+	    r->own != NULL ? r->own : session_memory_get(r->w->memory, r->hash, clock_boot_ms());
 
 	if (e == NULL || !is_of_app(r, e))
 		return;

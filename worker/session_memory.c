@@ -221,10 +221,10 @@ void session_memory_on_ended(struct session_memory *m, session_ended_fn fn, void
 }
 
 struct session_entry *session_memory_get(struct session_memory *m,
-					 const unsigned char hash[CRYPT_SHA256_LEN])
+					 const unsigned char hash[CRYPT_SHA256_LEN], int64_t now_ms)
 {
 	keep_leases(m);
-	return session_cache_get(m->cache, hash, clock_boot_ms());
+	return session_cache_get(m->cache, hash, now_ms);
 }
 
 uint64_t session_memory_tick(const struct session_memory *m)

@@ -46,9 +46,11 @@ void session_memory_use_pool(struct session_memory *m, struct pg *pg, unsigned p
 /* Told of all that may end a session, after the memory itself. */
 void session_memory_on_ended(struct session_memory *m, session_ended_fn fn, void *arg);
 
-/* The session of this hash, if it is live now; NULL: read it. Borrowed until the loop turns. */
+/* The session of this hash, if it is live at now_ms, which is clock_boot_ms(); NULL: read it.
+ * Borrowed until the loop turns. */
 struct session_entry *session_memory_get(struct session_memory *m,
-					 const unsigned char hash[CRYPT_SHA256_LEN]);
+					 const unsigned char hash[CRYPT_SHA256_LEN],
+					 int64_t now_ms);
 
 /* To be noted right before a query is sent. */
 uint64_t session_memory_tick(const struct session_memory *m);

@@ -21,21 +21,30 @@ void url_escape(struct buf *out, struct sv s)
 	}
 }
 
+/* Why this byte of a path or query is refused; NULL: it is fine, or begins an escape. */
+static const char *judge_byte(unsigned char c)
+{
+	if (c < ' ' || c == 0x7f)
+		return "uri_control";
+	if (c == ' ' || c > 0x7e)
+		return "uri_byte";
+	if (c == '\\')
+		return "uri_backslash";
+	return c == '#' ? "uri_fragment" : NULL;
+}
+
 /* Bytes that may stand nowhere, and escapes that are none. NULL: fine. */
 static const char *judge_bytes(struct sv target)
 {
 	for (size_t i = 0; i < target.n; i++) {
-		unsigned char c = (unsigned char)target.p[i];
+		const char *reason;
 
-		if (c < ' ' || c == 0x7f)
-			return "uri_control";
-		if (c == ' ' || c > 0x7e)
-			return "uri_byte";
-		if (c == '\\')
-			return "uri_backslash";
-		if (c == '#')
-			return "uri_fragment";
-		if (c == '%' && escape_value(target, i) == -1)
+		if (sv_is_alnum(target.p[i]) || target.p[i] == '/')
+			continue;
+		reason = judge_byte((unsigned char)target.p[i]);
+		if (reason != NULL)
+			return reason;
+		if (target.p[i] == '%' && escape_value(target, i) == -1)
 			return "uri_escape";
 	}
 	return NULL;
@@ -92,6 +101,8 @@ static const char *judge_path(struct url *u)
 		const char *reason;
 
 		n = 1;
+		if (sv_is_alnum(path.p[i]) || path.p[i] == '/')
+			continue;
 		if (memchr(";\"<>`{}", path.p[i], 7) != NULL)
 			return path.p[i] == ';' ? "uri_semicolon" : "uri_byte";
 		if (path.p[i] != '%')

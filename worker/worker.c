@@ -237,6 +237,8 @@ static enum err read_keys(struct worker *w, struct errmsg *e)
 enum err worker_tables_make(struct worker *w, struct errmsg *e)
 {
 	enum err rc = route_table_new(w->config, &w->routes, e);
+	const struct sv *names;
+	size_t nnames;
 
 	if (rc != ERR_OK)
 		return rc;
@@ -245,7 +247,8 @@ enum err worker_tables_make(struct worker *w, struct errmsg *e)
 		rc = policy_table_new(w->config, &w->policy);
 	if (rc != ERR_OK)
 		return errmsg_set(e, rc, "%s", err_text(rc));
-	w->injected = identity_names(w->identities, &w->ninjected);
+	names = identity_names(w->identities, &nnames);
+	w->injected = injected_of(names, nnames);
 	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	if (w->cookie_names == NULL)
 		return errmsg_set(e, ERR_NOMEM, "out of memory");

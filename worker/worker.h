@@ -52,11 +52,10 @@ struct worker {
 	struct identity_table *identities;
 	struct policy_table *policy;
 	struct touch *touch;
-	struct page_files *pages;  /* NULL: the built-in ones */
-	struct count *count;	   /* NULL: nothing is counted */
-	const struct sv *injected; /* identity_names() */
-	size_t ninjected;
-	struct sv *cookie_names; /* of ours, which never go on to a service */
+	struct page_files *pages; /* NULL: the built-in ones */
+	struct count *count;	  /* NULL: nothing is counted */
+	struct injected injected; /* identity_names() */
+	struct sv *cookie_names;  /* of ours, which never go on to a service */
 	size_t ncookie_names;
 	struct conns conns;
 	/* What a request needs and gives back; see pool.h. */

@@ -11,17 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void judge(enum config_edge edge, struct http_fields f)
 {
-	static const struct sv injected[] = {SV_INIT("X-User-ID"), SV_INIT("X-User-Groups")};
+	static const struct sv names[] = {SV_INIT("X-User-ID"), SV_INIT("X-User-Groups")};
+	const struct injected injected = injected_of(names, ARRAY_LEN(names));
 	struct forwarded got, again = {.https = false};
 	const char *reason = NULL;
 
-	if (forwarded_verify(edge, SV("GET"), SV("/auth/verify/a?b"), f, injected,
-			     ARRAY_LEN(injected), &got, &reason) != ERR_OK) {
+	if (forwarded_verify(edge, SV("GET"), SV("/auth/verify/a?b"), f, &injected, &got,
+			     &reason) != ERR_OK) {
 		assert(reason != NULL);
 		return;
 	}
 	assert(got.method.n > 0 && got.url.path.n > 0 && got.client.n > 0 && got.port > 0);
-	assert(field_rules_break(f, injected, ARRAY_LEN(injected)) == NULL);
+	assert(field_rules_break(f, &injected) == NULL);
 	again.https = got.https;
 	assert(forwarded_host(sv_cut(got.origin, got.https ? 8 : 7, got.origin.n), &again) ==
 	       ERR_OK);

@@ -23,13 +23,14 @@ static bool is_clean(struct sv s)
 /* What accepts a head as a request reads it as the edge's or the browser's. */
 static void judge(const struct http_request *q)
 {
-	static const struct sv injected[] = {SV_INIT("X-User-ID"), SV_INIT("Cookie")};
+	static const struct sv names[] = {SV_INIT("X-User-ID"), SV_INIT("Cookie")};
+	const struct injected injected = injected_of(names, ARRAY_LEN(names));
 	const char *reason = NULL;
 	struct forwarded f;
 
 	for (enum config_edge edge = EDGE_NONE; edge <= EDGE_ENVOY; edge++)
-		if (forwarded_verify(edge, q->method, q->target, q->fields, injected,
-				     ARRAY_LEN(injected), &f, &reason) != ERR_OK)
+		if (forwarded_verify(edge, q->method, q->target, q->fields, &injected, &f,
+				     &reason) != ERR_OK)
 			assert(reason != NULL);
 	if (forwarded_public(q->method, q->target, q->fields, SV("192.0.2.1"), &f, &reason) ==
 	    ERR_OK) {

@@ -265,7 +265,8 @@ static inline int stand_open_with(const char *text)
 {
 	struct worker *w = &stand.w;
 	struct errmsg e = {""};
-	size_t path_n;
+	const struct sv *names;
+	size_t path_n, nnames;
 
 	memset(&stand, 0, sizeof stand);
 	log_set_level(LOG_ERROR);
@@ -276,7 +277,8 @@ static inline int stand_open_with(const char *text)
 	assert_int_equal(route_table_new(w->config, &w->routes, &e), ERR_OK);
 	assert_int_equal(identity_table_new(w->config, &w->identities), ERR_OK);
 	assert_int_equal(policy_table_new(w->config, &w->policy), ERR_OK);
-	w->injected = identity_names(w->identities, &w->ninjected);
+	names = identity_names(w->identities, &nnames);
+	w->injected = injected_of(names, nnames);
 	w->cookie_names = calloc(w->config->napps + COOKIE_OWN_NAMES, sizeof *w->cookie_names);
 	assert_non_null(w->cookie_names);
 	w->ncookie_names = cookie_names(w->config, w->cookie_names);

@@ -2,9 +2,10 @@
 
 #include "tests/unit/worker/fields.h"
 
-static const struct sv injected[] = {SV_INIT("X-User-ID"), SV_INIT("X_Team"),
-				     SV_INIT("Authorization"), SV_INIT("Cookie"),
-				     SV_INIT("X-Session-ID")};
+static const struct sv all[] = {SV_INIT("X-User-ID"), SV_INIT("X_Team"), SV_INIT("Authorization"),
+				SV_INIT("Cookie"), SV_INIT("X-Session-ID")};
+static struct injected injected;
+static const struct injected none = {.v = NULL};
 
 /* What every verify request has. */
 #define ALL                                                                                        \
@@ -65,8 +66,7 @@ static void what_breaks_a_rule_is_named(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fields_text t;
-		const char *got = field_rules_break(fields_of(&t, cases[i].fields), injected,
-						    ARRAY_LEN(injected));
+		const char *got = field_rules_break(fields_of(&t, cases[i].fields), &injected);
 
 		if (got == NULL || strcmp(got, cases[i].want) != 0)
 			print_message(SV_FMT "\n", SV_ARG(cases[i].fields));
@@ -115,12 +115,12 @@ static void every_name_is_known(void **state)
 		const char *got;
 
 		(void)snprintf(text, sizeof text, "Connection: %s", names[i]);
-		got = field_rules_break(fields_of(&t, sv_str(text)), NULL, 0);
+		got = field_rules_break(fields_of(&t, sv_str(text)), &none);
 		assert_string_equal(got == NULL ? names[i] : got, "header_connection");
 		(void)snprintf(text, sizeof text, "%s: x", names[i]);
 		for (char *dash = text; (dash = strchr(dash, '-')) != NULL;) {
 			*dash = '_';
-			got = field_rules_break(fields_of(&t, sv_str(text)), NULL, 0);
+			got = field_rules_break(fields_of(&t, sv_str(text)), &none);
 			assert_string_equal(got == NULL ? text : got, "header_alias");
 		}
 	}
@@ -143,8 +143,7 @@ static void honest_requests_break_none(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fields_text t;
 
-		assert_null(
-		    field_rules_break(fields_of(&t, cases[i]), injected, ARRAY_LEN(injected)));
+		assert_null(field_rules_break(fields_of(&t, cases[i]), &injected));
 	}
 }
 
@@ -154,8 +153,15 @@ static void what_is_not_injected_may_repeat(void **state)
 	struct fields_text t;
 
 	(void)state;
-	assert_null(field_rules_break(fields_of(&t, SV("X-User-ID: a\nX_User_ID: b")), NULL, 0));
-	assert_non_null(field_rules_break(fields_of(&t, SV("Origin: a\nOrigin: b")), NULL, 0));
+	assert_null(field_rules_break(fields_of(&t, SV("X-User-ID: a\nX_User_ID: b")), &none));
+	assert_non_null(field_rules_break(fields_of(&t, SV("Origin: a\nOrigin: b")), &none));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	injected = injected_of(all, ARRAY_LEN(all));
+	return 0;
 }
 
 int main(void)
@@ -167,5 +173,5 @@ int main(void)
 	    cmocka_unit_test(what_is_not_injected_may_repeat),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -9,9 +9,9 @@
 #define FOR "X-Forwarded-For: 192.0.2.7\n"
 #define ALL METHOD URI HOST PROTO FOR
 
-static const struct sv injected[] = {SV_INIT("X-User-ID"), SV_INIT("X_Team"),
-				     SV_INIT("Authorization"), SV_INIT("Cookie"),
-				     SV_INIT("X-Session-ID")};
+static const struct sv all[] = {SV_INIT("X-User-ID"), SV_INIT("X_Team"), SV_INIT("Authorization"),
+				SV_INIT("Cookie"), SV_INIT("X-Session-ID")};
+static struct injected injected;
 
 static void the_original_request_is_read(void **state)
 {
@@ -68,8 +68,8 @@ static void the_original_request_is_read(void **state)
 		struct forwarded got;
 
 		if (forwarded_verify(edges[i % ARRAY_LEN(edges)], SV("HEAD"), SV("/auth/verify?x"),
-				     fields_of(&t, cases[k].fields), injected, ARRAY_LEN(injected),
-				     &got, &reason) != ERR_OK)
+				     fields_of(&t, cases[k].fields), &injected, &got,
+				     &reason) != ERR_OK)
 			fail_msg("case %zu: %s", k, reason);
 		assert_sv_equal(got.method, sv_str(cases[k].method));
 		assert_sv_equal(got.url.target, sv_str(cases[k].target));
@@ -162,9 +162,9 @@ static void what_is_missing_doubled_or_odd_is_refused(void **state)
 		const char *reason = "none";
 		struct fields_text t;
 		struct forwarded f;
-		enum err got = forwarded_verify(EDGE_TRAEFIK, SV("GET"), SV("/auth/verify"),
-						fields_of(&t, cases[i].fields), injected,
-						ARRAY_LEN(injected), &f, &reason);
+		enum err got =
+		    forwarded_verify(EDGE_TRAEFIK, SV("GET"), SV("/auth/verify"),
+				     fields_of(&t, cases[i].fields), &injected, &f, &reason);
 
 		if (got != cases[i].want || strcmp(reason, cases[i].reason) != 0)
 			print_message("case %zu: %s\n", i, reason);
@@ -311,9 +311,9 @@ static void envoys_request_is_the_browsers(void **state)
 		const char *reason = NULL;
 		struct fields_text t;
 		struct forwarded f;
-		enum err got = forwarded_verify(
-		    EDGE_ENVOY, sv_str(cases[i].method), sv_str(cases[i].target),
-		    fields_of(&t, cases[i].fields), injected, ARRAY_LEN(injected), &f, &reason);
+		enum err got =
+		    forwarded_verify(EDGE_ENVOY, sv_str(cases[i].method), sv_str(cases[i].target),
+				     fields_of(&t, cases[i].fields), &injected, &f, &reason);
 
 		if ((got == ERR_OK) != (cases[i].want_target != NULL))
 			print_message("case %zu: %s\n", i, reason);
@@ -337,7 +337,7 @@ static void a_listener_without_a_profile_refuses(void **state)
 
 	(void)state;
 	assert_int_equal(forwarded_verify(EDGE_NONE, SV("GET"), SV("/auth/verify"),
-					  fields_of(&t, SV(ALL)), NULL, 0, &f, &reason),
+					  fields_of(&t, SV(ALL)), &injected, &f, &reason),
 			 ERR_UNSUPPORTED);
 	assert_string_equal(reason, "edge_profile");
 }
@@ -404,6 +404,13 @@ static void the_public_listener_reads_its_own_request(void **state)
 	}
 }
 
+static int set_up(void **state)
+{
+	(void)state;
+	injected = injected_of(all, ARRAY_LEN(all));
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,5 +423,5 @@ int main(void)
 	    cmocka_unit_test(the_public_listener_reads_its_own_request),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }

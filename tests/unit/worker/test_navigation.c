@@ -53,7 +53,7 @@ static void a_navigation_is_known(void **state)
 
 static void redirect_always_means_get_and_head(void **state)
 {
-	const struct http_fields none = {NULL, 0, 0};
+	const struct http_fields none = {.v = NULL};
 
 	(void)state;
 	assert_true(navigation_redirects(NO_LOGIN_REDIRECT, SV("GET"), false, none));
