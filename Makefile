@@ -25,7 +25,9 @@ SERVICES := postgresql nginx caddy haproxy apache2 redis-server
 CC_gcc := gcc
 CC_clang := clang
 CC_asan := gcc
-OPT_gcc := -O2 -D_FORTIFY_SOURCE=2
+# Calls between files are inlined where programs are linked; tests are linked without (they wrap calls).
+OPT_gcc := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects
+LINK_gcc := -flto=auto
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2
 OPT_asan := -O1 -DBFF_FAULT_POINTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan := -fsanitize=address,undefined
@@ -129,7 +131,7 @@ define unit_rule
 $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(sort $(B)/lib$(1).a $(B)/libcommon.a)
 	@mkdir -p $$(@D)
 	@echo '  LD $(VARIANT) $$@'
-	@$$(CC) $$(LDFLAGS) $$(WRAPS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
+	@$$(CC) $$(LDFLAGS) -fno-lto $$(WRAPS) -o $$@ $$< $(B)/lib$(1).a $(B)/libcommon.a $$(LIBS_$(1)) $$(LIBS_tests) $(2)
 endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))

@@ -127,6 +127,12 @@ void conns_reap(struct conns *cs)
 	}
 }
 
+/* The kernel says once that there is something (see conn_new()): look again, later in this turn. */
+static void look_again(struct conn *c)
+{
+	event_active(c->ev_read, EV_READ, 0);
+}
+
 static void pause_reading(struct conn *c)
 {
 	if (!c->reading)
@@ -142,7 +148,7 @@ void conn_resume_reading(struct conn *c)
 	(void)event_add(c->ev_read, NULL);
 	c->reading = true;
 	if (conn_io_pending(&c->io))
-		event_active(c->ev_read, EV_READ, 0);
+		look_again(c);
 }
 
 /* Ready for the next request, whose first bytes may be here already. */
@@ -220,23 +226,25 @@ static void linger(struct conn *c)
 {
 	ssize_t n = conn_io_drop(&c->io);
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n > 0)
 		c->lingered += (size_t)n;
-	if (n <= 0 || c->lingered > CONN_LINGER_BYTES)
+	if ((n <= 0 && errno != EINTR) || c->lingered > CONN_LINGER_BYTES)
 		conn_close(c);
+	else
+		look_again(c);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 	size_t max = c->w->config->web.max_head + REQUEST_BODY_MAX;
+	size_t room = max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ;
 	char *at;
 	ssize_t n;
 
 	(void)fd;
-	(void)what;
 	if (c->state == CONN_LINGER) {
 		linger(c);
 		return;
@@ -250,14 +258,14 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		pause_reading(c);
 		return;
 	}
-	at = conn_lend(c, &c->in) == ERR_OK
-		 ? buf_reserve(&c->in, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ)
-		 : NULL;
+	at = conn_lend(c, &c->in) == ERR_OK ? buf_reserve(&c->in, room) : NULL;
 	if (at == NULL) {
 		conn_close(c);
 		return;
 	}
-	n = conn_io_read(&c->io, at, max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ);
+	n = conn_io_read(&c->io, at, room);
+	if (n == -1 && errno == EINTR)
+		look_again(c);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		if (conn_io_read_wants_write(&c->io))
 			(void)event_add(c->ev_write, NULL);
@@ -274,8 +282,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		pause_reading(c);
 	}
 	c->in.n += (size_t)n;
-	if (n > 0 && conn_io_pending(&c->io))
-		event_active(c->ev_read, EV_READ, 0);
+	/* The end may be behind these bytes already; no other word of it will come. */
+	if (n > 0 && ((size_t)n == room || (what & EV_CLOSED) != 0 || conn_io_pending(&c->io)))
+		look_again(c);
 	conn_run(c);
 }
 
@@ -311,6 +320,11 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 		  const unsigned char peer[16])
 {
 	struct conn *c = calloc(1, sizeof *c);
+	struct tls *tls = listeners_tls(w->listeners, listen);
+	/* Told of each arrival once, the kernel has nothing to ask the socket afterwards. What TLS
+	 * leaves unread in the socket is its own affair: there it is told as long as there is some.
+	 */
+	short once = tls == NULL ? EV_ET : 0, end = tls == NULL ? EV_CLOSED : 0;
 
 	if (c == NULL)
 		return ERR_NOMEM;
@@ -319,12 +333,12 @@ enum err conn_new(struct worker *w, const struct config_listen *listen, int *fd,
 	memcpy(c->peer, peer, sizeof c->peer);
 	buf_init(&c->in, w->config->web.max_head + REQUEST_BODY_MAX);
 	buf_init(&c->out, CONN_OUT_MAX);
-	c->ev_read = event_new(w->base, *fd, EV_READ | EV_PERSIST, on_read, c);
-	c->ev_write = event_new(w->base, *fd, EV_WRITE, on_write, c);
+	c->ev_read =
+	    event_new(w->base, *fd, (short)(EV_READ | EV_PERSIST | once | end), on_read, c);
+	c->ev_write = event_new(w->base, *fd, (short)(EV_WRITE | once), on_write, c);
 	c->ev_timer = evtimer_new(w->base, on_timer, c);
 	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_timer == NULL ||
-	    event_add(c->ev_read, NULL) == -1 ||
-	    conn_io_open(&c->io, fd, listeners_tls(w->listeners, listen)) != ERR_OK) {
+	    event_add(c->ev_read, NULL) == -1 || conn_io_open(&c->io, fd, tls) != ERR_OK) {
 		if (c->ev_read != NULL)
 			event_free(c->ev_read);
 		if (c->ev_write != NULL)

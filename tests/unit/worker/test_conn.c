@@ -163,6 +163,35 @@ static void half_a_request_and_the_end_is_the_end(void **state)
 	assert_int_equal(fx.started, 0);
 }
 
+/* The kernel tells of them together, once. */
+static void bytes_and_the_end_behind_them_are_both_seen(void **state)
+{
+	(void)state;
+	(void)send(fx.client, GET, sizeof GET - 1, MSG_NOSIGNAL);
+	assert_int_equal(shutdown(fx.client, SHUT_WR), 0);
+	loop_turns(fx.w.base, 4);
+	assert_got("<1>");
+	assert_int_equal(fx.closed, 1);
+}
+
+static void what_one_read_leaves_is_read_without_another_word(void **state)
+{
+	static char bytes[CONN_READ + 1];
+	int head;
+
+	(void)state;
+	fx.body_max = sizeof bytes;
+	memset(bytes, 'x', sizeof bytes);
+	head = snprintf(bytes, sizeof bytes,
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
+			CONN_READ + 1 - 50);
+	bytes[head] = 'x';
+	assert_int_equal(head, 50);
+	assert_int_equal(send(fx.client, bytes, sizeof bytes, MSG_NOSIGNAL), (ssize_t)sizeof bytes);
+	loop_turns(fx.w.base, 4);
+	assert_got("<1>");
+}
+
 /* ---- lingering -------------------------------------------------------------------------- */
 
 /* An answered connection whose client still sends. */
@@ -456,6 +485,8 @@ int main(void)
 	    CASE(a_client_that_goes_takes_its_request_along),
 	    CASE(half_closed_it_still_gets_its_answer),
 	    CASE(half_a_request_and_the_end_is_the_end),
+	    CASE(bytes_and_the_end_behind_them_are_both_seen),
+	    CASE(what_one_read_leaves_is_read_without_another_word),
 	    CASE(what_is_not_read_is_dropped_until_the_client_ends),
 	    CASE(it_is_dropped_for_so_long),
 	    CASE(it_is_dropped_up_to_so_much),
