@@ -7,22 +7,23 @@ static const char std_alphabet[] =
 
 static size_t encode(const unsigned char *in, size_t n, const char *alphabet, char *out)
 {
-	size_t o = 0;
+	size_t o = 0, i = 0;
+	uint32_t v;
 
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)in[i] << 16;
-
-		if (i + 1 < n)
-			v |= (uint32_t)in[i + 1] << 8;
-		if (i + 2 < n)
-			v |= in[i + 2];
+	for (; n - i >= 3; i += 3) {
+		v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
 		out[o++] = alphabet[v >> 18];
 		out[o++] = alphabet[(v >> 12) & 63];
-		if (i + 1 < n)
-			out[o++] = alphabet[(v >> 6) & 63];
-		if (i + 2 < n)
-			out[o++] = alphabet[v & 63];
+		out[o++] = alphabet[(v >> 6) & 63];
+		out[o++] = alphabet[v & 63];
 	}
+	if (i == n)
+		return o;
+	v = (uint32_t)in[i] << 16 | (i + 1 < n ? (uint32_t)in[i + 1] << 8 : 0);
+	out[o++] = alphabet[v >> 18];
+	out[o++] = alphabet[(v >> 12) & 63];
+	if (i + 1 < n)
+		out[o++] = alphabet[(v >> 6) & 63];
 	return o;
 }
 

@@ -1,5 +1,7 @@
 #include "common/sv.h"
 
+#include <endian.h>
+
 int sv_compare(struct sv a, struct sv b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
@@ -8,16 +10,12 @@ int sv_compare(struct sv a, struct sv b)
 	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
 }
 
-/* Names of header fields differ at their ends, and are mostly spelt alike. */
+/* Mostly spelt alike, or different at the ends: names of header fields. */
 bool sv_eq_nocase(struct sv a, struct sv b)
 {
 	if (a.n != b.n)
 		return false;
-	if (a.n == 0)
-		return true;
-	if (sv_lower_char(a.p[a.n - 1]) != sv_lower_char(b.p[a.n - 1]))
-		return false;
-	if (memcmp(a.p, b.p, a.n) == 0)
+	if (sv_eq(a, b))
 		return true;
 	for (size_t i = a.n; i-- > 0;)
 		if (sv_lower_char(a.p[i]) != sv_lower_char(b.p[i]))
@@ -30,22 +28,25 @@ bool sv_eq_nocase(struct sv a, struct sv b)
 typedef unsigned char bytes16 __attribute__((vector_size(16)));
 typedef uint64_t halves __attribute__((vector_size(16)));
 
-static bool have_control(const char *p)
+/* Which of eight bytes in memory is the first that is not 0. */
+static size_t first_of(uint64_t bytes)
 {
-	bytes16 x;
-	halves found;
-
-	memcpy(&x, p, sizeof x);
-	found = (halves)((x < ' ') | (x == 0x7f));
-	return (found[0] | found[1]) != 0;
+	return (size_t)__builtin_ctzll(le64toh(bytes)) / 8;
 }
 
 size_t sv_find_control(struct sv s)
 {
 	size_t i = 0;
+	bytes16 x;
+	halves found;
 
-	while (s.n - i >= sizeof(bytes16) && !have_control(s.p + i))
-		i += sizeof(bytes16);
+	for (; s.n - i >= sizeof x; i += sizeof x) {
+		memcpy(&x, s.p + i, sizeof x);
+		found = (halves)((x < ' ') | (x == 0x7f)); /* all ones where one is */
+		if ((found[0] | found[1]) == 0)
+			continue;
+		return i + (found[0] != 0 ? first_of(found[0]) : 8 + first_of(found[1]));
+	}
 	while (i < s.n && (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f)
 		i++;
 	return i;

@@ -36,10 +36,12 @@ struct http_fields {
 	uint64_t twice; /* of those, the ones that are there more than once */
 };
 
-/* The same name, letter case aside. Lengths tell most names apart. */
+/* The same name, letter case aside. Lengths and ends tell most names apart. */
 static inline bool http_name_eq(struct sv a, struct sv b)
 {
-	return a.n == b.n && sv_eq_nocase(a, b);
+	return a.n == b.n &&
+	       (a.n == 0 ||
+		(sv_lower_char(a.p[a.n - 1]) == sv_lower_char(b.p[a.n - 1]) && sv_eq_nocase(a, b)));
 }
 
 /* Of two of one length, see http_name_folds(). */

@@ -106,6 +106,9 @@ struct session_row session_entry_row(struct session_entry *e, int64_t now_ms)
 				  .absolute_left_ms = e->absolute_ends_ms - now_ms,
 				  .touch_due = now_ms >= e->touch_at_ms};
 
+	/* Asked for next, and of a session that was not seen for a while no longer near. */
+	__builtin_prefetch(e->blocks);
+	__builtin_prefetch(e->tokens);
 	row.app = sv_of(at, e->app_n);
 	at += e->app_n;
 	row.ref = sv_of(at, e->ref_n);
