@@ -74,12 +74,28 @@ static void names_are_known(void **state)
 	}
 }
 
+/* field_rules.c compares a known name with its like alone. */
+static void no_two_known_names_fold_to_the_same(void **state)
+{
+	static const struct sv names[] = {
+#define HTTP_NAME(id, name, rule) SV_INIT(name),
+#include "worker/http_name.def"
+#undef HTTP_NAME
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		for (size_t k = 0; k < i; k++)
+			assert_false(http_name_folds(names[i], names[k]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_fold_case_and_separators),
 	    cmocka_unit_test(one_means_one),
 	    cmocka_unit_test(names_are_known),
+	    cmocka_unit_test(no_two_known_names_fold_to_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
