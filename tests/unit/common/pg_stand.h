@@ -45,6 +45,9 @@ static struct {
 	size_t nresults, taken;
 	unsigned started, finished, consumed;
 	unsigned nready, nunready;
+	PQnoticeReceiver notice; /* what libpq calls of its own accord, */
+	void *notice_arg;
+	const struct pq_result *notice_comes; /* and with what, when it reads next */
 	int64_t now_ms;
 	char events[4096]; /* of the log, one a line */
 } pq;
@@ -123,11 +126,12 @@ PQ_WRAP(char *, PQerrorMessage, (const PGconn *c))
 	return text;
 }
 
-PQ_WRAP(PQnoticeProcessor, PQsetNoticeProcessor, (PGconn * c, PQnoticeProcessor fn, void *arg))
+PQ_WRAP(PQnoticeReceiver, PQsetNoticeReceiver, (PGconn * c, PQnoticeReceiver fn, void *arg))
 {
-	(void)c;
-	(void)arg;
+	assert_ptr_equal(c, PQ_CONN);
 	assert_non_null(fn);
+	pq.notice = fn;
+	pq.notice_arg = arg;
 	return NULL;
 }
 
@@ -196,6 +200,9 @@ PQ_WRAP(int, PQconsumeInput, (PGconn * c))
 {
 	(void)c;
 	pq.consumed++;
+	if (pq.notice_comes != NULL)
+		pq.notice(pq.notice_arg, (const PGresult *)(const void *)pq.notice_comes);
+	pq.notice_comes = NULL;
 	return pq.consume_fails ? 0 : 1;
 }
 

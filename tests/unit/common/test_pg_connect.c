@@ -275,6 +275,68 @@ static void a_callback_that_closes_the_pool(void **state)
 }
 
 /* A bug aborts. */
+static unsigned renewed, disturbed;
+
+static void on_renewed(void *arg, const struct pg_trip *t)
+{
+	(void)arg;
+	(void)t;
+	renewed++;
+}
+
+static void on_disturbed(void *arg, unsigned conn)
+{
+	(void)arg;
+	(void)conn;
+	disturbed++;
+}
+
+static void on_any_answer(void *arg, enum err e, const struct pg_rows *rows)
+{
+	(void)e;
+	(void)rows;
+	++*(unsigned *)arg;
+}
+
+/* An error that answers no query may be one in taking in a notification: what came over this
+ * connection is no longer to be relied on, nor is what comes with it. */
+static void an_error_of_its_own_accord_ends_the_connection(void **state)
+{
+	static const struct {
+		const char *severity;
+		bool ends;
+	} cases[] = {{"DEBUG", false},	{"LOG", false},	    {"INFO", false},
+		     {"NOTICE", false}, {"WARNING", false}, {"ERROR", true},
+		     {"FATAL", true},	{"PANIC", true},    {NULL, true}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct pq_result notice = {.severity = cases[i].severity};
+		struct pg_conn *c;
+		unsigned calls = 0;
+
+		pq_open("host=h", 1, NULL);
+		c = &pq.pg->conns[0];
+		pq_up(c);
+		pq.pg->listener = (struct pg_listener){NULL, on_renewed, on_disturbed, NULL};
+		pq.pg->listen = strdup("listen x");
+		renewed = disturbed = 0;
+		assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_any_answer, &calls, NULL),
+				 ERR_OK);
+		pq_result(PGRES_TUPLES_OK, NULL, NULL);
+		pq_null();
+		pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+		pq.notice_comes = &notice;
+		pq_io(c, EV_READ);
+		assert_int_equal(renewed, cases[i].ends ? 0 : 1);
+		loop_turn(pq.base);
+		assert_int_equal(calls, 1);
+		assert_int_equal(disturbed, cases[i].ends ? 1 : 0);
+		assert_int_equal(c->state, cases[i].ends ? PG_DOWN : PG_UP);
+		pq_close();
+	}
+}
+
 static void illegal_transitions_abort(void **state)
 {
 	static const struct {
@@ -347,6 +409,7 @@ int main(void)
 	    cmocka_unit_test(ready_is_told_at_changes),
 	    cmocka_unit_test(what_waits_on_a_lost_connection),
 	    cmocka_unit_test(a_callback_that_closes_the_pool),
+	    cmocka_unit_test(an_error_of_its_own_accord_ends_the_connection),
 	    cmocka_unit_test(illegal_transitions_abort),
 	    cmocka_unit_test(without_memory_there_is_no_pool),
 	};

@@ -116,6 +116,36 @@ static void test_notice_and_lease_come_before_the_answer(void **state)
 	close_pool(&h.f);
 }
 
+static void on_answer_of_its_trip(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct heard *h = arg;
+
+	assert_int_equal(e, ERR_OK);
+	assert_int_equal(h->trip.sent_ms, pg_rows_trip(rows)->sent_ms);
+	note(h, 'a');
+}
+
+/* What was sent since proves nothing before it is answered, too. */
+static void test_a_lease_begins_with_its_own_round_trip(void **state)
+{
+	struct pg_param p = PG_SV(SV(""));
+	struct heard h;
+
+	(void)state;
+	open_listening(&h, (struct pg_options){0});
+	for (unsigned i = 0; i < 3; i++) {
+		int64_t now = clock_boot_ms();
+
+		assert_int_equal(pg_query(h.f.pg, XID, &p, on_answer_of_its_trip, &h, NULL),
+				 ERR_OK);
+		while (clock_boot_ms() < now + 2)
+			; /* so that the next one is of another time */
+	}
+	RUN_UNTIL(&h.f, strlen(h.order) == 6);
+	assert_string_equal(h.order, "rarara");
+	close_pool(&h.f);
+}
+
 static void test_notice_comes_to_an_idle_connection(void **state)
 {
 	struct heard h;
@@ -344,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_notice_and_lease_come_before_the_answer),
+	    cmocka_unit_test(test_a_lease_begins_with_its_own_round_trip),
 	    cmocka_unit_test(test_notice_comes_to_an_idle_connection),
 	    cmocka_unit_test(test_round_trip_is_a_barrier),
 	    cmocka_unit_test(test_a_lease_is_renewed_while_it_is_used),

@@ -15,6 +15,26 @@
 #define STEPS 400000
 #define KB 1024
 
+static bool without_calloc, without_malloc;
+static size_t most_at_once; /* elements that calloc() was asked for */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (without_calloc)
+		return NULL;
+	most_at_once = n > most_at_once ? n : most_at_once;
+	return __real_calloc(n, size);
+}
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_malloc(size_t n)
+{
+	return without_malloc ? NULL : __real_malloc(n);
+}
+
 /* --- the rules one by one --- */
 
 struct value {
@@ -41,10 +61,10 @@ static struct value *value_new(unsigned session)
 	return v;
 }
 
-static struct session_cache *cache_new(size_t max_bytes)
+static struct session_cache *cache_new_of(size_t max_bytes, uint64_t secret)
 {
 	struct session_cache_options o = {.max_bytes = max_bytes,
-					  .secret = 0x9e3779b97f4a7c15,
+					  .secret = secret,
 					  .free_value = free_value,
 					  .arg = &values_alive};
 	struct session_cache *c = NULL;
@@ -52,6 +72,11 @@ static struct session_cache *cache_new(size_t max_bytes)
 	values_alive = 0;
 	assert_int_equal(session_cache_new(&o, &c), ERR_OK);
 	return c;
+}
+
+static struct session_cache *cache_new(size_t max_bytes)
+{
+	return cache_new_of(max_bytes, 0x9e3779b97f4a7c15);
 }
 
 static void cache_done(struct session_cache *c)
@@ -279,11 +304,82 @@ static void many_are_found_again(void **state)
 	struct session_cache *c = cache_new(64 * 1024 * KB);
 
 	(void)state;
+	most_at_once = 0;
 	for (unsigned i = 0; i < 50000; i++)
 		assert_true(file(c, i, 1000, 60000, 1000));
 	for (unsigned i = 0; i < 50000; i++)
 		assert_true(has(c, i, 1000));
 	assert_int_equal(session_cache_stats(c).hits, 50000);
+	assert_in_range(most_at_once, 50000, 2 * 50000); /* chains: about one an entry */
+	cache_done(c);
+}
+
+/* Which of MANY sessions share a mark, and so a chain, with number 1: those that are not filed
+ * after a notification of that one. */
+#define MANY 20000
+
+static void find_neighbours(uint64_t secret, bool shares[MANY], size_t *ret_n)
+{
+	struct session_cache *c = cache_new_of(64 * 1024 * KB, secret);
+	uint64_t before = session_cache_tick(c);
+
+	session_cache_notified(c, payload_of(hash_of(1, 1)));
+	*ret_n = 0;
+	for (unsigned i = 2; i < MANY; i++) {
+		shares[i] = !file_of(c, i, before, 1000, 60000, 1000);
+		*ret_n += shares[i];
+	}
+	cache_done(c);
+}
+
+/* Whoever could choose hashes would not know which of them meet: that is the secret's. */
+static void a_secret_decides_who_meets(void **state)
+{
+	static bool one[MANY], other[MANY];
+	size_t n_one, n_other, both = 0;
+
+	(void)state;
+	find_neighbours(0x9e3779b97f4a7c15, one, &n_one);
+	find_neighbours(0xd1342543de82ef95, other, &n_other);
+	for (size_t i = 0; i < MANY; i++)
+		both += one[i] && other[i];
+	assert_in_range(n_one, 1, MANY / 200); /* one in a thousand, about */
+	assert_in_range(n_other, 1, MANY / 200);
+	assert_true(both < n_one && both < n_other);
+}
+
+static void without_memory_it_keeps_less(void **state)
+{
+	struct session_cache_options o = {
+	    .max_bytes = KB, .free_value = free_value, .arg = &values_alive};
+	struct session_cache *c = NULL;
+	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
+	struct session_read r = {.hash = hash_of(1, 1), .trip = &t};
+	struct value *v;
+
+	(void)state;
+	without_calloc = true;
+	assert_int_equal(session_cache_new(&o, &c), ERR_NOMEM);
+	without_calloc = false;
+	c = cache_new(64 * 1024 * KB);
+	session_cache_renewed(c, &t);
+	v = value_new(1);
+	assert_true(session_cache_put(c, &r, 60000, v, 1, 1000));
+	v = value_new(1);
+	without_malloc = true;
+	assert_false(session_cache_put(c, &r, 60000, v, 1, 1000)); /* nor what stood there */
+	without_malloc = false;
+	free_value(&values_alive, v);
+	assert_int_equal(session_cache_stats(c).entries, 0);
+	for (unsigned i = 0; i < 1000; i++) { /* longer chains are chains, too */
+		v = value_new(i);
+		r.hash = hash_of(i, i);
+		without_calloc = true;
+		assert_true(session_cache_put(c, &r, 60000, v, 1, 1000));
+		without_calloc = false;
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(has(c, i, 1000));
 	cache_done(c);
 }
 
@@ -750,6 +846,8 @@ int main(void)
 	    cmocka_unit_test(bytes_are_bounded),
 	    cmocka_unit_test(a_value_is_replaced_or_taken),
 	    cmocka_unit_test(many_are_found_again),
+	    cmocka_unit_test(a_secret_decides_who_meets),
+	    cmocka_unit_test(without_memory_it_keeps_less),
 	    cmocka_unit_test(model_without_eviction),
 	    cmocka_unit_test(model_with_eviction),
 	};

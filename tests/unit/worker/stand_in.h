@@ -463,6 +463,23 @@ static inline void stand_live(struct sv app, struct sv claims, bool touch_due)
 	stand_rows(ERR_OK, row, ARRAY_LEN(row));
 }
 
+/* How many reads a verify takes of the session of app a whose secret is 32 times c: 0, if memory
+ * knows it; if not, it does from now on. */
+static inline unsigned stand_reads(char c)
+{
+	char fields[256];
+	unsigned reads;
+
+	stand_lease();
+	(void)snprintf(fields, sizeof fields, "Cookie: %s\r\n", stand_cookie("bff_session", c));
+	stand_verify("GET", "a.example.com", "/plain/", fields);
+	reads = stand.pg.queries;
+	if (stand.state == REQUEST_WAITING)
+		stand_live(SV("a"), SV("{}"), false);
+	stand_next();
+	return reads;
+}
+
 /* Names what session_get() says of a session that is not live. */
 static inline void stand_dead(struct sv state)
 {

@@ -67,6 +67,26 @@ static void a_login_lands_with_its_session(void **state)
 	assert_int_equal(asked()->code.n + asked()->old_session.n, 0);
 }
 
+/* Replaced, or it may have been: memory knows it no more, whenever the notification comes. */
+static void the_session_of_before_is_remembered_no_more(void **state)
+{
+	char more[512];
+
+	(void)state;
+	for (unsigned how = 0; how < 2; how++) {
+		assert_int_equal(stand_reads('s'), how == 0 ? 1 : 0);
+		assert_int_equal(stand_reads('s'), 0);
+		(void)snprintf(more, sizeof more, "Cookie: __Host-bff_login=" BINDING "; %s\r\n",
+			       stand_cookie("bff_session", 's'));
+		stand_browse("GET", A, GOOD, more, "");
+		if (how == 0)
+			finished(SV(SECRET), SV("https://b.example.com/"));
+		else
+			stand_broker(ERR_TIMEOUT, NULL);
+		assert_int_equal(stand_reads('s'), 1);
+	}
+}
+
 /* stand_browse() comes from 192.0.2.7. */
 static void a_bound_session_is_good_for_its_client_alone(void **state)
 {
@@ -436,6 +456,7 @@ int main(void)
 	    CASE(a_bound_session_is_good_for_its_client_alone),
 	    CASE(a_login_counts),
 	    CASE(a_login_lands_with_its_session),
+	    CASE(the_session_of_before_is_remembered_no_more),
 	    CASE(responses_that_are_none),
 	    CASE(what_is_too_long_is_refused),
 	    CASE(another_browser_is_refused),

@@ -376,6 +376,30 @@ static void another_clients_session_ends_too(void **state)
 	assert_answer(403); /* not without the token */
 }
 
+/* At once, whenever the notification comes; and whatever the broker says, for the session may be
+ * over. */
+static void what_is_logged_out_is_remembered_no_more(void **state)
+{
+	static const struct sv ended[] = {SV_INIT("t")};
+
+	(void)state;
+	for (unsigned how = 0; how < 4; how++) {
+		assert_int_equal(stand_reads('s'), how == 0 ? 1 : 0);
+		assert_int_equal(stand_reads('s'), 0);
+		stand.broker.refuses = how == 3 ? ERR_UNAVAILABLE : ERR_OK;
+		ask_as_script("/auth/logout", "");
+		if (how == 0)
+			logged_out(SV(END), SV_NONE, SV_NONE);
+		else if (how == 1)
+			stand_failure(IPC_ERROR_NO_SESSION, 0, SV_NONE);
+		else if (how == 2)
+			stand_broker(ERR_TIMEOUT, NULL);
+		else
+			stand_rows(ERR_OK, ended, 1);
+		assert_int_equal(stand_reads('s'), 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +413,7 @@ int main(void)
 	    CASE(of_two_sessions_neither_is_ended),
 	    CASE(one_that_is_over_already_is_a_logout_too),
 	    CASE(without_the_broker_the_session_ends_here),
+	    CASE(what_is_logged_out_is_remembered_no_more),
 	    CASE(another_clients_session_ends_too),
 	    CASE(a_broker_that_cannot_is_one_that_is_away),
 	    CASE(a_form_that_cannot_be_kept_is_left_out),

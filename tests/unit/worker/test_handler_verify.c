@@ -35,6 +35,10 @@ static void a_live_session_with_a_token_is_let_through(void **state)
 			SV("ssssssssssssssssssssssssssssssss"));
 	assert_sv_equal(stand.broker.asked.u.token_get.correlation, request_correlation(stand.r));
 	assert_int_equal(stand.out.n, 0);
+	/* Of what memory lent nothing is held while it waits. */
+	assert_null(stand.r->entry);
+	assert_false(stand.r->session.live);
+	assert_null(stand.r->session.claims.p);
 	m.u.token = (struct ipc_token){.access_token = SV("service-token"), .expires_in_ms = 1};
 	stand_broker(ERR_OK, &m);
 	assert_answer(200);

@@ -27,10 +27,14 @@ static struct {
 	unsigned leases_used;
 	unsigned ended;
 	struct sv payload; /* what on_ended() was last told */
+	enum err random_fails;
+	size_t random_n; /* bytes that were drawn */
 } f;
 
 #define STMT 3
 
+enum err __real_crypt_random(void *out, size_t n);
+enum err __wrap_crypt_random(void *out, size_t n);
 void __wrap_pg_lease_used(struct pg *p);
 enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
 			 void *arg, struct pg_call **ret);
@@ -38,6 +42,12 @@ void __wrap_pg_call_cancel(struct pg_call **c);
 size_t __wrap_pg_rows_count(const struct pg_rows *r);
 struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
 const struct pg_trip *__wrap_pg_rows_trip(const struct pg_rows *r);
+
+enum err __wrap_crypt_random(void *out, size_t n)
+{
+	f.random_n += n;
+	return f.random_fails != ERR_OK ? f.random_fails : __real_crypt_random(out, n);
+}
 
 enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
 			 void *arg, struct pg_call **ret)
@@ -146,15 +156,24 @@ static void renew(void)
 	l.renewed(l.arg, &t);
 }
 
-static bool put(unsigned char n)
+static bool put_of(unsigned char n, unsigned conn, uint64_t serial)
 {
 	struct session_entry *e = entry(), *kept = e;
 	struct session_seen s = seen();
-	bool filed = session_memory_put(f.m, hash(n), &s, &e);
+	bool filed;
+
+	s.trip.conn = conn;
+	s.trip.serial = serial;
+	filed = session_memory_put(f.m, hash(n), &s, &e);
 
 	assert_ptr_equal(e, filed ? NULL : kept);
 	session_entry_free(&e);
 	return filed;
+}
+
+static bool put(unsigned char n)
+{
+	return put_of(n, 0, 1);
 }
 
 static void what_is_filed_is_got_under_the_lease(void **state)
@@ -296,7 +315,9 @@ static void polling_renews_one_lease_for_all(void **state)
 	(void)state;
 	open_polling();
 	assert_int_equal(loop_asked_ms(), PG_RENEW_MS);
-	assert_true(put(1)); /* of connection 0, which has no lease of its own */
+	assert_true(put_of(1, 7, 12)); /* of a connection that has no lease of its own */
+	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_true(put_of(2, 3, 44)); /* nor do two connections keep two */
 	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
 	clock_set(NOW + 1500, 0);
 	turn();
@@ -332,6 +353,34 @@ static void what_a_poll_names_goes(void **state)
 	turn();
 	polled(ERR_OK, "c3", "flush");
 	assert_null(session_memory_get(f.m, hash(3), clock_boot_ms()));
+}
+
+/* A cursor that does not fit is none to go on from: all may have ended, and nothing is promised. */
+static void a_cursor_that_is_too_long_is_a_flush(void **state)
+{
+	size_t n = 70000;
+	char *cursor = malloc(n + 1);
+
+	(void)state;
+	assert_non_null(cursor);
+	memset(cursor, '1', n);
+	cursor[n] = '\0';
+	open_polling();
+	assert_true(put(1));
+	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	clock_set(NOW + PG_LEASE_MS - 1, 0);
+	turn();
+	polled(ERR_OK, cursor, "");
+	free(cursor);
+	assert_int_equal(f.ended, 2);
+	assert_sv_equal(f.payload, SV("flush"));
+	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	clock_set(NOW + PG_LEASE_MS, 0);
+	assert_false(put(1)); /* not renewed by that */
+	turn();
+	assert_string_equal(f.poll.since, "(null)");
+	polled(ERR_OK, "c9", "flush");
+	assert_true(put(1));
 }
 
 /* One that fails renews nothing, and the next goes on from where the last good one was. */
@@ -393,6 +442,21 @@ static void a_row_overtaken_by_a_poll_is_not_filed(void **state)
 	session_entry_free(&e);
 }
 
+/* Without a secret of its own no memory: whoever knew it could choose who meets whom. */
+static void the_secret_is_random(void **state)
+{
+	struct session_memory *m = NULL;
+
+	(void)state;
+	f.random_n = 0;
+	open_as(SESSION_MEMORY_LISTEN);
+	assert_int_equal(f.random_n, sizeof(uint64_t));
+	f.random_fails = ERR_CRYPTO;
+	assert_int_equal(session_memory_new(f.base, SESSION_MEMORY_LISTEN, &m), ERR_CRYPTO);
+	f.random_fails = ERR_OK;
+	assert_null(m);
+}
+
 static enum err make(void *arg)
 {
 	struct session_memory *m = NULL;
@@ -421,9 +485,11 @@ int main(void)
 	    cmocka_unit_test_teardown(what_grows_is_counted, close_all),
 	    cmocka_unit_test_teardown(polling_renews_one_lease_for_all, close_all),
 	    cmocka_unit_test_teardown(what_a_poll_names_goes, close_all),
+	    cmocka_unit_test_teardown(a_cursor_that_is_too_long_is_a_flush, close_all),
 	    cmocka_unit_test_teardown(a_poll_that_fails_loses_nothing, close_all),
 	    cmocka_unit_test_teardown(while_nobody_asks_nothing_is_polled, close_all),
 	    cmocka_unit_test_teardown(a_row_overtaken_by_a_poll_is_not_filed, close_all),
+	    cmocka_unit_test_teardown(the_secret_is_random, close_all),
 	    cmocka_unit_test_teardown(without_memory_there_is_none, close_all),
 	};
 
