@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from browser import raw
+from browser import Browser, raw
 from exposition import Metrics, scrape
 from stack import Stack
 from wait import eventually
@@ -194,6 +194,31 @@ def test_a_trace_goes_on_to_the_provider_and_into_the_logs(bare):
     bare.verify("/api/crm/x", headers=[("Traceparent", "00-%s-%s-01" % ("0" * 32, SPAN))])
     denied = [line for line in bare.log("bffd").splitlines() if "event=denied" in line][-1]
     assert "trace_id" not in denied
+
+
+class Traced(Browser):
+    """Whose edge adds a traceparent to what it asks of `site`."""
+
+    def __init__(self, site):
+        super().__init__()
+        self.site = site
+
+    def request(self, method, url, headers=None, body=None, foreign_post=False):
+        trace = {"Traceparent": "00-%s-%s-01" % (TRACE, SPAN)} if url.startswith(self.site) else {}
+        return super().request(method, url, {**(headers or {}), **trace}, body, foreign_post)
+
+
+def test_a_trace_goes_with_all_of_a_login(bare):
+    had = len(bare.idp.stats()["traces"])
+    bare.login("bob", b=Traced(bare.url("/")))
+    traces = [t.split() for t in bare.idp.stats()["traces"][had:]]
+    assert [path for path, _ in traces] == ["/request", "/token"]  # what is pushed, and the code
+    spans = {re.fullmatch(r"00-%s-([0-9a-f]{16})-01" % TRACE, trace)[1] for _, trace in traces}
+    assert len(spans) == len(traces) and SPAN not in spans
+    finished = [line for line in bare.log("bffd").splitlines() if "event=login_finished" in line][-1]
+    assert finished.endswith("trace_id=" + TRACE)
+    bare.login("bob")
+    assert len(bare.idp.stats()["traces"]) == had + len(traces)  # nobody else's go along
 
 
 # ---- what happens to workers --------------------------------------------------------------------

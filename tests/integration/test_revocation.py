@@ -417,6 +417,17 @@ def test_many_lookups_share_a_round_trip(world, tmp_path):
         far.close()
 
 
+def test_as_many_connections_as_are_wanted(world):
+    before = len(backends(world))
+    worker = world.start(('" connections = 2', '" connections = 5'))
+    try:
+        eventually(lambda: len(backends(world)) == before + 5, "all its connections")
+        assert ask_all_at_once(world, worker, 40)[0] == [200] * 40
+        assert len(backends(world)) == before + 5
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+
+
 def test_as_many_as_the_pipeline_takes(world, tmp_path):
     """What is too much is refused at once; nobody is logged out by it."""
     far = Deaf(world.pg, tmp_path, 0.3)

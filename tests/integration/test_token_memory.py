@@ -59,10 +59,12 @@ def test_many_requests_are_few_reads(worker, pg):
     assert statements(pg) - before < len(h.seen) / 10
 
 
-def test_without_the_cache_each_request_is_a_read(pg, idp, broker):
-    """web.session_cache is the broker's, too: no notification is waited for, and none is needed."""
+@pytest.mark.parametrize("off", [{"web": "session_cache = off"}, {"database": "revocations = poll"}])
+def test_without_the_cache_each_request_is_a_read(pg, idp, broker, off):
+    """web.session_cache is the broker's, too: no notification is waited for, and none is needed. Where LISTEN is lost
+    without a word the broker, which does not poll, relies on none either."""
     pg.psql("alter system set track_functions = 'pl'; select pg_reload_conf()")
-    with Broker(pg, idp.issuer, ring=broker.ring, web="session_cache = off") as b:
+    with Broker(pg, idp.issuer, ring=broker.ring, **off) as b:
         b.wait_log("event=sealing_key .*state=primary")
         b.wait_log("event=provider_keys")
         with b.worker() as w:

@@ -28,7 +28,8 @@ CLIENT_SECRET = "a secret with & and +"
 LOG_TIMEOUT_S = 30
 
 CONFIG = """
-database {{ conninfo = "{conninfo}" web_password_file = "{dir}/none" broker_password_file = "{dir}/pg-broker" }}
+database {{ conninfo = "{conninfo}" web_password_file = "{dir}/none" broker_password_file = "{dir}/pg-broker"
+    {database} }}
 web {{ cookie_keys = "{dir}/cookie-keys" {web} }}
 broker {{ socket = "{socket}" peer_user = "{peer_user}" key_ring = "{dir}/key-ring" }}
 listen "public" {{ kind = public address = "127.0.0.1:7081" trusted_peers = {{"127.0.0.1"}} }}
@@ -73,7 +74,8 @@ def fresh_key():
 
 
 class Broker:
-    def __init__(self, pg, issuer, app="", provider="", extra="", peer_user=None, ring=None, env=None, auth=None, web=""):
+    def __init__(self, pg, issuer, app="", provider="", extra="", peer_user=None, ring=None, env=None, auth=None, web="",
+                 database=""):
         self.directory = tempfile.mkdtemp(prefix="bff-broker-")
         self.socket = os.path.join(self.directory, "broker.sock")
         self.log = os.path.join(self.directory, "log")
@@ -89,7 +91,7 @@ class Broker:
         self.secret("pg-broker", "unused: the socket trusts")
         self.settings = {"conninfo": pg.conninfo(), "dir": self.directory, "socket": self.socket,
                          "issuer": issuer, "auth": auth or 'client_secret_file = "{dir}/client-secret"',
-                         "app": app, "provider": provider, "extra": extra, "web": web,
+                         "app": app, "provider": provider, "extra": extra, "web": web, "database": database,
                          "peer_user": os.getuid() if peer_user is None else peer_user}
         self.write_config()
 

@@ -12,7 +12,7 @@
 
 #include "tests/unit/unit.h"
 
-#define STEPS 400000
+#define STEPS 2000000
 #define KB 1024
 
 static bool without_calloc, without_malloc;
@@ -459,8 +459,8 @@ static unsigned below(struct model *m, unsigned n)
 #define HOLDS(m, condition)                                                                        \
 	do {                                                                                       \
 		if (!(condition))                                                                  \
-			fail_msg("%s: replay with BFF_MODEL_SEED=%llu (step %lu)", #condition,     \
-				 (unsigned long long)(m)->seed, (m)->step);                        \
+			fail_msg("%s: replay with BFF_MODEL_SEED=%llu BFF_MODEL_STEPS=%lu",        \
+				 #condition, (unsigned long long)(m)->seed, (m)->step + 1);        \
 	} while (0)
 
 static const unsigned char *hash_of_session(const struct session *s)
