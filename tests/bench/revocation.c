@@ -4,11 +4,12 @@
  *	revocation CONNINFO PORT HEAD SESSIONS CONNECTIONS
  *
  * SESSIONS has a line for each session: its reference, a tab, its cookie. HEAD is a request as
- *load.c takes it. For each session: all HTTP connections ask until they are let in; the revocation
- *is sent; they go on asking until each is refused. Prints two numbers a session, both in
- *microseconds from the sending of the statement: when the last connection was refused, and when the
- *LISTEN client heard of it. A connection that is let in after it was refused is a failure. Not a
- *test: run by bench_revocation.py.
+ *load.c takes it. Once all HTTP connections were let in it prints `ready` and waits for a line on
+ *standard input; the end of that ends it. For each session: all of them ask until they are let in;
+ *the revocation is sent; they go on asking until each is refused. Prints two numbers a session,
+ *both in microseconds from the sending of the statement: when the last connection was refused, and
+ *when the LISTEN client heard of it. A connection that is let in after it was refused is a failure.
+ *Not a test: run by bench_revocation.py.
  */
 #include <libpq-fe.h>
 #include <netinet/in.h>
@@ -221,9 +222,20 @@ static void stay_out(struct run *r)
 	}
 }
 
+static void await_go(void)
+{
+	char line[16];
+
+	(void)printf("ready\n");
+	(void)fflush(stdout);
+	if (fgets(line, sizeof line, stdin) == NULL)
+		exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	static struct run r;
+	bool first = true;
 	char line[1024];
 	FILE *f;
 
@@ -248,6 +260,9 @@ int main(int argc, char **argv)
 		tab[strcspn(tab + 1, "\n") + 1] = '\0';
 		write_request(&r, tab + 1);
 		let_in(&r);
+		if (first)
+			await_go();
+		first = false;
 		revoke_one(&r, line);
 		stay_out(&r);
 		(void)usleep(PAUSE_US);
