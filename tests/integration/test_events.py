@@ -201,9 +201,12 @@ def test_a_stream_is_no_use_of_the_session(world):
         assert s.ends() - begun < 2.5 + WITHIN_S + SLACK_S
 
 
-def test_without_memory_each_is_read(world):
-    """session_cache = off: nobody tells of revocations."""
-    w = world.start(change=("web { workers = 1", "web { session_cache = off workers = 1"))
+@pytest.mark.parametrize("change", [
+    ("web { workers = 1", "web { session_cache = off workers = 1"),
+    ("database { conninfo", "database { revocations = poll conninfo"),
+])
+def test_where_nobody_tells_of_revocations_each_is_read(world, change):
+    w = world.start(change=change)
     secret, ref = world.session()
     with stream(world, secret, w) as s:
         s.live()

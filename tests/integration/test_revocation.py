@@ -220,6 +220,29 @@ def test_with_one_listener_frozen_the_other_refuses(world):
             assert h.last_yes() - acknowledged < LEASE_S
 
 
+def test_a_worker_that_stood_still_says_nothing_of_what_it_knew(world):
+    """Its time went on: the request that finds it again finds no lease, and nobody to renew it."""
+    secret, ref = world.session()
+    client = Client(world.worker.ports["verify"])
+    head = verify_head("/", cookie="bff_session=" + cookie_value(secret))
+    assert client.send(head).reply().status == 200
+    frozen = [*backends(world), world.worker.pid]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        world.pg.psql("select bff.revoke_session('%s', 'test')" % ref)
+        acknowledged = time.monotonic()
+        client.send(head)
+        eventually(lambda: time.monotonic() - acknowledged > LEASE_S, "the bound")
+        os.kill(world.worker.pid, signal.SIGCONT)
+        assert client.reply().status == 503
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    eventually(lambda: client.send(head).reply().status == 401, "the refusal")
+    client.close()
+
+
 def test_with_the_listeners_killed_it_is_refused_at_once_and_nobody_else(world):
     secret, ref = world.session()
     other, _ = world.session()

@@ -205,6 +205,20 @@ static void sent_long_ago_it_is_read_again(void **state)
 	assert_answered("at");
 }
 
+static void what_nobody_asks_for_is_swept(void **state)
+{
+	(void)state;
+	read_once("res", "at", 200000);
+	assert_int_equal(token_memory_stats(stand.broker.tokens).entries, 1);
+	stand.now_ms += SESSION_CACHE_ENTRY_MS - 1;
+	fire(TOKEN_MEMORY_SWEEP_MS);
+	assert_int_equal(token_memory_stats(stand.broker.tokens).entries, 1);
+	stand.now_ms += 1;
+	fire(TOKEN_MEMORY_SWEEP_MS);
+	assert_int_equal(token_memory_stats(stand.broker.tokens).entries, 0);
+	assert_int_equal(token_memory_stats(stand.broker.tokens).bytes, 0);
+}
+
 /* What a job reads for its waiters after a wait, too. */
 static void a_job_reads_again(void **state)
 {
@@ -344,6 +358,7 @@ int main(void)
 	    STAND(events_of_the_pool),
 	    STAND(named_while_it_was_read_it_is_read_again),
 	    STAND(sent_long_ago_it_is_read_again),
+	    STAND(what_nobody_asks_for_is_swept),
 	    STAND(a_job_reads_again),
 	    STAND(without_the_cache_each_request_reads),
 	    STAND(a_services_own_token_is_judged_from_memory),

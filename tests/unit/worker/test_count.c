@@ -123,10 +123,19 @@ static void verify_by_what_was_waited_for(void **state)
 	assert_int_equal(waited(METRICS_WAITED_BROKER), 1);
 	assert_int_equal(waited(METRICS_WAITED_DATABASE), 1);
 	assert_int_equal(verified(SV("r"), ALLOWED), 1);
+	/* Read again after the broker took its time. */
+	stand_verify("GET", "a.example.com", "/api/", cookie);
+	stand_live(SV("a"), SV("{}"), false);
+	clock_set(clock_boot_ms() + PG_LEASE_MS, STAND_WALL_S);
+	stand_broker(ERR_OK, &token);
+	stand_live(SV("a"), SV("{}"), false);
+	assert_answer(200);
+	assert_int_equal(waited(METRICS_WAITED_BROKER), 2);
+	assert_int_equal(waited(METRICS_WAITED_DATABASE), 1);
 	stand_verify("GET", "a.example.com", "/api/", cookie);
 	stand_next(); /* the connection is gone */
 	assert_int_equal(value(METRIC_IN_FLIGHT, METRICS_AT(0)), 0);
-	assert_int_equal(waited(METRICS_WAITED_BROKER), 1);
+	assert_int_equal(waited(METRICS_WAITED_BROKER), 2);
 }
 
 static void a_failed_wait_is_unavailable(void **state)
