@@ -60,6 +60,13 @@ static void time_passes(int64_t ms)
 	clock_set(clock_boot_ms() + ms, STAND_WALL_S);
 }
 
+static void notified(const char *payload)
+{
+	struct pg_listener l = session_memory_listener(stand.w.memory);
+
+	l.notified(l.arg, sv_str(payload));
+}
+
 /* The broker took long, or this process stood still: what the row said is no longer known. */
 static void after_a_long_wait_the_session_is_judged_again(void **state)
 {
@@ -92,6 +99,29 @@ static void after_a_long_wait_the_session_is_judged_again(void **state)
 	assert_has("\r\nX-User-ID: \r\n");
 }
 
+/* The same where memory has the session: it is asked as of now, not as of when the request came. */
+static void after_a_long_wait_memory_is_asked_as_of_now(void **state)
+{
+	struct ipc_message m = {.number = IPC_TOKEN};
+
+	(void)state;
+	m.u.token = (struct ipc_token){.access_token = SV("service-token"), .expires_in_ms = 60000};
+	for (unsigned late = 0; late < 2; late++) {
+		stand_lease();
+		notified("flush");
+		verify_live("GET", "/api/x", "");
+		time_passes(PG_LEASE_MS - 1 + late);
+		stand_broker(ERR_OK, &m);
+		assert_int_equal(stand.pg.queries, 1 + late);
+		if (late == 0)
+			continue;
+		assert_int_equal(stand.out.n, 0);
+		stand_dead(SV("revoked"));
+		assert_answer(401);
+		assert_lacks("service-token");
+	}
+}
+
 /* A database that takes longer than the bound gives no row to judge by. */
 static void a_row_that_took_too_long_is_read_again_a_few_times(void **state)
 {
@@ -115,13 +145,6 @@ static void a_row_that_took_too_long_is_read_again_a_few_times(void **state)
 }
 
 /* --- from memory --- */
-
-static void notified(const char *payload)
-{
-	struct pg_listener l = session_memory_listener(stand.w.memory);
-
-	l.notified(l.arg, sv_str(payload));
-}
 
 static const char *verify_fields(const char *more)
 {
@@ -829,6 +852,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stand_open, stand_close)
 	    CASE(a_live_session_with_a_token_is_let_through),
 	    CASE(after_a_long_wait_the_session_is_judged_again),
+	    CASE(after_a_long_wait_memory_is_asked_as_of_now),
 	    CASE(a_row_that_took_too_long_is_read_again_a_few_times),
 	    CASE(a_second_request_asks_nobody),
 	    CASE(another_services_token_is_asked_for),
