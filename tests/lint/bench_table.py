@@ -94,10 +94,12 @@ def row(measure, text):
 
 def table(found):
     lines = []
-    for machine in [found[p]["machine"] for p in sorted(found)][:1]:
+    if found:
+        loads = [part["machine"]["load"] for part in found.values()]
+        machine = {**next(iter(found.values()))["machine"], "least": min(loads), "most": max(loads)}
         lines += ["`make bench` at %(commit)s on %(cores)d cores of %(cpu)s, servers on one and load on the other; the "
-                  "load average before was %(load).1f. Medians of the rounds, with the least and the most."
-                  % machine, ""]
+                  "load average before a part was %(least).1f to %(most).1f. Medians of the rounds, with the least and "
+                  "the most." % machine, ""]
     for title, rows in TABLES:
         rows = [row(found[part]["measures"][name], text) for part, name, text in rows
                 if name in found.get(part, {"measures": {}})["measures"]]
