@@ -127,10 +127,11 @@ void conns_reap(struct conns *cs)
 	}
 }
 
-/* The kernel says once that there is something (see conn_new()): look again, later in this turn. */
-static void look_again(struct conn *c)
+/* The kernel says once that there is something, or that the end is behind it (see conn_new()): look
+ * again, later in this turn, with what it said. */
+static void look_again(struct conn *c, short what)
 {
-	event_active(c->ev_read, EV_READ, 0);
+	event_active(c->ev_read, EV_READ | (what & EV_CLOSED), 0);
 }
 
 static void pause_reading(struct conn *c)
@@ -148,7 +149,7 @@ void conn_resume_reading(struct conn *c)
 	(void)event_add(c->ev_read, NULL);
 	c->reading = true;
 	if (conn_io_pending(&c->io))
-		look_again(c);
+		look_again(c, EV_READ);
 }
 
 /* Ready for the next request, whose first bytes may be here already. */
@@ -233,7 +234,7 @@ static void linger(struct conn *c)
 	if ((n <= 0 && errno != EINTR) || c->lingered > CONN_LINGER_BYTES)
 		conn_close(c);
 	else
-		look_again(c);
+		look_again(c, EV_READ);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
@@ -265,7 +266,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	}
 	n = conn_io_read(&c->io, at, room);
 	if (n == -1 && errno == EINTR)
-		look_again(c);
+		look_again(c, what);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		if (conn_io_read_wants_write(&c->io))
 			(void)event_add(c->ev_write, NULL);
@@ -284,7 +285,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	c->in.n += (size_t)n;
 	/* The end may be behind these bytes already; no other word of it will come. */
 	if (n > 0 && ((size_t)n == room || (what & EV_CLOSED) != 0 || conn_io_pending(&c->io)))
-		look_again(c);
+		look_again(c, what);
 	conn_run(c);
 }
 

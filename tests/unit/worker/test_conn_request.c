@@ -1,3 +1,5 @@
+/* Rule Zero: over 400 lines, because the cases and the chance that looks for one more are played on
+ * the same connection. */
 #include "worker/conn_internal.h"
 
 #include "tests/unit/torture.h"
@@ -288,6 +290,162 @@ static void without_memory_nothing_is_left_behind(void **state)
 	assert_true(torture(attempt, NULL) >= 6);
 }
 
+/* --- whatever comes, in whatever pieces, and however that meets what is under way --- */
+
+#define ROUNDS 1500
+#define REQUESTS_MAX 20
+#define ACTS 100000 /* of a round; the longest takes a tenth */
+
+static struct {
+	uint64_t random;
+	unsigned round, requests;
+	char text[65536]; /* what the client says */
+	size_t ends[REQUESTS_MAX], n, sent;
+	bool waits; /* the client says no more while an answer is owed */
+	unsigned asked, answered;
+	bool shut, over;
+} chance;
+
+static unsigned below(unsigned n)
+{
+	chance.random ^= chance.random << 13;
+	chance.random ^= chance.random >> 7;
+	chance.random ^= chance.random << 17;
+	return (unsigned)(chance.random >> 33) % n;
+}
+
+static void open_another(void)
+{
+	static const unsigned char peer[16];
+	int fds[2], small = 4096;
+
+	conns_close_all(&fx.w.conns);
+	(void)close(fx.client);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	fx.client = fds[1];
+	assert_int_equal(conn_new(&fx.w, &fx.listen, &fds[0], peer), ERR_OK);
+	fx.started = fx.freed = fx.running = fx.closed = 0;
+	fx.got_n = 0;
+	fx.got[0] = '\0';
+	fx.waits = false;
+}
+
+#define BODY_MAX 300
+
+/* A request, with a body or none; the last one's may be longer than anybody wants. */
+static void write_request(unsigned i)
+{
+	static char pad[3000];
+	int n = (int)(below(4) == 0 ? below(sizeof pad) : below(60));
+	bool is_last = i + 1 == chance.requests;
+	int body = below(3) == 0 ? (int)below(is_last ? 3 * BODY_MAX : BODY_MAX) : -1;
+
+	memset(pad, 'p', sizeof pad);
+	chance.n += (size_t)snprintf(
+	    chance.text + chance.n, sizeof chance.text - chance.n,
+	    "%s /%u HTTP/1.1\r\n" HOST "X-Pad: %.*s\r\nContent-Length: %d\r\n\r\n%.*s",
+	    body >= 0 ? "POST" : "GET", i, n, pad, body >= 0 ? body : 0, body >= 0 ? body : 0, pad);
+	assert_true(chance.n < sizeof chance.text);
+}
+
+static void write_script(void)
+{
+	chance.n = chance.sent = 0;
+	chance.asked = chance.answered = 0;
+	chance.shut = chance.over = false;
+	chance.waits = below(2) == 0;
+	chance.requests = 1 + below(REQUESTS_MAX);
+	for (unsigned i = 0; i < chance.requests; i++) {
+		write_request(i);
+		chance.ends[i] = chance.n;
+	}
+}
+
+/* How far the client talks now: to the end, or to that of some of the requests. */
+static size_t talks_to(void)
+{
+	if (!chance.waits)
+		chance.asked = chance.requests;
+	else if (chance.answered == chance.asked && chance.asked < chance.requests)
+		chance.asked += 1 + below(chance.requests - chance.asked);
+	return chance.ends[chance.asked - 1];
+}
+
+static void say_some(void)
+{
+	size_t most = below(3) == 0 ? 6000 : 40, left = talks_to() - chance.sent;
+	size_t n = 1 + below((unsigned)most);
+	ssize_t sent = send(fx.client, chance.text + chance.sent, n < left ? n : left,
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	chance.sent += sent > 0 ? (size_t)sent : 0;
+	if (chance.sent < chance.n || (chance.waits && chance.answered < chance.requests) ||
+	    below(2) == 0)
+		return;
+	assert_int_equal(shutdown(fx.client, SHUT_WR), 0);
+	chance.shut = true;
+}
+
+static void hear_some(void)
+{
+	ssize_t n = recv(fx.client, fx.got + fx.got_n, sizeof fx.got - 1 - fx.got_n, MSG_DONTWAIT);
+
+	for (ssize_t i = 0; i < n; i++)
+		chance.answered += fx.got[fx.got_n + (size_t)i] == '>';
+	if (n > 0)
+		fx.got[fx.got_n += (size_t)n] = '\0';
+	chance.over = n == 0;
+}
+
+static void act(void)
+{
+	fx.log_n = 0;
+	switch (below(5)) {
+	case 0:
+		if (!chance.shut)
+			say_some();
+		return;
+	case 1:
+		loop_turn(fx.w.base);
+		return;
+	case 2:
+		if (fx.r != NULL)
+			fixture_answer();
+		return;
+	case 3:
+		fx.waits = below(2) == 0;
+		return;
+	default:
+		hear_some();
+		return;
+	}
+}
+
+/* Each request is answered once, in order, and the end is seen: nothing waits for a word of the
+ * kernel that was said already. */
+static void nothing_is_missed(void **state)
+{
+	(void)state;
+	fx.body_max = BODY_MAX;
+	for (chance.round = 1; chance.round <= ROUNDS; chance.round++) {
+		char want[1024] = "";
+
+		chance.random = chance.round * 0x9e3779b97f4a7c15;
+		open_another();
+		write_script();
+		for (unsigned i = 0; i < ACTS && !(chance.over && fx.closed == 1); i++)
+			act();
+		for (unsigned i = 1; i <= chance.requests; i++)
+			(void)snprintf(want + strlen(want), sizeof want - strlen(want), "<%u>", i);
+		if (!chance.over || fx.closed != 1 || strcmp(fx.got, want) != 0)
+			fail_msg("round %u: %s, closed %u times, of %u requests came %s",
+				 chance.round, chance.over ? "over" : "not over", fx.closed,
+				 chance.requests, fx.got);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +463,7 @@ int main(void)
 	    CASE(a_body_that_is_not_wanted_ends_the_connection),
 	    CASE(no_answer_closes),
 	    CASE(no_request_closes),
+	    CASE(nothing_is_missed),
 	    CASE(without_memory_nothing_is_left_behind),
 	};
 
