@@ -250,27 +250,22 @@ static uint32_t read_u32(const char *p)
 
 /* A record as record_send() of PostgreSQL writes it: the number of its fields; of each the type,
  * the length, all ones for null, and the value. What is not there is null. */
-static struct sv record_field(struct sv record, unsigned field)
+static void take_record(struct pg_rows *r, struct sv record)
 {
-	size_t at = 4;
+	size_t at = 4, n = record.n < at ? 0 : read_u32(record.p);
 
-	if (record.n < at || field >= read_u32(record.p))
-		return SV_NONE;
-	for (unsigned i = 0; record.n - at >= 8; i++) {
-		uint32_t n = read_u32(record.p + at + 4);
+	for (; r->nfields < n && r->nfields < PG_RECORD_MAX && record.n - at >= 8; r->nfields++) {
+		uint32_t len = read_u32(record.p + at + 4);
 
 		at += 8;
-		if (n == UINT32_MAX && i == field)
-			return SV_NONE;
-		if (n == UINT32_MAX)
+		r->fields[r->nfields] = SV_NONE;
+		if (len == UINT32_MAX)
 			continue;
-		if (n > record.n - at)
-			return SV_NONE;
-		if (i == field)
-			return sv_of(record.p + at, n);
-		at += n;
+		if (len > record.n - at)
+			return;
+		r->fields[r->nfields] = sv_of(record.p + at, len);
+		at += len;
 	}
-	return SV_NONE;
 }
 
 static struct sv value(const PGresult *r, int row, int col)
@@ -280,14 +275,14 @@ static struct sv value(const PGresult *r, int row, int col)
 	return sv_of(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col));
 }
 
-struct pg_rows pg_rows_of(const struct pg_call *call)
+void pg_rows_of(const struct pg_call *call, struct pg_rows *ret)
 {
-	struct pg_rows r = {.result = call->result, .trip = &call->trip};
-
-	r.is_record = PQnfields(r.result) == 1 && PQftype(r.result, 0) == OID_RECORD;
-	if (r.is_record)
-		r.record = value(r.result, 0, 0);
-	return r;
+	ret->result = call->result;
+	ret->trip = &call->trip;
+	ret->nfields = 0;
+	ret->is_record = PQnfields(ret->result) == 1 && PQftype(ret->result, 0) == OID_RECORD;
+	if (ret->is_record)
+		take_record(ret, value(ret->result, 0, 0));
 }
 
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
@@ -298,7 +293,7 @@ bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
 struct sv pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
 {
 	if (r->is_record)
-		return row == 0 ? record_field(r->record, col) : SV_NONE;
+		return row == 0 && col < r->nfields ? r->fields[col] : SV_NONE;
 	return value(r->result, (int)row, (int)col);
 }
 

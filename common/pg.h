@@ -42,6 +42,7 @@
 #include "common/sv.h"
 
 #define PG_PARAMS_MAX 32   /* of one statement */
+#define PG_RECORD_MAX 16   /* fields of a record that are seen */
 #define PG_CALLS_MAX 16384 /* under way on one connection at most; more: ERR_LIMIT */
 #define PG_GROUP_MAX 32	   /* far from what libpq sends before it is told to (64 KiB) */
 #define PG_LEASE_MS 2000   /* a lease is over so long after its round trip was sent */

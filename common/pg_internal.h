@@ -98,11 +98,13 @@ struct pg_rows {
 	const PGresult *result;
 	const struct pg_trip *trip;
 	bool is_record;
-	struct sv record; /* the one of the first row */
+	/* Of the one record, in the first row. */
+	size_t nfields;
+	struct sv fields[PG_RECORD_MAX];
 };
 
 /* pg.c: what a call's callback is given. */
-struct pg_rows pg_rows_of(const struct pg_call *call);
+void pg_rows_of(const struct pg_call *call, struct pg_rows *ret);
 void pg_enter(struct pg *p);
 void pg_leave(struct pg *p);
 

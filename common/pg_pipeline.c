@@ -151,7 +151,7 @@ void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
 		count(&c->pg->metrics, call, e);
 	}
 	if (e == ERR_OK)
-		rows = pg_rows_of(call);
+		pg_rows_of(call, &rows);
 	if (call->fn != NULL)
 		call->fn(call->arg, e, e == ERR_OK ? &rows : NULL);
 	PQclear(call->result);
