@@ -7,6 +7,7 @@
 #ifndef BFF_SV_H
 #define BFF_SV_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -108,6 +109,29 @@ bool sv_eq_nocase(struct sv a, struct sv b);
 /* Where its first byte below space, or DEL, is; s.n: there is none. */
 size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
+
+/* Where its first byte is that is no printable ASCII, or is the ASCII a or b; s.n: there is none.
+ */
+static inline size_t sv_find_other(struct sv s, char a, char b)
+{
+	const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
+	const uint64_t as = (unsigned char)a * ones, bs = (unsigned char)b * ones;
+	size_t i = 0;
+	uint64_t x, found;
+
+	/* Eight at a time; what the first one that is found carries into those behind it is not
+	 * looked at. */
+	for (; s.n - i >= sizeof x; i += sizeof x) {
+		memcpy(&x, s.p + i, sizeof x);
+		x = le64toh(x);
+		found = x | (x + ones) | (x - 0x20 * ones) | ((x ^ as) - ones) | ((x ^ bs) - ones);
+		if ((found & high) != 0)
+			return i + (size_t)__builtin_ctzll(found & high) / 8;
+	}
+	while (i < s.n && s.p[i] >= ' ' && s.p[i] <= '~' && s.p[i] != a && s.p[i] != b)
+		i++;
+	return i;
+}
 
 /* The bytes of the well-formed UTF-8 sequence that s begins with; 0: malformed, cut short or empty.
  */

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -14,8 +13,9 @@
 #include "worker/worker.h"
 
 #define OUT_MAX (256 * 1024)
-#define FORWARDED 5 /* fields of the edge */
-#define OF_PAGE 2   /* Origin, X-CSRF-Token */
+#define FILE_MAX (CLAIM_JSON_MAX + 1) /* one byte more shows that there are too many */
+#define FORWARDED 5		      /* fields of the edge */
+#define OF_PAGE 2		      /* Origin, X-CSRF-Token */
 
 /* One explanation; the request's done-argument, so that the phases here find it. */
 struct scene {
@@ -24,8 +24,12 @@ struct scene {
 	struct config_listen listen;
 	struct http_field fields[FORWARDED + EXPLAIN_FIELDS_MAX + OF_PAGE];
 	struct http_request head;
-	struct buf target;		/* Envoy's: the URI behind its prefix */
-	struct json_object *all, *kept; /* the file; what a login would keep of it */
+	struct buf target; /* Envoy's: the URI behind its prefix */
+	struct buf text;   /* the file of claims */
+	bool has_claims;
+	struct claims all; /* in it */
+	struct buf kept;   /* what a login would keep of them */
+	struct buf subject;
 	char csrf[CSRF_TOKEN_LEN];
 	struct buf out;
 	struct errmsg *e;
@@ -41,27 +45,29 @@ static enum step give_up(struct scene *s, enum err err, const char *what, struct
 	return STEP_ANSWER;
 }
 
-static bool keep(struct scene *s, const char *name)
+static void keep(struct scene *s, struct sv name)
 {
-	struct json_object *value;
+	struct claim v = claim_top(&s->all, name);
 
-	return !json_object_object_get_ex(s->all, name, &value) ||
-	       json_object_object_add(s->kept, name, json_object_get(value)) == 0;
+	if (claim_kind(v) == CLAIM_NONE)
+		return;
+	buf_add(&s->kept, s->kept.n == 0 ? SV("{") : SV(","));
+	http_json_string(&s->kept, name);
+	buf_add(&s->kept, SV(":"));
+	buf_add(&s->kept, v.json);
 }
 
 /* As a login keeps them. */
-static bool keep_claims(struct scene *s, const struct config_provider *p)
+static void keep_claims(struct scene *s, const struct config_provider *p)
 {
-	s->kept = json_object_new_object();
-	if (s->kept == NULL)
-		return false;
 	for (size_t i = 0; i < p->keep_claims.n; i++) {
 		struct sv name = p->keep_claims.v[i];
 
-		if (!keep(s, name.p) || (sv_eq(name, SV("email")) && !keep(s, "email_verified")))
-			return false;
+		keep(s, name);
+		if (sv_eq(name, SV("email")))
+			keep(s, SV("email_verified"));
 	}
-	return true;
+	buf_add(&s->kept, s->kept.n == 0 ? SV("{}") : SV("}"));
 }
 
 /* Unless the caller gave that field. */
@@ -73,26 +79,42 @@ static void add_field(struct request *r, struct sv name, struct sv value)
 	r->fields = http_fields_of(r->from.fields, r->fields.n + 1);
 }
 
+/* False: not there is 0, but something else is no time. */
+static bool auth_time(struct scene *s, int64_t *ret)
+{
+	struct claim v = claim_top(&s->all, SV("auth_time"));
+	uint64_t seconds = 0;
+	struct sv text;
+
+	if (claim_kind(v) != CLAIM_NONE &&
+	    (claim_kind(v) != CLAIM_NUMBER || !claim_text(&s->all, v, &text) ||
+	     sv_u64(text, INT64_MAX, &seconds) != ERR_OK))
+		return false;
+	*ret = (int64_t)seconds;
+	return true;
+}
+
 static enum step explain_session(struct request *r)
 {
 	struct scene *s = r->arg;
 	const struct config_provider *p = r->app->provider;
 	struct request_session *live = &r->session;
-	struct json_object *auth_time;
+	struct sv text;
 
-	if (r->preflight || r->route->session == SESSION_NONE || s->all == NULL)
+	if (r->preflight || r->route->session == SESSION_NONE || !s->has_claims)
 		return STEP_NEXT; /* no cookie, as request_new() left it */
-	if (!claim_text(claim_get(s->all, p->subject_claim), &live->subject))
+	if (!claim_text(&s->all, claim_get(&s->all, p->subject_claim), &text))
 		return give_up(s, ERR_SYNTAX, "the provider's subject_claim", p->subject_claim);
-	if (!keep_claims(s, p))
+	buf_add(&s->subject, text);
+	keep_claims(s, p);
+	if (!buf_ok(&s->subject) || !buf_ok(&s->kept))
 		return give_up(s, ERR_NOMEM, "more memory for", SV("claims"));
-	if (!claim_text(claim_get(s->all, SV("acr")), &live->acr))
-		live->acr = SV_NONE;
-	auth_time = claim_get(s->all, SV("auth_time"));
-	if (auth_time != NULL && !json_object_is_type(auth_time, json_type_int))
+	if (!auth_time(s, &live->auth_time_s))
 		return give_up(s, ERR_SYNTAX, "seconds since 1970 as", SV("auth_time"));
-	live->auth_time_s = auth_time == NULL ? 0 : json_object_get_int64(auth_time);
-	live->claims = sv_str(json_object_to_json_string_ext(s->kept, JSON_C_TO_STRING_PLAIN));
+	if (!claim_text(&s->all, claim_top(&s->all, SV("acr")), &live->acr))
+		live->acr = SV_NONE;
+	live->subject = buf_sv(&s->subject);
+	live->claims = buf_sv(&s->kept);
 	live->ref = SV("explained");
 	live->live = true;
 	r->session_why = REASON_NONE;
@@ -185,24 +207,27 @@ static enum err read_fields(struct scene *s)
 static enum err read_claims(struct scene *s)
 {
 	const char *path = s->ask->claims;
-	char text[CLAIM_JSON_MAX + 1];
+	char *text;
 	struct sv all;
 	FILE *f;
 
 	if (path == NULL)
 		return ERR_OK;
+	text = buf_reserve(&s->text, FILE_MAX);
+	if (text == NULL)
+		return errmsg_set(s->e, ERR_NOMEM, "%s: %s", path, err_text(ERR_NOMEM));
 	f = fopen(path, "re");
 	if (f == NULL)
 		return errmsg_set(s->e, ERR_IO, "%s: %s", path, strerror(errno));
-	all = sv_of(text, fread(text, 1, sizeof text, f));
+	all = sv_of(text, fread(text, 1, FILE_MAX, f));
 	(void)fclose(f); /* was only read */
 	while (all.n > 0 && (all.p[all.n - 1] == '\n' || all.p[all.n - 1] == ' '))
 		all.n--;
-	s->all = claim_parse(all);
-	return s->all == NULL ? errmsg_set(s->e, ERR_SYNTAX,
-					   "%s: expected one JSON object of at most %d bytes", path,
-					   CLAIM_JSON_MAX)
-			      : ERR_OK;
+	s->has_claims = claim_parse(all, &s->all);
+	return s->has_claims ? ERR_OK
+			     : errmsg_set(s->e, ERR_SYNTAX,
+					  "%s: expected one JSON object of at most %d bytes", path,
+					  CLAIM_JSON_MAX);
 }
 
 /* In the dialect of the configuration's own edge. */
@@ -298,6 +323,9 @@ enum err explain(const struct explain_ask *ask, FILE *out, struct errmsg *e)
 	log_set_level(LOG_ERROR); /* what the log would say is printed */
 	buf_init(&s.out, OUT_MAX);
 	buf_init(&s.target, OUT_MAX);
+	buf_init(&s.text, FILE_MAX);
+	buf_init(&s.kept, OUT_MAX);
+	buf_init(&s.subject, CLAIM_JSON_MAX);
 	s.head = (struct http_request){.method = SV("GET"), .target = SV("/auth/verify")};
 	if (err == ERR_OK)
 		err = worker_tables_make(&s.w, e);
@@ -311,10 +339,13 @@ enum err explain(const struct explain_ask *ask, FILE *out, struct errmsg *e)
 		err = read_claims(&s);
 	if (err == ERR_OK)
 		err = run(&s, out);
-	json_object_put(s.all);
-	json_object_put(s.kept);
+	if (s.has_claims)
+		claims_done(&s.all);
 	buf_done(&s.out);
 	buf_done(&s.target);
+	buf_done(&s.text);
+	buf_done(&s.kept);
+	buf_done(&s.subject);
 	worker_tables_free(&s.w);
 	config_free(&s.w.config);
 	return err;

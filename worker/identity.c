@@ -1,6 +1,5 @@
 #include "worker/identity.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 
 #include "worker/claim.h"
@@ -8,9 +7,12 @@
 #define MAX_BYTES_DEFAULT 1024
 
 /* Written in this order: the first three are about the session, the others about the request. */
-static const struct sv fixed[] = {SV_INIT("X-Session-ID"),  SV_INIT("X-Auth-Time"),
-				  SV_INIT("X-Auth-Acr"),    SV_INIT("X-Correlation-ID"),
-				  SV_INIT("Authorization"), SV_INIT("Cookie")};
+enum fixed { SESSION_ID, AUTH_TIME, AUTH_ACR, CORRELATION, AUTHORIZATION, COOKIE };
+static const struct sv fixed[] = {
+    [SESSION_ID] = SV_INIT("X-Session-ID"),	[AUTH_TIME] = SV_INIT("X-Auth-Time"),
+    [AUTH_ACR] = SV_INIT("X-Auth-Acr"),		[CORRELATION] = SV_INIT("X-Correlation-ID"),
+    [AUTHORIZATION] = SV_INIT("Authorization"), [COOKIE] = SV_INIT("Cookie"),
+};
 
 static const struct config_header default_headers[] = {
     {SV_INIT("X-User-ID"), SV_INIT("subject"), SV_INIT(","), {NULL, 0}, MAX_BYTES_DEFAULT},
@@ -25,11 +27,27 @@ static const struct config_identity default_set = {
     .nheaders = ARRAY_LEN(default_headers),
 };
 
+/* One header of a set, and where in the table's text its value goes. */
+struct slot {
+	size_t at;
+	const struct config_header *header;
+	bool of_subject;
+};
+
+struct plan {
+	const struct config_identity *set;
+	const struct slot *slots; /* as they stand in the text */
+	size_t n;
+};
+
 struct identity_table {
-	const struct config_identity *standard; /* for routes that name no set */
-	struct sv *names;			/* those of the sets, then `fixed` */
-	size_t nsets, n;
-	size_t max_block; /* bytes */
+	struct plan *plans; /* of each set; the first is for routes that name none */
+	struct slot *slots; /* of all plans */
+	struct sv *names;   /* those of the sets, then `fixed` */
+	struct buf text;    /* "Name: \r\n" of each name */
+	size_t nplans, n;
+	size_t at[ARRAY_LEN(fixed)]; /* where their values go */
+	size_t max_block;	     /* bytes */
 };
 
 static bool is_known(const struct sv *names, size_t n, struct sv name)
@@ -40,7 +58,7 @@ static bool is_known(const struct sv *names, size_t n, struct sv name)
 	return false;
 }
 
-static void add_set(struct identity_table *t, const struct config_identity *set)
+static void add_names(struct identity_table *t, const struct config_identity *set)
 {
 	for (size_t i = 0; i < set->nheaders; i++) {
 		struct sv name = set->headers[i].name;
@@ -50,39 +68,108 @@ static void add_set(struct identity_table *t, const struct config_identity *set)
 	}
 }
 
+static const struct config_header *header_of(const struct config_identity *set, struct sv name)
+{
+	for (size_t i = 0; i < set->nheaders; i++)
+		if (sv_eq_nocase(set->headers[i].name, name))
+			return &set->headers[i];
+	return NULL;
+}
+
+/* Returns where the value goes. */
+static size_t add_line(struct identity_table *t, struct sv name)
+{
+	size_t at;
+
+	buf_add(&t->text, name);
+	buf_add(&t->text, SV(": "));
+	at = t->text.n;
+	buf_add(&t->text, SV("\r\n"));
+	return at;
+}
+
+/* The slots of a set go next to each other; returns where the next set's go. */
+static struct slot *add_slots(const struct identity_table *t, struct plan *p, struct slot *to)
+{
+	size_t at = 0;
+
+	p->slots = to;
+	for (size_t i = 0; i < t->n; i++) {
+		const struct config_header *h = header_of(p->set, t->names[i]);
+
+		at += t->names[i].n + SV(": ").n;
+		if (h != NULL)
+			*to++ = (struct slot){at, h, sv_eq(h->claim, SV("subject"))};
+		at += SV("\r\n").n;
+	}
+	p->n = (size_t)(to - p->slots);
+	return to;
+}
+
+static void add_fixed(struct identity_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		add_line(t, t->names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+		t->names[t->n++] = fixed[i];
+		t->at[i] = add_line(t, fixed[i]);
+	}
+}
+
+/* The plans' sets: the default one, then the others. */
+static void add_plans(struct identity_table *t, const struct config *c)
+{
+	t->plans[t->nplans++].set = &default_set;
+	for (size_t i = 0; i < c->nidentities; i++) {
+		if (sv_eq(c->identities[i].name, default_set.name))
+			t->plans[0].set = &c->identities[i];
+		else
+			t->plans[t->nplans++].set = &c->identities[i];
+	}
+}
+
 enum err identity_table_new(const struct config *c, struct identity_table **ret)
 {
 	struct identity_table *t = calloc(1, sizeof *t);
 	size_t n = ARRAY_LEN(fixed) + ARRAY_LEN(default_headers);
+	struct slot *to;
 
 	if (t == NULL)
 		return ERR_NOMEM;
-	t->standard = &default_set;
-	t->max_block = c->web.max_answer - IDENTITY_REST;
-	for (size_t i = 0; i < c->nidentities; i++) {
+	for (size_t i = 0; i < c->nidentities; i++)
 		n += c->identities[i].nheaders;
-		if (sv_eq(c->identities[i].name, default_set.name))
-			t->standard = &c->identities[i];
-	}
+	t->max_block = c->web.max_answer - IDENTITY_REST;
+	buf_init(&t->text, SIZE_MAX);
+	t->plans = calloc(c->nidentities + 1, sizeof *t->plans);
+	t->slots = calloc(n, sizeof *t->slots);
 	t->names = calloc(n, sizeof *t->names);
-	if (t->names == NULL) {
-		free(t);
+	if (t->plans == NULL || t->slots == NULL || t->names == NULL) {
+		identity_table_free(&t);
 		return ERR_NOMEM;
 	}
-	add_set(t, t->standard);
-	for (size_t i = 0; i < c->nidentities; i++)
-		add_set(t, &c->identities[i]);
-	t->nsets = t->n;
-	memcpy(t->names + t->n, fixed, sizeof fixed);
-	t->n += ARRAY_LEN(fixed);
+	add_plans(t, c);
+	for (size_t i = 0; i < t->nplans; i++)
+		add_names(t, t->plans[i].set);
+	to = t->slots;
+	for (size_t i = 0; i < t->nplans; i++)
+		to = add_slots(t, &t->plans[i], to);
+	add_fixed(t);
+	if (!buf_ok(&t->text)) {
+		identity_table_free(&t);
+		return ERR_NOMEM;
+	}
 	*ret = t;
 	return ERR_OK;
 }
 
 void identity_table_free(struct identity_table **t)
 {
-	if (*t != NULL)
+	if (*t != NULL) {
+		free((*t)->plans);
+		free((*t)->slots);
 		free((*t)->names);
+		buf_done(&(*t)->text);
+	}
 	free(*t);
 	*t = NULL;
 }
@@ -94,23 +181,27 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
 }
 
 /* Appends s with everything percent-encoded that could be taken for something else; also space at
- * either end, which parsers of headers would drop, and the byte `also` unless it is 0. */
+ * either end, which parsers of headers would drop, and the ASCII `also` unless it is 0. */
 static void append_encoded(struct buf *out, struct sv s, char also)
 {
-	size_t done = 0;
+	bool space_ends = s.n > 1 && s.p[s.n - 1] == ' ';
 
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		bool at_end = i == 0 || i == s.n - 1;
-
-		if (c >= ' ' && c <= 0x7e && c != '%' && (c != ' ' || !at_end) &&
-		    (also == 0 || s.p[i] != also))
-			continue;
-		buf_add(out, sv_cut(s, done, i));
-		buf_add_escaped(out, s.p[i]);
-		done = i + 1;
+	if (s.n > 0 && s.p[0] == ' ') {
+		buf_add_escaped(out, ' ');
+		s = sv_cut(s, 1, s.n);
 	}
-	buf_add(out, sv_cut(s, done, s.n));
+	s.n -= space_ends;
+	for (;;) {
+		size_t plain = sv_find_other(s, '%', also == 0 ? '%' : also);
+
+		buf_add(out, sv_cut(s, 0, plain));
+		if (plain == s.n)
+			break;
+		buf_add_escaped(out, s.p[plain]);
+		s = sv_cut(s, plain + 1, s.n);
+	}
+	if (space_ends)
+		buf_add_escaped(out, ' ');
 }
 
 static bool only_lists(const struct config_list *only, struct sv text)
@@ -119,44 +210,47 @@ static bool only_lists(const struct config_list *only, struct sv text)
 }
 
 /* False: a value of a type that has no text. */
-static bool append_list(const struct config_header *h, struct json_object *list, struct buf *out)
+static bool append_list(const struct config_header *h, struct claims *claims, struct claim list,
+			struct buf *out)
 {
-	size_t n = json_object_array_length(list);
-	char separator = h->separator.n == 0 ? ',' : h->separator.p[0];
+	struct sv separator = h->separator.n == 0 ? SV(",") : h->separator, text;
+	/* Beyond ASCII all is encoded anyway. */
+	char also = (unsigned char)separator.p[0] < 0x80 ? separator.p[0] : 0;
+	struct claim_walk w = claim_walk(list);
+	struct claim element;
 	bool first = true;
-	struct sv text;
 
-	for (size_t i = 0; i < n; i++) {
-		if (!claim_text(json_object_array_get_idx(list, i), &text))
+	while (claim_walk_next(&w, &element)) {
+		if (!claim_text(claims, element, &text))
 			return false;
 		if (!only_lists(&h->only, text))
 			continue;
 		if (!first)
-			buf_add(out, h->separator.n == 0 ? SV(",") : h->separator);
-		append_encoded(out, text, separator);
+			buf_add(out, separator);
+		append_encoded(out, text, also);
 		first = false;
 	}
 	return true;
 }
 
-static bool append_claim(const struct config_header *h, const struct identity_values *v,
-			 struct json_object *claims, struct buf *out)
+static bool append_value(const struct slot *slot, const struct identity_values *v,
+			 struct claims *claims, struct buf *out)
 {
-	struct json_object *o;
+	const struct config_header *h = slot->header;
+	struct claim claim;
 	struct sv text;
 
-	if (sv_eq(h->claim, SV("subject"))) {
-		if (only_lists(&h->only, v->subject))
-			append_encoded(out, v->subject, 0);
-		return true;
+	if (slot->of_subject) {
+		text = v->subject;
+	} else {
+		claim = claim_get(claims, h->claim);
+		if (claim_kind(claim) == CLAIM_NONE)
+			return true;
+		if (claim_kind(claim) == CLAIM_ARRAY)
+			return append_list(h, claims, claim, out);
+		if (!claim_text(claims, claim, &text))
+			return false;
 	}
-	o = claim_get(claims, h->claim);
-	if (o == NULL)
-		return true;
-	if (json_object_get_type(o) == json_type_array)
-		return append_list(h, o, out);
-	if (!claim_text(o, &text))
-		return false;
 	if (only_lists(&h->only, text))
 		append_encoded(out, text, 0);
 	return true;
@@ -168,73 +262,76 @@ static void note(struct identity_note *n, struct sv header, const char *reason)
 		*n = (struct identity_note){header, reason, 0};
 }
 
-static void append_name(struct buf *out, struct sv name)
+/* Appends the text from *done to where the value goes that is next. */
+static void append_text(const struct identity_table *t, size_t *done, size_t at, struct buf *out)
 {
-	buf_add(out, name);
-	buf_add(out, SV(": "));
+	buf_add(out, sv_cut(buf_sv(&t->text), *done, at));
+	*done = at;
 }
 
-static const struct config_header *header_of(const struct config_identity *set, struct sv name)
+/* NULL: no set of the configuration, so that nothing of it is written. */
+static const struct plan *plan_of(const struct identity_table *t, const struct config_identity *set)
 {
-	for (size_t i = 0; i < set->nheaders; i++)
-		if (sv_eq_nocase(set->headers[i].name, name))
-			return &set->headers[i];
+	for (size_t i = 0; i < t->nplans; i++)
+		if (set == NULL || t->plans[i].set == set)
+			return &t->plans[i];
 	return NULL;
 }
 
-static void append_sets(const struct identity_table *t, const struct identity_values *v,
-			struct json_object *claims, struct buf *out, struct identity_note *n)
+static void append_set(const struct identity_table *t, const struct plan *p,
+		       const struct identity_values *v, struct claims *claims, size_t *done,
+		       struct buf *out, struct identity_note *n)
 {
-	const struct config_identity *set = v->set == NULL ? t->standard : v->set;
-
-	for (size_t i = 0; i < t->nsets; i++) {
-		const struct config_header *h = v->session ? header_of(set, t->names[i]) : NULL;
+	for (const struct slot *s = p->slots; s < p->slots + p->n; s++) {
 		size_t start;
+		bool typed;
 
-		append_name(out, t->names[i]);
+		append_text(t, done, s->at, out);
 		start = out->n;
-		if (h != NULL) {
-			bool typed = append_claim(h, v, claims, out);
-
-			if (!typed || out->n - start > h->max_bytes) {
-				note(n, h->name, typed ? "too_long" : "type");
-				if (!out->failed)
-					out->n = start; /* never cut: see the header */
-			}
+		typed = append_value(s, v, claims, out);
+		if (!typed || out->n - start > s->header->max_bytes) {
+			note(n, s->header->name, typed ? "too_long" : "type");
+			if (!out->failed)
+				out->n = start; /* never cut: see the header */
 		}
-		buf_add(out, SV("\r\n"));
 	}
 }
 
-static void append_about_session(const struct identity_values *v, struct buf *out)
+/* Where in the text the line after the last one about the session starts. */
+static size_t end_of_session(const struct identity_table *t)
 {
-	append_name(out, fixed[0]);
-	if (v->session)
-		append_encoded(out, v->session_ref, 0);
-	buf_add(out, SV("\r\n"));
-	append_name(out, fixed[1]);
-	if (v->session && v->auth_time > 0)
-		buf_add_u64(out, (uint64_t)v->auth_time);
-	buf_add(out, SV("\r\n"));
-	append_name(out, fixed[2]);
-	if (v->session)
-		append_encoded(out, v->acr, 0);
-	buf_add(out, SV("\r\n"));
+	return t->at[AUTH_ACR] + SV("\r\n").n;
 }
 
-static void append_about_request(const struct identity_values *v, struct buf *out)
+static void append_about_session(const struct identity_table *t, const struct identity_values *v,
+				 size_t *done, struct buf *out)
 {
-	append_name(out, fixed[3]);
+	append_text(t, done, t->at[SESSION_ID], out);
+	if (v->session)
+		append_encoded(out, v->session_ref, 0);
+	append_text(t, done, t->at[AUTH_TIME], out);
+	if (v->session && v->auth_time > 0)
+		buf_add_u64(out, (uint64_t)v->auth_time);
+	append_text(t, done, t->at[AUTH_ACR], out);
+	if (v->session)
+		append_encoded(out, v->acr, 0);
+	append_text(t, done, end_of_session(t), out);
+}
+
+static void append_about_request(const struct identity_table *t, const struct identity_values *v,
+				 struct buf *out)
+{
+	size_t done = end_of_session(t);
+
+	append_text(t, &done, t->at[CORRELATION], out);
 	buf_add(out, v->correlation);
-	buf_add(out, SV("\r\n"));
-	append_name(out, fixed[4]);
+	append_text(t, &done, t->at[AUTHORIZATION], out);
 	if (v->bearer.n > 0)
 		buf_add(out, SV("Bearer "));
 	buf_add(out, v->bearer.n > 0 ? v->bearer : v->authorization);
-	buf_add(out, SV("\r\n"));
-	append_name(out, fixed[5]);
+	append_text(t, &done, t->at[COOKIE], out);
 	buf_add(out, v->cookie);
-	buf_add(out, SV("\r\n"));
+	append_text(t, &done, t->text.n, out);
 }
 
 /* What there is most of in an answer that is too long. */
@@ -255,22 +352,24 @@ static const char *largest(const struct identity_values *v, size_t sets)
 	return parts[most].word;
 }
 
-/* False: claims that are none. */
+/* False: claims that are none, or no memory. */
 static bool append_session(const struct identity_table *t, const struct identity_values *v,
 			   struct buf *out, struct identity_note *n)
 {
-	const struct config_identity *set = v->set == NULL ? t->standard : v->set;
-	struct json_object *claims = NULL;
+	const struct plan *p = v->session ? plan_of(t, v->set) : NULL;
+	struct claims claims;
+	size_t done = 0;
+	bool ok = true;
 
-	if (v->session && set->nheaders > 0) {
-		claims = claim_parse(v->claims);
-		if (claims == NULL)
+	if (p != NULL && p->set->nheaders > 0) {
+		if (!claim_parse(v->claims, &claims))
 			return false;
+		append_set(t, p, v, &claims, &done, out, n);
+		ok = claims_ok(&claims);
+		claims_done(&claims);
 	}
-	append_sets(t, v, claims, out, n);
-	append_about_session(v, out);
-	json_object_put(claims);
-	return true;
+	append_about_session(t, v, &done, out);
+	return ok;
 }
 
 enum err identity_write(const struct identity_table *t, const struct identity_values *v,
@@ -287,7 +386,7 @@ enum err identity_write(const struct identity_table *t, const struct identity_va
 	else if (!append_session(t, v, out, &n))
 		return ERR_SYNTAX;
 	n.session_n = out->n - start;
-	append_about_request(v, out);
+	append_about_request(t, v, out);
 	if (!buf_ok(out) || out->n - start > t->max_block)
 		n = (struct identity_note){SV_NONE, largest(v, n.session_n), 0};
 	*ret_note = n;

@@ -1,6 +1,5 @@
 #include "worker/policy.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -109,25 +108,34 @@ size_t policy_bits_size(const struct policy_table *t)
 	return (t->nrules * BITS_EACH + BITS_OF_BYTE - 1) / BITS_OF_BYTE;
 }
 
-static bool has_value(struct json_object *claim, struct sv value)
+static bool has_any(struct claims *c, struct claim claim, struct config_list values)
 {
+	struct claim_walk w = claim_walk(claim);
+	struct claim element;
 	struct sv text;
 
-	if (json_object_is_type(claim, json_type_array)) {
-		size_t n = json_object_array_length(claim);
-
-		for (size_t i = 0; i < n; i++)
-			if (claim_text(json_object_array_get_idx(claim, i), &text) &&
-			    sv_eq(text, value))
-				return true;
+	while (claim_walk_next(&w, &element))
+		if (claim_text(c, element, &text) && config_list_has(&values, text))
+			return true;
+	if (!claim_text(c, claim, &text))
 		return false;
-	}
-	return claim_text(claim, &text) && (sv_eq(text, value) || sv_has_word(text, value));
+	for (size_t i = 0; i < values.n; i++)
+		if (sv_eq(text, values.v[i]) || sv_has_word(text, values.v[i]))
+			return true;
+	return false;
 }
 
-static bool is_true(struct json_object *claim)
+static bool has_all(struct claims *c, struct claim claim, struct config_list values)
 {
-	return json_object_is_type(claim, json_type_boolean) && json_object_get_boolean(claim);
+	for (size_t i = 0; i < values.n; i++)
+		if (!has_any(c, claim, (struct config_list){&values.v[i], 1}))
+			return false;
+	return true;
+}
+
+static bool is_true(struct claim claim)
+{
+	return sv_eq(claim.json, SV("true"));
 }
 
 /* What follows the first @ is compared whole, and no domain of a configuration has one: so
@@ -152,10 +160,9 @@ static bool is_email(struct sv claim)
 	       sv_starts(claim, SV("/email/"));
 }
 
-static bool holds_of_claim(const struct config_require *q, struct json_object *claims)
+static bool holds_of_claim(const struct config_require *q, struct claims *claims)
 {
-	struct json_object *claim = claim_get(claims, q->claim);
-	size_t found = 0;
+	struct claim claim = claim_get(claims, q->claim);
 	struct sv text;
 
 	/* SECURITY: an address that nobody verified is whatever its user wrote. */
@@ -163,18 +170,17 @@ static bool holds_of_claim(const struct config_require *q, struct json_object *c
 		return false;
 	switch (q->op) {
 	case REQUIRE_EQUALS:
-		return claim_text(claim, &text) && sv_eq(text, q->values.v[0]);
+		return claim_text(claims, claim, &text) && sv_eq(text, q->values.v[0]);
 	case REQUIRE_DOMAIN:
-		return json_object_is_type(claim, json_type_string) && claim_text(claim, &text) &&
+		return claim_kind(claim) == CLAIM_STRING && claim_text(claims, claim, &text) &&
 		       is_address_of(text, &q->values);
-	case REQUIRE_CONTAINS:
 	case REQUIRE_ANY:
+		return has_any(claims, claim, q->values);
+	case REQUIRE_CONTAINS:
 	case REQUIRE_ALL:
 		break;
 	}
-	for (size_t i = 0; i < q->values.n; i++)
-		found += has_value(claim, q->values.v[i]);
-	return q->op == REQUIRE_ANY ? found > 0 : found == q->values.n;
+	return has_all(claims, claim, q->values);
 }
 
 /* Of one value that nobody splits; the configuration takes equals and any alone. */
@@ -188,7 +194,8 @@ static bool holds_of_subject(const struct config_require *q, struct sv subject)
 /* The claims, parsed when the first rule wants them. */
 struct reading {
 	const struct policy_session *session;
-	struct json_object *claims;
+	struct claims *claims;
+	bool parsed;
 	unsigned char *bits;
 };
 
@@ -203,21 +210,31 @@ static enum answer kept(const unsigned char *bits, size_t number)
 	return (enum answer)(bits[bit / BITS_OF_BYTE] >> bit % BITS_OF_BYTE & 3);
 }
 
+/* ANSWER_UNKNOWN: they cannot be read. */
+static enum answer ask(struct reading *r, const struct config_require *q)
+{
+	bool holds;
+
+	if (sv_eq(q->claim, SV("subject")))
+		return holds_of_subject(q, r->session->subject) ? ANSWER_YES : ANSWER_NO;
+	if (!r->parsed)
+		r->parsed = claim_parse(r->session->claims, r->claims);
+	if (!r->parsed)
+		return ANSWER_UNKNOWN;
+	holds = holds_of_claim(q, r->claims);
+	if (!claims_ok(r->claims))
+		return ANSWER_UNKNOWN;
+	return holds ? ANSWER_YES : ANSWER_NO;
+}
+
 static enum answer look(struct reading *r, const struct use *u)
 {
 	enum answer answer = kept(r->bits, u->number);
 	size_t bit = u->number * BITS_EACH;
-	bool of_subject = sv_eq(u->rule->claim, SV("subject")), holds;
 
 	if (answer != ANSWER_UNKNOWN)
 		return answer;
-	if (!of_subject && r->claims == NULL)
-		r->claims = claim_parse(r->session->claims);
-	if (!of_subject && r->claims == NULL)
-		return ANSWER_UNKNOWN;
-	holds = of_subject ? holds_of_subject(u->rule, r->session->subject)
-			   : holds_of_claim(u->rule, r->claims);
-	answer = holds ? ANSWER_YES : ANSWER_NO;
+	answer = ask(r, u->rule);
 	if (r->bits != NULL)
 		r->bits[bit / BITS_OF_BYTE] |= (unsigned char)(answer << bit % BITS_OF_BYTE);
 	return answer;
@@ -259,10 +276,12 @@ enum policy_outcome policy_eval(const struct policy_table *t, const struct confi
 				const struct policy_session *s, int64_t now_s, unsigned char *bits,
 				struct sv *ret_rule)
 {
-	struct reading r = {.session = s, .bits = bits};
+	struct claims claims; /* of its kilobytes only what claim_parse() writes is touched */
+	struct reading r = {.session = s, .claims = &claims, .bits = bits};
 	enum policy_outcome outcome = eval_requires(t, route, &r, ret_rule);
 
-	json_object_put(r.claims);
+	if (r.parsed)
+		claims_done(&claims);
 	if (outcome != POLICY_OK)
 		return outcome;
 	if (!acr_suffices(&route->acr, s->acr)) {
