@@ -94,26 +94,17 @@ size_t json_lex_char(struct json_lex *l, char out[4])
 	return n;
 }
 
-bool json_lex_string(struct json_lex *l, struct json_string *ret)
+bool json_lex_string_on(struct json_lex *l, const char *from, struct json_string *ret)
 {
 	struct json_string s = {.plain = true};
-	const char *from;
 	char c[4];
 
-	if (!json_lex_is(l, '"'))
-		return false;
-	from = ++l->p;
-	for (;;) {
-		size_t n;
-
-		l->p += sv_find_other(sv_of(l->p, left(l)), '"', '\\');
-		if (json_lex_is(l, '"'))
-			break;
+	while (!json_lex_is(l, '"')) {
 		s.plain = s.plain && !json_lex_is(l, '\\');
-		n = json_lex_char(l, c);
-		if (n == 0)
+		if (json_lex_char(l, c) == 0)
 			return false;
 		s.has_nul = s.has_nul || c[0] == '\0';
+		l->p += sv_find_other(sv_of(l->p, left(l)), '"', '\\');
 	}
 	s.text = sv_of(from, (size_t)(l->p - from));
 	l->p++;

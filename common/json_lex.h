@@ -47,8 +47,24 @@ static inline void json_lex_space(struct json_lex *l)
 		l->p++;
 }
 
+/* json_lex_string() where there is more than printable ASCII: l is at it, the text began at from.
+ */
+WARN_UNUSED bool json_lex_string_on(struct json_lex *l, const char *from, struct json_string *ret);
+
 /* A string, its quotes with it. */
-WARN_UNUSED bool json_lex_string(struct json_lex *l, struct json_string *ret);
+static inline bool json_lex_string(struct json_lex *l, struct json_string *ret)
+{
+	const char *from = l->p + 1;
+
+	if (!json_lex_is(l, '"'))
+		return false;
+	l->p = from + sv_find_other(sv_of(from, (size_t)(l->end - from)), '"', '\\');
+	if (!json_lex_is(l, '"'))
+		return json_lex_string_on(l, from, ret);
+	*ret = (struct json_string){.text = sv_of(from, (size_t)(l->p - from)), .plain = true};
+	l->p++;
+	return true;
+}
 
 /* The name of a member and all up to its value. */
 WARN_UNUSED bool json_lex_name(struct json_lex *l, struct json_string *ret);

@@ -110,27 +110,46 @@ bool sv_eq_nocase(struct sv a, struct sv b);
 size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
 
+/* The first eight of n bytes at p, the first one lowest; 0 for those that there are not. */
+static inline uint64_t sv_word(const char *p, size_t n)
+{
+	uint64_t x = 0;
+	uint32_t four;
+	uint16_t two;
+
+	if (n >= sizeof x) {
+		memcpy(&x, p, sizeof x);
+		return le64toh(x);
+	}
+	if ((n & 1) != 0)
+		x = (unsigned char)p[n - 1];
+	if ((n & 2) != 0) {
+		memcpy(&two, p + (n & 4), sizeof two);
+		x = x << 16 | le16toh(two);
+	}
+	if ((n & 4) != 0) {
+		memcpy(&four, p, sizeof four);
+		x = x << 32 | le32toh(four);
+	}
+	return x;
+}
+
 /* Where its first byte is that is no printable ASCII, or is the ASCII a or b; s.n: there is none.
  */
 static inline size_t sv_find_other(struct sv s, char a, char b)
 {
 	const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
 	const uint64_t as = (unsigned char)a * ones, bs = (unsigned char)b * ones;
-	size_t i = 0;
-	uint64_t x, found;
 
-	/* Eight at a time; what the first one that is found carries into those behind it is not
-	 * looked at. */
-	for (; s.n - i >= sizeof x; i += sizeof x) {
-		memcpy(&x, s.p + i, sizeof x);
-		x = le64toh(x);
-		found = x | (x + ones) | (x - 0x20 * ones) | ((x ^ as) - ones) | ((x ^ bs) - ones);
-		if ((found & high) != 0)
-			return i + (size_t)__builtin_ctzll(found & high) / 8;
+	/* The high bits of such bytes. They may set more behind the first one, which is found.
+	 * Behind the last byte is one: the 0 that sv_word() has there. */
+	for (size_t i = 0;; i += sizeof as) {
+		uint64_t x = sv_word(s.p + i, s.n - i);
+
+		x |= (x + ones) | (x - 0x20 * ones) | ((x ^ as) - ones) | ((x ^ bs) - ones);
+		if ((x & high) != 0)
+			return i + (size_t)__builtin_ctzll(x & high) / 8;
 	}
-	while (i < s.n && s.p[i] >= ' ' && s.p[i] <= '~' && s.p[i] != a && s.p[i] != b)
-		i++;
-	return i;
 }
 
 /* The bytes of the well-formed UTF-8 sequence that s begins with; 0: malformed, cut short or empty.

@@ -99,20 +99,24 @@ enum claim_kind claim_kind(struct claim v)
 
 /* ---- by name ----------------------------------------------------------------------------- */
 
-static bool is_called(const struct json_string *s, struct sv name)
+/* The name has escapes. */
+static bool means(struct sv text, struct sv name)
 {
-	struct json_lex l = json_lex_of(s->text);
+	struct json_lex l = json_lex_of(text);
 	size_t n, at = 0;
 	char c[4];
 
-	if (s->plain)
-		return sv_eq(s->text, name);
 	while ((n = json_lex_char(&l, c)) > 0) {
 		if (!sv_eq(sv_cut(name, at, at + n), sv_of(c, n)))
 			return false;
 		at += n;
 	}
 	return at == name.n;
+}
+
+static bool is_called(const struct json_string *s, struct sv name)
+{
+	return s->plain ? sv_eq(s->text, name) : means(s->text, name);
 }
 
 /* The last one of the members at l, where i is; as it was if there is none. */

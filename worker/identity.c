@@ -180,28 +180,33 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
 	return t->names;
 }
 
+static void append_escaping(struct buf *out, struct sv s, char also)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		bool at_end = i == 0 || i == s.n - 1;
+		char c = s.p[i];
+
+		if (c >= ' ' && c <= '~' && c != '%' && c != also && (c != ' ' || !at_end))
+			continue;
+		buf_add(out, sv_cut(s, done, i));
+		buf_add_escaped(out, c);
+		done = i + 1;
+	}
+	buf_add(out, sv_cut(s, done, s.n));
+}
+
 /* Appends s with everything percent-encoded that could be taken for something else; also space at
- * either end, which parsers of headers would drop, and the ASCII `also` unless it is 0. */
+ * either end, which parsers of headers would drop, and the ASCII `also`. */
 static void append_encoded(struct buf *out, struct sv s, char also)
 {
-	bool space_ends = s.n > 1 && s.p[s.n - 1] == ' ';
+	bool spaced = s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' ');
 
-	if (s.n > 0 && s.p[0] == ' ') {
-		buf_add_escaped(out, ' ');
-		s = sv_cut(s, 1, s.n);
-	}
-	s.n -= space_ends;
-	for (;;) {
-		size_t plain = sv_find_other(s, '%', also == 0 ? '%' : also);
-
-		buf_add(out, sv_cut(s, 0, plain));
-		if (plain == s.n)
-			break;
-		buf_add_escaped(out, s.p[plain]);
-		s = sv_cut(s, plain + 1, s.n);
-	}
-	if (space_ends)
-		buf_add_escaped(out, ' ');
+	if (spaced || sv_find_other(s, '%', also) < s.n)
+		append_escaping(out, s, also);
+	else
+		buf_add(out, s);
 }
 
 static bool only_lists(const struct config_list *only, struct sv text)
@@ -215,7 +220,7 @@ static bool append_list(const struct config_header *h, struct claims *claims, st
 {
 	struct sv separator = h->separator.n == 0 ? SV(",") : h->separator, text;
 	/* Beyond ASCII all is encoded anyway. */
-	char also = (unsigned char)separator.p[0] < 0x80 ? separator.p[0] : 0;
+	char also = (unsigned char)separator.p[0] < 0x80 ? separator.p[0] : '%';
 	struct claim_walk w = claim_walk(list);
 	struct claim element;
 	bool first = true;
@@ -252,7 +257,7 @@ static bool append_value(const struct slot *slot, const struct identity_values *
 			return false;
 	}
 	if (only_lists(&h->only, text))
-		append_encoded(out, text, 0);
+		append_encoded(out, text, '%');
 	return true;
 }
 
@@ -308,13 +313,13 @@ static void append_about_session(const struct identity_table *t, const struct id
 {
 	append_text(t, done, t->at[SESSION_ID], out);
 	if (v->session)
-		append_encoded(out, v->session_ref, 0);
+		append_encoded(out, v->session_ref, '%');
 	append_text(t, done, t->at[AUTH_TIME], out);
 	if (v->session && v->auth_time > 0)
 		buf_add_u64(out, (uint64_t)v->auth_time);
 	append_text(t, done, t->at[AUTH_ACR], out);
 	if (v->session)
-		append_encoded(out, v->acr, 0);
+		append_encoded(out, v->acr, '%');
 	append_text(t, done, end_of_session(t), out);
 }
 
