@@ -1,6 +1,9 @@
 #include "worker/claim.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/torture.h"
+
+#include "tests/unit/worker/claim_reference.h"
+#include "tests/unit/worker/json_writer.h"
 
 #define CLAIMS                                                                                     \
 	"{\"name\":\"Al\",\"a/b\":\"slash\",\"/a\":\"front\",\"m~n\":\"tilde\",\"\":\"empty\","    \
@@ -112,12 +115,179 @@ static void one_whole_object_or_nothing(void **state)
 	claims_done(&empty);
 }
 
+/* Also behind all that anybody asks for. */
+static void malformed_anywhere_is_refused(void **state)
+{
+	static const char whole[] =
+	    "{\"a\":1,\"b\":[true,null,{\"c\":\"\\ud83d\\ude00 \xe2\x82\xac\"}]"
+	    ",\"d\":-1.5e3,\"e\\u0066\":\"\"}";
+	static const char *const ends[] = {",}",
+					   "",
+					   "]",
+					   ",\"b\"}",
+					   ",\"b\":}",
+					   ",\"b\":1,}",
+					   ",b:1}",
+					   ",\"b\":+1}",
+					   ",\"b\":01}",
+					   ",\"b\":1.}",
+					   ",\"b\":NaN}",
+					   ",\"b\":.5}",
+					   ",\"b\":nul}",
+					   ",\"b\":[1 2]}",
+					   ",\"b\":[1,]}",
+					   ",\"b\":\"\n\"}",
+					   ",\"b\":'x'}",
+					   ",\"b\":\"\\x\"}",
+					   ",\"b\":\"\\ud83d\"}",
+					   ",\"b\":\"\\ude00\"}",
+					   ",\"b\":\"\xed\xa0\x80\"}",
+					   ",\"b\":\"\xc0\x80\"}",
+					   "}x",
+					   "}{}"};
+	struct claims claims;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		char text[64];
+		int n = snprintf(text, sizeof text, "{\"a\":1%s", ends[i]);
+
+		if (claim_parse(sv_of(text, (size_t)n), &claims))
+			fail_msg("taken: %s", text);
+	}
+	for (size_t n = 0; n < sizeof whole; n++) {
+		char *exact = malloc(n + 1); /* so that ASan sees one byte too far */
+
+		memcpy(exact + 1, whole, n);
+		assert_true(claim_parse(sv_of(exact + 1, n), &claims) == (n == sizeof whole - 1));
+		free(exact);
+	}
+}
+
+static void the_last_of_one_name_counts(void **state)
+{
+	struct claims claims;
+
+	(void)state;
+	assert_true(claim_parse(
+	    SV("{\"a\":1,\"\\u0061\":2,\"o\":{\"x\":3,\"x\":4},\"n\":5,\"n\":null}"), &claims));
+	assert_sv_equal(claim_get(&claims, SV("a")).json, SV("2"));
+	assert_sv_equal(claim_get(&claims, SV("/o/x")).json, SV("4"));
+	assert_int_equal(claim_kind(claim_get(&claims, SV("n"))), CLAIM_NONE);
+	claims_done(&claims);
+}
+
+/* Of more claims than are noted each is found, whether its name is once there or twice. */
+static void many_claims(void **state)
+{
+	(void)state;
+	for (unsigned n = CLAIM_NOTED - 1; n <= CLAIM_NOTED + 2; n++) {
+		char text[1024] = "{", name[8];
+		size_t at = 1;
+		struct claims claims;
+
+		for (unsigned i = 0; i < n; i++)
+			at += (size_t)snprintf(text + at, sizeof text - at, "\"k%u\": %u , ", i, i);
+		at += (size_t)snprintf(text + at, sizeof text - at, "\"k1\":\"again\" }");
+		assert_true(claim_parse(sv_of(text, at), &claims));
+		for (unsigned i = 0; i < n; i++) {
+			char want[8];
+
+			(void)snprintf(name, sizeof name, "k%u", i);
+			(void)snprintf(want, sizeof want, "%u", i);
+			assert_sv_equal(claim_get(&claims, sv_str(name)).json,
+					i == 1 ? SV("\"again\"") : sv_str(want));
+		}
+		assert_int_equal(claim_kind(claim_get(&claims, SV("k"))), CLAIM_NONE);
+		claims_done(&claims);
+		assert_true(reference_compare(sv_of(text, at)));
+	}
+}
+
+static void a_text_with_escapes_needs_memory(void **state)
+{
+	struct claims claims;
+	struct sv got = SV("as it was");
+
+	(void)state;
+	assert_true(claim_parse(SV("{\"a\":\"CORP\\\\al\",\"b\":\"plain\"}"), &claims));
+	torture_state.at = 1;
+	torture_state.seen = 0;
+	assert_true(claim_text(&claims, claim_get(&claims, SV("b")), &got));
+	assert_true(claims_ok(&claims));
+	assert_false(claim_text(&claims, claim_get(&claims, SV("a")), &got));
+	assert_false(claims_ok(&claims));
+	torture_state.at = 0;
+	assert_sv_equal(got, SV("plain"));
+	assert_false(claim_text(&claims, claim_get(&claims, SV("a")), &got)); /* nor later */
+	claims_done(&claims);
+}
+
+/* ---- texts of any shape ------------------------------------------------------------------ */
+
+#define TEXTS 4000
+#define MUTATIONS 8 /* of each */
+#define SEED 20
+
+/* json-c ends a name at a NUL. */
+static bool has_nul(struct sv text)
+{
+	return text.n > 0 && memmem(text.p, text.n, "\\u0000", 6) != NULL;
+}
+
+/* As the broker stores it. */
+static void assert_stored_is_same(struct json_object *o)
+{
+	struct sv stored = sv_str(json_object_to_json_string_ext(
+	    o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+
+	assert_true(reference_compare(stored));
+}
+
+static void whatever_is_written_reads_as_json_c_reads_it(void **state)
+{
+	static struct json_writer w, mutant;
+	unsigned taken = 0, refused = 0, mutants = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < TEXTS; i++) {
+		struct json_object *o;
+
+		json_writer_start(&w, (uint64_t)SEED + i * UINT64_C(0x9e3779b97f4a7c15));
+		json_write_object(&w, i % 4 == 0 ? CLAIM_NOTED + 8 : 8, CLAIM_DEPTH_MAX + 2);
+		if (w.n == sizeof w.text)
+			continue; /* did not fit */
+		o = reference_parse(sv_of(w.text, w.n));
+		if (reference_compare(sv_of(w.text, w.n)) != (o != NULL))
+			fail_msg("text %u: " SV_FMT, i, (int)w.n, w.text);
+		if (o != NULL)
+			assert_stored_is_same(o);
+		taken += o != NULL;
+		refused += o == NULL;
+		json_object_put(o);
+		for (unsigned k = 0; k < MUTATIONS; k++) {
+			mutant = w;
+			mutant.random += k + 1;
+			json_mutate(&mutant);
+			if (!has_nul(sv_of(mutant.text, mutant.n)))
+				mutants += reference_compare(sv_of(mutant.text, mutant.n));
+		}
+	}
+	/* All kinds were there. */
+	assert_true(taken > TEXTS / 4 && refused > TEXTS / 100 && mutants > TEXTS / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_and_paths_by_table),
 	    cmocka_unit_test(a_name_longer_than_any_configuration_has),
 	    cmocka_unit_test(one_whole_object_or_nothing),
+	    cmocka_unit_test(malformed_anywhere_is_refused),
+	    cmocka_unit_test(the_last_of_one_name_counts),
+	    cmocka_unit_test(many_claims),
+	    cmocka_unit_test(a_text_with_escapes_needs_memory),
+	    cmocka_unit_test(whatever_is_written_reads_as_json_c_reads_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
