@@ -54,10 +54,11 @@ WARN_UNUSED bool json_lex_string_on(struct json_lex *l, const char *from, struct
 /* A string, its quotes with it. */
 static inline bool json_lex_string(struct json_lex *l, struct json_string *ret)
 {
-	const char *from = l->p + 1;
+	const char *from;
 
 	if (!json_lex_is(l, '"'))
 		return false;
+	from = l->p + 1;
 	l->p = from + sv_find_other(sv_of(from, (size_t)(l->end - from)), '"', '\\');
 	if (!json_lex_is(l, '"'))
 		return json_lex_string_on(l, from, ret);

@@ -90,6 +90,30 @@ static void controls_are_found_wherever_they_stand(void **state)
 	assert_false(sv_has_control(SV_NONE));
 }
 
+static void all_but_plain_text_is_found_wherever_it_stands(void **state)
+{
+	char text[25];
+
+	(void)state;
+	for (size_t n = 0; n <= sizeof text; n++)
+		for (unsigned c = 0; c < 256; c++)
+			for (size_t at = 0; at < n; at++) {
+				bool other = c < ' ' || c > '~' || c == '"' || c == '%';
+				char *exact = malloc(n); /* so that ASan sees one byte too far */
+
+				memset(text, (c & 1) != 0 ? '~' : ' ', sizeof text);
+				text[at] = (char)c;
+				memcpy(exact, text, n);
+				assert_int_equal(sv_find_other(sv_of(exact, n), '"', '%'),
+						 other ? at : n);
+				memset(exact + at, (char)c, n - at); /* the first one of many */
+				assert_int_equal(sv_find_other(sv_of(exact, n), '%', '"'),
+						 other ? at : n);
+				free(exact);
+			}
+	assert_int_equal(sv_find_other(SV_NONE, '"', '%'), 0);
+}
+
 static void utf8_is_of_one_form(void **state)
 {
 	static const struct {
@@ -185,6 +209,7 @@ int main(void)
 	    cmocka_unit_test(words_stand_between_spaces),
 	    cmocka_unit_test(comparisons),
 	    cmocka_unit_test(controls_are_found_wherever_they_stand),
+	    cmocka_unit_test(all_but_plain_text_is_found_wherever_it_stands),
 	    cmocka_unit_test(utf8_is_of_one_form),
 	};
 

@@ -229,6 +229,54 @@ static void other_separators_are_kept_apart_too(void **state)
 		     "X-Auth-Acr: \r\nX-Correlation-ID: \r\nAuthorization: \r\nCookie: \r\n");
 }
 
+/* One byte of every value at every place of texts short and long, alone and in a list. */
+static void every_byte_wherever_it_stands(void **state)
+{
+	static const struct config_header header[] = {HEADER("X-S", "subject", 1024),
+						      HEADER("X-L", "l", 1024)};
+	static const struct config_identity set[] = {
+	    {.name = SV_INIT("default"), .headers = header, .nheaders = 2}};
+	static const struct config c = {
+	    .web.max_answer = 16384, .identities = set, .nidentities = 1};
+	struct identity_table *t = table_of(&c);
+
+	(void)state;
+	for (size_t n = 1; n < 20; n++)
+		for (size_t at = 0; at < n; at++)
+			for (unsigned byte = 0; byte < 256; byte++) {
+				char text[20], claims[64], want[128], escaped[4];
+				bool at_end = at == 0 || at == n - 1;
+				bool alone = byte >= ' ' && byte <= '~' && byte != '%' &&
+					     (byte != ' ' || !at_end);
+				bool json = alone && byte != '"' && byte != '\\';
+				struct identity_values v = {.session = true, .subject = {text, n}};
+				struct identity_note note;
+				struct buf b;
+
+				memset(text, 'x', sizeof text);
+				text[at] = (char)byte;
+				(void)snprintf(escaped, sizeof escaped, "%%%02X", byte);
+				v.claims = sv_str(claims);
+				v.claims.n = (size_t)snprintf(claims, sizeof claims,
+							      "{\"l\":[\"a\",\"%.*s\"]}", (int)n,
+							      json ? text : "");
+				(void)snprintf(
+				    want, sizeof want, "X-S: %.*s%s%.*s\r\nX-L: a,%.*s%s%.*s\r\n",
+				    (int)at, text, alone ? (char[]){(char)byte, '\0'} : escaped,
+				    (int)(n - at - 1), text + at + 1, json ? (int)at : 0, text,
+				    !json	  ? ""
+				    : byte == ',' ? "%2C"
+						  : (char[]){(char)byte, '\0'},
+				    json ? (int)(n - at - 1) : 0, text + at + 1);
+				buf_init(&b, 4096);
+				assert_int_equal(identity_write(t, &v, &b, &note), ERR_OK);
+				if (!sv_starts(buf_sv(&b), sv_str(want)))
+					fail_msg("byte %u: " SV_FMT, byte, SV_ARG(buf_sv(&b)));
+				buf_done(&b);
+			}
+	identity_table_free(&t);
+}
+
 static void claims_that_are_no_object_are_refused(void **state)
 {
 	static const struct sv claims[] = {
@@ -350,7 +398,7 @@ static void a_full_buffer_is_an_error(void **state)
 static enum err attempt(void *arg)
 {
 	const struct identity_values v = {
-	    .session = true, .claims = SV("{\"groups\":[\"a\"]}"), .subject = SV("alice")};
+	    .session = true, .claims = SV("{\"groups\":[\"A\\\\a\"]}"), .subject = SV("alice")};
 	struct identity_table *t = NULL;
 	struct identity_note note;
 	struct buf b;
@@ -382,6 +430,7 @@ int main(void)
 	    cmocka_unit_test(a_name_may_be_a_path),
 	    cmocka_unit_test(values_by_table),
 	    cmocka_unit_test(other_separators_are_kept_apart_too),
+	    cmocka_unit_test(every_byte_wherever_it_stands),
 	    cmocka_unit_test(claims_that_are_no_object_are_refused),
 	    cmocka_unit_test(what_is_passed_through_has_no_control_character),
 	    cmocka_unit_test(the_whole_answer_has_a_limit),

@@ -451,6 +451,37 @@ static void without_memory(void **state)
 	assert_true(torture(attempt, &c) > 0);
 }
 
+/* A claim that cannot be looked at for want of memory is no "no", and above all none that stays. */
+static enum err attempt_escapes(void *arg)
+{
+	const struct policy_session s = {.claims = SV("{\"g\":[\"\\u0078\"]}")};
+	unsigned char bits[2] = {0};
+	struct sv name = SV_NONE;
+
+	switch (policy_eval(arg, &routes[1], &s, NOW, bits, &name)) {
+	case POLICY_OK:
+		return ERR_OK;
+	case POLICY_CLAIMS:
+		assert_int_equal(bits[0] | bits[1], 0);
+		return ERR_NOMEM;
+	case POLICY_REQUIRE:
+	case POLICY_ACR:
+	case POLICY_MAX_AGE:
+		break;
+	}
+	fail_msg("refused by " SV_FMT, SV_ARG(name));
+	return ERR_RANGE;
+}
+
+static void without_memory_for_escapes(void **state)
+{
+	struct policy_table *t = table_of(&config);
+
+	(void)state;
+	assert_int_equal(torture(attempt_escapes, t), 1);
+	policy_table_free(&t);
+}
+
 /* With kept answers a judgement does not even parse. */
 static void kept_answers_cost_no_parsing(void **state)
 {
@@ -488,6 +519,7 @@ int main(void)
 	    cmocka_unit_test(rules_come_before_the_login),
 	    cmocka_unit_test(many_rules_keep_apart),
 	    cmocka_unit_test(without_memory),
+	    cmocka_unit_test(without_memory_for_escapes),
 	    cmocka_unit_test(kept_answers_cost_no_parsing),
 	};
 
