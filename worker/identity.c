@@ -7,12 +7,14 @@
 #define MAX_BYTES_DEFAULT 1024
 
 /* Written in this order: the first three are about the session, the others about the request. */
-enum fixed { SESSION_ID, AUTH_TIME, AUTH_ACR, CORRELATION, AUTHORIZATION, COOKIE };
-static const struct sv fixed[] = {
-    [SESSION_ID] = SV_INIT("X-Session-ID"),	[AUTH_TIME] = SV_INIT("X-Auth-Time"),
-    [AUTH_ACR] = SV_INIT("X-Auth-Acr"),		[CORRELATION] = SV_INIT("X-Correlation-ID"),
-    [AUTHORIZATION] = SV_INIT("Authorization"), [COOKIE] = SV_INIT("Cookie"),
-};
+#define SESSION_ID "X-Session-ID"
+#define AUTH_TIME "X-Auth-Time"
+#define AUTH_ACR "X-Auth-Acr"
+#define CORRELATION "X-Correlation-ID"
+#define AUTHORIZATION "Authorization"
+#define COOKIE "Cookie"
+static const struct sv fixed[] = {SV_INIT(SESSION_ID),	SV_INIT(AUTH_TIME),	SV_INIT(AUTH_ACR),
+				  SV_INIT(CORRELATION), SV_INIT(AUTHORIZATION), SV_INIT(COOKIE)};
 
 static const struct config_header default_headers[] = {
     {SV_INIT("X-User-ID"), SV_INIT("subject"), SV_INIT(","), {NULL, 0}, MAX_BYTES_DEFAULT},
@@ -44,10 +46,9 @@ struct identity_table {
 	struct plan *plans; /* of each set; the first is for routes that name none */
 	struct slot *slots; /* of all plans */
 	struct sv *names;   /* those of the sets, then `fixed` */
-	struct buf text;    /* "Name: \r\n" of each name */
+	struct buf text;    /* "Name: \r\n" of each name of the sets */
 	size_t nplans, n;
-	size_t at[ARRAY_LEN(fixed)]; /* where their values go */
-	size_t max_block;	     /* bytes */
+	size_t max_block; /* bytes */
 };
 
 static bool is_known(const struct sv *names, size_t n, struct sv name)
@@ -76,18 +77,6 @@ static const struct config_header *header_of(const struct config_identity *set, 
 	return NULL;
 }
 
-/* Returns where the value goes. */
-static size_t add_line(struct identity_table *t, struct sv name)
-{
-	size_t at;
-
-	buf_add(&t->text, name);
-	buf_add(&t->text, SV(": "));
-	at = t->text.n;
-	buf_add(&t->text, SV("\r\n"));
-	return at;
-}
-
 /* The slots of a set go next to each other; returns where the next set's go. */
 static struct slot *add_slots(const struct identity_table *t, struct plan *p, struct slot *to)
 {
@@ -106,13 +95,11 @@ static struct slot *add_slots(const struct identity_table *t, struct plan *p, st
 	return to;
 }
 
-static void add_fixed(struct identity_table *t)
+static void add_text(struct identity_table *t)
 {
-	for (size_t i = 0; i < t->n; i++)
-		add_line(t, t->names[i]);
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
-		t->names[t->n++] = fixed[i];
-		t->at[i] = add_line(t, fixed[i]);
+	for (size_t i = 0; i < t->n; i++) {
+		buf_add(&t->text, t->names[i]);
+		buf_add(&t->text, SV(": \r\n"));
 	}
 }
 
@@ -153,7 +140,9 @@ enum err identity_table_new(const struct config *c, struct identity_table **ret)
 	to = t->slots;
 	for (size_t i = 0; i < t->nplans; i++)
 		to = add_slots(t, &t->plans[i], to);
-	add_fixed(t);
+	add_text(t);
+	memcpy(t->names + t->n, fixed, sizeof fixed);
+	t->n += ARRAY_LEN(fixed);
 	if (!buf_ok(&t->text)) {
 		identity_table_free(&t);
 		return ERR_NOMEM;
@@ -267,13 +256,6 @@ static void note(struct identity_note *n, struct sv header, const char *reason)
 		*n = (struct identity_note){header, reason, 0};
 }
 
-/* Appends the text from *done to where the value goes that is next. */
-static void append_text(const struct identity_table *t, size_t *done, size_t at, struct buf *out)
-{
-	buf_add(out, sv_cut(buf_sv(&t->text), *done, at));
-	*done = at;
-}
-
 /* NULL: no set of the configuration, so that nothing of it is written. */
 static const struct plan *plan_of(const struct identity_table *t, const struct config_identity *set)
 {
@@ -283,15 +265,20 @@ static const struct plan *plan_of(const struct identity_table *t, const struct c
 	return NULL;
 }
 
-static void append_set(const struct identity_table *t, const struct plan *p,
-		       const struct identity_values *v, struct claims *claims, size_t *done,
-		       struct buf *out, struct identity_note *n)
+/* The lines of all sets, with the values of this one. */
+static void append_sets(const struct identity_table *t, const struct plan *p,
+			const struct identity_values *v, struct claims *claims, struct buf *out,
+			struct identity_note *n)
 {
+	struct sv text = buf_sv(&t->text);
+	size_t done = 0;
+
 	for (const struct slot *s = p->slots; s < p->slots + p->n; s++) {
 		size_t start;
 		bool typed;
 
-		append_text(t, done, s->at, out);
+		buf_add(out, sv_cut(text, done, s->at));
+		done = s->at;
 		start = out->n;
 		typed = append_value(s, v, claims, out);
 		if (!typed || out->n - start > s->header->max_bytes) {
@@ -300,43 +287,33 @@ static void append_set(const struct identity_table *t, const struct plan *p,
 				out->n = start; /* never cut: see the header */
 		}
 	}
+	buf_add(out, sv_cut(text, done, text.n));
 }
 
-/* Where in the text the line after the last one about the session starts. */
-static size_t end_of_session(const struct identity_table *t)
+static void append_about_session(const struct identity_values *v, struct buf *out)
 {
-	return t->at[AUTH_ACR] + SV("\r\n").n;
-}
-
-static void append_about_session(const struct identity_table *t, const struct identity_values *v,
-				 size_t *done, struct buf *out)
-{
-	append_text(t, done, t->at[SESSION_ID], out);
+	buf_add(out, SV(SESSION_ID ": "));
 	if (v->session)
 		append_encoded(out, v->session_ref, '%');
-	append_text(t, done, t->at[AUTH_TIME], out);
+	buf_add(out, SV("\r\n" AUTH_TIME ": "));
 	if (v->session && v->auth_time > 0)
 		buf_add_u64(out, (uint64_t)v->auth_time);
-	append_text(t, done, t->at[AUTH_ACR], out);
+	buf_add(out, SV("\r\n" AUTH_ACR ": "));
 	if (v->session)
 		append_encoded(out, v->acr, '%');
-	append_text(t, done, end_of_session(t), out);
+	buf_add(out, SV("\r\n"));
 }
 
-static void append_about_request(const struct identity_table *t, const struct identity_values *v,
-				 struct buf *out)
+static void append_about_request(const struct identity_values *v, struct buf *out)
 {
-	size_t done = end_of_session(t);
-
-	append_text(t, &done, t->at[CORRELATION], out);
+	buf_add(out, SV(CORRELATION ": "));
 	buf_add(out, v->correlation);
-	append_text(t, &done, t->at[AUTHORIZATION], out);
-	if (v->bearer.n > 0)
-		buf_add(out, SV("Bearer "));
+	buf_add(out, v->bearer.n > 0 ? SV("\r\n" AUTHORIZATION ": Bearer ")
+				     : SV("\r\n" AUTHORIZATION ": "));
 	buf_add(out, v->bearer.n > 0 ? v->bearer : v->authorization);
-	append_text(t, &done, t->at[COOKIE], out);
+	buf_add(out, SV("\r\n" COOKIE ": "));
 	buf_add(out, v->cookie);
-	append_text(t, &done, t->text.n, out);
+	buf_add(out, SV("\r\n"));
 }
 
 /* What there is most of in an answer that is too long. */
@@ -363,17 +340,18 @@ static bool append_session(const struct identity_table *t, const struct identity
 {
 	const struct plan *p = v->session ? plan_of(t, v->set) : NULL;
 	struct claims claims;
-	size_t done = 0;
 	bool ok = true;
 
 	if (p != NULL && p->set->nheaders > 0) {
 		if (!claim_parse(v->claims, &claims))
 			return false;
-		append_set(t, p, v, &claims, &done, out, n);
+		append_sets(t, p, v, &claims, out, n);
 		ok = claims_ok(&claims);
 		claims_done(&claims);
+	} else {
+		buf_add(out, buf_sv(&t->text));
 	}
-	append_about_session(t, v, &done, out);
+	append_about_session(v, out);
 	return ok;
 }
 
@@ -391,7 +369,7 @@ enum err identity_write(const struct identity_table *t, const struct identity_va
 	else if (!append_session(t, v, out, &n))
 		return ERR_SYNTAX;
 	n.session_n = out->n - start;
-	append_about_request(t, v, out);
+	append_about_request(v, out);
 	if (!buf_ok(out) || out->n - start > t->max_block)
 		n = (struct identity_note){SV_NONE, largest(v, n.session_n), 0};
 	*ret_note = n;
