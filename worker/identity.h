@@ -36,7 +36,7 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n);
 
 struct identity_values {
 	bool session;			   /* false: all of the next five count as empty */
-	const struct config_identity *set; /* the route's; NULL: "default" */
+	const struct config_identity *set; /* the configuration's; NULL: "default" */
 	struct sv claims;		   /* a JSON object */
 	struct sv subject, session_ref, acr;
 	int64_t auth_time; /* seconds; 0: unknown */
@@ -58,7 +58,8 @@ struct identity_note {
 	    session_n; /* bytes from the first appended on that depend on session and set alone */
 };
 
-/* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or a value that
+/* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or take more
+ * memory to read than there is, or a value that
  * is passed through (bearer, authorization, cookie, correlation) has a control
  * character: nothing usable was written, refuse. ERR_LIMIT: longer than web.max_answer, or no
  * memory; *ret_note is written then, too. */

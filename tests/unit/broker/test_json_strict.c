@@ -27,6 +27,7 @@ static void only_strict_json_passes(void **state)
 	    {SV_INIT("\"a\nb\""), ERR_SYNTAX},
 	    {SV_INIT("\"a\0b\""), ERR_SYNTAX},
 	    {SV_INIT("\"\\u0000\""), ERR_SYNTAX},
+	    {SV_INIT("{\"a\\u0000\":1}"), ERR_SYNTAX},
 	    {SV_INIT("\"\\ud800\""), ERR_SYNTAX},
 	    {SV_INIT("\"\\ud800\\u0041\""), ERR_SYNTAX},
 	    {SV_INIT("\"\\ude00\\ud83d\""), ERR_SYNTAX},

@@ -53,6 +53,7 @@ static void strings_by_table(void **state)
 	    {SV_INIT("\"\\u12g4\""), {NULL, 0}, false, false},
 	    {SV_INIT("\"\\u004\""), {NULL, 0}, false, false},
 	    {SV_INIT("\"\\ud83d\""), {NULL, 0}, false, false},
+	    {SV_INIT("\"\\ude00\""), {NULL, 0}, false, false},
 	    {SV_INIT("\"\\ud83d\\n\""), {NULL, 0}, false, false},
 	    {SV_INIT("\"\\ud83d\\u0041\""), {NULL, 0}, false, false},
 	    {SV_INIT("\"\\ude00\\ud83d\""), {NULL, 0}, false, false},

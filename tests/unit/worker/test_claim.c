@@ -177,6 +177,30 @@ static void the_last_of_one_name_counts(void **state)
 	claims_done(&claims);
 }
 
+/* json-c ended the name there. */
+static void a_name_with_nul_is_no_other_name(void **state)
+{
+	struct claims claims;
+
+	(void)state;
+	assert_true(claim_parse(SV("{\"a\\u0000b\":1}"), &claims));
+	assert_int_equal(claim_kind(claim_get(&claims, SV("a"))), CLAIM_NONE);
+	claims_done(&claims);
+}
+
+static void all_claims_have_a_limit(void **state)
+{
+	static char text[CLAIM_JSON_MAX + 1];
+	struct claims claims;
+
+	(void)state;
+	memset(text, ' ', sizeof text);
+	memcpy(text, "{}", 2);
+	assert_true(claim_parse(sv_of(text, CLAIM_JSON_MAX), &claims));
+	claims_done(&claims);
+	assert_false(claim_parse(sv_of(text, CLAIM_JSON_MAX + 1), &claims));
+}
+
 /* Of more claims than are noted each is found, whether its name is once there or twice. */
 static void many_claims(void **state)
 {
@@ -285,6 +309,8 @@ int main(void)
 	    cmocka_unit_test(one_whole_object_or_nothing),
 	    cmocka_unit_test(malformed_anywhere_is_refused),
 	    cmocka_unit_test(the_last_of_one_name_counts),
+	    cmocka_unit_test(a_name_with_nul_is_no_other_name),
+	    cmocka_unit_test(all_claims_have_a_limit),
 	    cmocka_unit_test(many_claims),
 	    cmocka_unit_test(a_text_with_escapes_needs_memory),
 	    cmocka_unit_test(whatever_is_written_reads_as_json_c_reads_it),
