@@ -39,17 +39,19 @@ static bool take(struct json_lex *l, unsigned depth, struct claim *ret)
 	} else {
 		ok = json_lex_scalar(l);
 	}
-	ret->json = sv_of(from, (size_t)(l->p - from));
+	if (ok)
+		ret->json = sv_of(from, (size_t)(l->p - from));
 	return ok;
 }
 
 bool claim_parse(struct sv text, struct claims *ret)
 {
-	struct json_lex l = json_lex_of(text);
+	struct json_lex l;
 	enum json_item i;
 
 	if (text.n == 0 || text.n > CLAIM_JSON_MAX)
 		return false;
+	l = json_lex_of(text);
 	json_lex_space(&l);
 	if (!json_lex_is(&l, '{'))
 		return false;
