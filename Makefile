@@ -98,7 +98,7 @@ $(B)/%.o: %.c Makefile
 	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The parser's own sources, which we do not hold to our warnings.
-$(B)/llhttp/%.o: /usr/share/llhttp/%.c
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $(VARIANT) $<'
 	@$(CC) $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
