@@ -361,8 +361,8 @@ enum err identity_write(const struct identity_table *t, const struct identity_va
 	struct identity_note n = {.header = SV_NONE};
 	size_t start = out->n;
 
-	if (sv_has_control(v->correlation) || sv_has_control(v->bearer) ||
-	    sv_has_control(v->authorization) || sv_has_control(v->cookie))
+	if (sv_has_control(v->correlation) || sv_has_control(v->authorization) ||
+	    sv_has_control(v->cookie))
 		return ERR_SYNTAX;
 	if (v->ready.n > 0)
 		buf_add(out, v->ready);

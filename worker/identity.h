@@ -44,7 +44,9 @@ struct identity_values {
 	 * goes out as it is, and nothing above counts. Empty: there is none. */
 	struct sv ready;
 	struct sv correlation;
-	struct sv bearer;	 /* an access token: "Bearer " goes before it */
+	/* An access token: "Bearer " goes before it. SECURITY: it was seen to have no control
+	 * character when it came, once, and not for each answer. */
+	struct sv bearer;
 	struct sv authorization; /* the client's own, passed back; only without bearer */
 	struct sv cookie;	 /* the remaining cookies */
 };
@@ -59,10 +61,9 @@ struct identity_note {
 };
 
 /* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or take more
- * memory to read than there is, or a value that
- * is passed through (bearer, authorization, cookie, correlation) has a control
- * character: nothing usable was written, refuse. ERR_LIMIT: longer than web.max_answer, or no
- * memory; *ret_note is written then, too. */
+ * memory to read than there is, or a value that is passed through (authorization, cookie,
+ * correlation) has a control character: nothing usable was written, refuse. ERR_LIMIT: longer than
+ * web.max_answer, or no memory; *ret_note is written then, too. */
 WARN_UNUSED enum err identity_write(const struct identity_table *t, const struct identity_values *v,
 				    struct buf *out, struct identity_note *ret_note);
 

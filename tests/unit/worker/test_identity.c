@@ -323,13 +323,13 @@ static void what_is_passed_through_has_no_control_character(void **state)
 	struct identity_table *t = table_of(&config);
 
 	(void)state;
-	for (size_t i = 0; i < 4 * ARRAY_LEN(bad); i++) {
+	for (size_t i = 0; i < 3 * ARRAY_LEN(bad); i++) {
 		struct identity_values v = {.session = false};
-		struct sv *const at[] = {&v.correlation, &v.bearer, &v.authorization, &v.cookie};
+		struct sv *const at[] = {&v.correlation, &v.authorization, &v.cookie};
 		struct identity_note note;
 		struct buf b;
 
-		*at[i % 4] = bad[i / 4];
+		*at[i % 3] = bad[i / 3];
 		buf_init(&b, 4096);
 		assert_int_equal(identity_write(t, &v, &b, &note), ERR_SYNTAX);
 		assert_int_equal(b.n, 0);
