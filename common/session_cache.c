@@ -170,6 +170,8 @@ void *session_cache_get(struct session_cache *c, const unsigned char hash[CRYPT_
 {
 	const struct entry *e = *find(c, hash);
 
+	if (e != NULL)
+		__builtin_prefetch(e->value);
 	if (e == NULL || now_ms >= e->ends_ms || !leased(c, &e->trip, now_ms)) {
 		c->stats.misses++;
 		return NULL;

@@ -200,6 +200,8 @@ enum step session_find(struct request *r)
 	if (!r->has_hash)
 		return STEP_NEXT;
 	e = session_memory_get(r->w->memory, r->hash, r->now_us / 1000);
+	if (e != NULL)
+		session_entry_fetch(e);
 	if (e == NULL || !is_of_app(r, e))
 		return read_session(r);
 	r->session_why = REASON_NONE;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#define LINE 64		  /* bytes that a processor fetches at a time */
 #define CHUNK_OVERHEAD 16 /* of malloc(), with its rounding */
 
 /* A text under a key; of a token also its end. */
@@ -13,8 +14,13 @@ struct piece {
 	char text[];
 };
 
+struct pieces {
+	struct piece *first; /* the newest */
+	size_t first_n;	     /* its bytes, known without a look at it */
+};
+
 struct session_entry {
-	struct piece *tokens, *blocks;
+	struct pieces tokens, blocks;
 	int64_t auth_time_s, idle_ends_ms, absolute_ends_ms, touch_at_ms;
 	uint32_t app_n, ref_n, subject_n, acr_n, claims_n, bits_n;
 	char texts[]; /* in that order, then the bits */
@@ -90,10 +96,10 @@ void session_entry_free(struct session_entry **e)
 {
 	if (*e == NULL)
 		return;
-	while ((*e)->tokens != NULL)
-		piece_free(&(*e)->tokens);
-	while ((*e)->blocks != NULL)
-		piece_free(&(*e)->blocks);
+	while ((*e)->tokens.first != NULL)
+		piece_free(&(*e)->tokens.first);
+	while ((*e)->blocks.first != NULL)
+		piece_free(&(*e)->blocks.first);
 	free(*e);
 	*e = NULL;
 }
@@ -106,9 +112,6 @@ struct session_row session_entry_row(struct session_entry *e, int64_t now_ms)
 				  .absolute_left_ms = e->absolute_ends_ms - now_ms,
 				  .touch_due = now_ms >= e->touch_at_ms};
 
-	/* Asked for next, and of a session that was not seen for a while no longer near. */
-	__builtin_prefetch(e->blocks);
-	__builtin_prefetch(e->tokens);
 	row.app = sv_of(at, e->app_n);
 	at += e->app_n;
 	row.ref = sv_of(at, e->ref_n);
@@ -128,19 +131,33 @@ void session_entry_touched(struct session_entry *e, int64_t now_ms)
 	e->touch_at_ms = now_ms + SESSION_TOUCH_MS;
 }
 
-static size_t bytes_of(const struct piece *p)
+static size_t bytes_of(const struct pieces *ps)
 {
 	size_t n = 0;
 
-	for (; p != NULL; p = p->next)
+	for (const struct piece *p = ps->first; p != NULL; p = p->next)
 		n += sizeof *p + p->n + CHUNK_OVERHEAD;
 	return n;
 }
 
 size_t session_entry_bytes(const struct session_entry *e)
 {
-	return sizeof *e + texts_n(e) + e->bits_n + CHUNK_OVERHEAD + bytes_of(e->tokens) +
-	       bytes_of(e->blocks);
+	return sizeof *e + texts_n(e) + e->bits_n + CHUNK_OVERHEAD + bytes_of(&e->tokens) +
+	       bytes_of(&e->blocks);
+}
+
+/* Asked for soon, and of a session that was not seen for a while no longer near: all at once is
+ * faster than one after the other. */
+static void fetch(const struct pieces *ps)
+{
+	for (size_t i = 0; i < ps->first_n; i += LINE)
+		__builtin_prefetch((const char *)ps->first + i);
+}
+
+void session_entry_fetch(const struct session_entry *e)
+{
+	fetch(&e->blocks);
+	fetch(&e->tokens);
 }
 
 static struct piece **find(struct piece **list, const void *key, unsigned *ret_n)
@@ -151,35 +168,38 @@ static struct piece **find(struct piece **list, const void *key, unsigned *ret_n
 	return list;
 }
 
-static const struct piece *get(const struct piece *p, const void *key)
+static const struct piece *get(const struct pieces *ps, const void *key)
 {
+	const struct piece *p = ps->first;
+
 	while (p != NULL && p->key != key)
 		p = p->next;
 	return p;
 }
 
 /* In place of the one under this key. NULL: it is full, or no memory. */
-static struct piece *add(struct piece **list, const void *key, size_t n, unsigned max)
+static struct piece *add(struct pieces *ps, const void *key, size_t n, unsigned max)
 {
 	unsigned before;
-	struct piece **p = find(list, key, &before), *x;
+	struct piece **p = find(&ps->first, key, &before), *x;
 
 	if (*p != NULL)
 		piece_free(p);
 	else if (before >= max)
 		return NULL;
+	ps->first_n = 0;
 	x = malloc(sizeof *x + n);
 	if (x == NULL)
 		return NULL;
-	*x = (struct piece){.next = *list, .key = key, .n = n};
-	*list = x;
+	*x = (struct piece){.next = ps->first, .key = key, .n = n};
+	*ps = (struct pieces){x, sizeof *x + n};
 	return x;
 }
 
 struct sv session_entry_token(const struct session_entry *e, const struct config_service *service,
 			      int64_t now_ms)
 {
-	const struct piece *p = get(e->tokens, service);
+	const struct piece *p = get(&e->tokens, service);
 
 	return p != NULL && now_ms < p->ends_ms ? sv_of(p->text, p->n) : SV_NONE;
 }
@@ -200,7 +220,7 @@ void session_entry_add_token(struct session_entry *e, const struct config_servic
 
 struct sv session_entry_block(const struct session_entry *e, const void *key)
 {
-	const struct piece *p = get(e->blocks, key);
+	const struct piece *p = get(&e->blocks, key);
 
 	return p != NULL ? sv_of(p->text, p->n) : SV_NONE;
 }

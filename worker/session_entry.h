@@ -49,6 +49,9 @@ void session_entry_free(struct session_entry **e);
 /* Times left are as of now. */
 struct session_row session_entry_row(struct session_entry *e, int64_t now_ms);
 
+/* What an answer is made of is on its way from memory afterwards, while something else is done. */
+void session_entry_fetch(const struct session_entry *e);
+
 /* Activity is to be noted now (row.touch_due), and was. */
 void session_entry_touched(struct session_entry *e, int64_t now_ms);
 

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct sv names[] = {SV_INIT("bff_session"), SV_INIT(COOKIE_CSRF)};
 	struct sv rest = sv_of((const char *)data, size), value;
 	struct http_field v[FIELDS], stripped = {.name = SV("Cookie")};
-	struct http_fields f = {v, 0, 0}, one;
+	struct http_fields f = {.v = v}, one;
 	struct cookie_session session;
 	struct cookie_keys *k = one_key();
 	enum cookie_outcome outcome;
