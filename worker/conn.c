@@ -289,6 +289,10 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	if (n > 0 && ((size_t)n == room || (what & EV_CLOSED) != 0 || conn_io_pending(&c->io)))
 		look_again(c, what);
 	conn_run(c);
+	/* Of a reset behind these bytes there is no word at all: libevent has EPOLLERR for bytes.
+	 * An answer would meet it; what is not whole has none. */
+	if (n > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY))
+		look_again(c, what);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)

@@ -186,6 +186,18 @@ static void bytes_and_the_end_behind_them_are_both_seen(void **state)
 	assert_int_equal(fx.closed, 1);
 }
 
+/* The kernel then tells of an error in place of the end. */
+static void bytes_and_a_reset_behind_them_are_both_seen(void **state)
+{
+	(void)state;
+	client_says(GET);
+	(void)send(fx.client, "GET / HT", 8, MSG_NOSIGNAL);
+	(void)close(fx.client); /* with an answer unread */
+	fx.client = -1;
+	fixture_turn();
+	assert_int_equal(fx.closed, 1);
+}
+
 static void what_one_read_leaves_is_read_without_another_word(void **state)
 {
 	static char bytes[CONN_READ + 1];
@@ -553,6 +565,7 @@ int main(void)
 	    CASE(half_closed_it_still_gets_its_answer),
 	    CASE(half_a_request_and_the_end_is_the_end),
 	    CASE(bytes_and_the_end_behind_them_are_both_seen),
+	    CASE(bytes_and_a_reset_behind_them_are_both_seen),
 	    CASE(what_one_read_leaves_is_read_without_another_word),
 	    CASE(what_is_not_read_is_dropped_until_the_client_ends),
 	    CASE(it_is_dropped_for_so_long),
