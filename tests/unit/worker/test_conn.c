@@ -7,6 +7,18 @@
 #define GET "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 #define GET_LAST "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
+/* What came is held back but for PIECE bytes a read, or until something was written, as TLS has it;
+ * floods: there always is more; interrupted: a call failed so before the connection lingers. */
+#define PIECE 10
+#define READS_MAX 1000 /* of one turn: it does not end */
+static struct {
+	bool holds, wants_write, floods, interrupted;
+	char held[256];
+	size_t n;
+	unsigned reads;
+	int other[2];
+} io;
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 static void the_first_byte_comes_soon(void **state)
@@ -174,6 +186,18 @@ static void bytes_and_the_end_behind_them_are_both_seen(void **state)
 	assert_int_equal(fx.closed, 1);
 }
 
+/* The kernel then tells of an error in place of the end. */
+static void bytes_and_a_reset_behind_them_are_both_seen(void **state)
+{
+	(void)state;
+	client_says(GET);
+	(void)send(fx.client, "GET / HT", 8, MSG_NOSIGNAL);
+	(void)close(fx.client); /* with an answer unread */
+	fx.client = -1;
+	fixture_turn();
+	assert_int_equal(fx.closed, 1);
+}
+
 static void what_one_read_leaves_is_read_without_another_word(void **state)
 {
 	static char bytes[CONN_READ + 1];
@@ -213,6 +237,17 @@ static void what_is_not_read_is_dropped_until_the_client_ends(void **state)
 	assert_int_equal(fx.started, 1);
 	(void)close(fx.client);
 	fx.client = -1;
+	fixture_turn();
+	assert_int_equal(fx.closed, 1);
+}
+
+static void its_end_is_the_end_whatever_failed_before(void **state)
+{
+	(void)state;
+	linger();
+	(void)close(fx.client);
+	fx.client = -1;
+	io.interrupted = true;
 	fixture_turn();
 	assert_int_equal(fx.closed, 1);
 }
@@ -362,26 +397,32 @@ static void closing_twice_is_closing_once(void **state)
 
 /* ---- more than the kernel knows of ------------------------------------------------------- */
 
-/* As TLS has it: what came is held back but for PIECE bytes a read, or until something was
- * written. */
-#define PIECE 10
-static struct {
-	bool holds, wants_write;
-	char held[256];
-	size_t n;
-	unsigned reads;
-} io;
-
 ssize_t __real_conn_io_read(struct conn_io *c, void *to, size_t n);
 ssize_t __wrap_conn_io_read(struct conn_io *c, void *to, size_t n);
+ssize_t __real_conn_io_drop(struct conn_io *c);
+ssize_t __wrap_conn_io_drop(struct conn_io *c);
 bool __wrap_conn_io_pending(const struct conn_io *c);
 bool __wrap_conn_io_read_wants_write(const struct conn_io *c);
+
+/* Of a client that has always said as much as is read, empty lines alone. */
+static ssize_t flood(char *to, size_t n)
+{
+	if (io.reads == 2) /* once it is under way, somebody else says something */
+		assert_int_equal(write(io.other[1], "x", 1), 1);
+	if (io.reads > READS_MAX)
+		fail_msg("nobody else is served");
+	for (size_t i = 0; i < n; i++)
+		to[i] = "\r\n"[io.n++ % 2];
+	return (ssize_t)n;
+}
 
 ssize_t __wrap_conn_io_read(struct conn_io *c, void *to, size_t n)
 {
 	size_t piece;
 
 	io.reads++;
+	if (io.floods)
+		return flood(to, n);
 	if (io.wants_write && io.reads == 1) {
 		errno = EAGAIN;
 		return -1;
@@ -402,10 +443,20 @@ ssize_t __wrap_conn_io_read(struct conn_io *c, void *to, size_t n)
 	return (ssize_t)piece;
 }
 
+ssize_t __wrap_conn_io_drop(struct conn_io *c)
+{
+	if (!io.interrupted)
+		return __real_conn_io_drop(c);
+	if (++io.reads > READS_MAX)
+		fail_msg("the end has no end");
+	errno = EINTR;
+	return __real_conn_io_drop(c);
+}
+
 bool __wrap_conn_io_pending(const struct conn_io *c)
 {
 	(void)c;
-	return io.n > 0;
+	return !io.floods && io.n > 0;
 }
 
 bool __wrap_conn_io_read_wants_write(const struct conn_io *c)
@@ -470,10 +521,38 @@ static void a_read_of_nothing_leaves_no_buffer(void **state)
 	assert_int_equal(fixture_conn()->state, CONN_IDLE);
 }
 
+static void on_other(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	io.floods = false;
+}
+
+static void who_always_has_more_lets_the_others_have_their_turn(void **state)
+{
+	struct event *other;
+
+	(void)state;
+	fixture_turn();
+	assert_int_equal(pipe(io.other), 0);
+	other = event_new(fx.w.base, io.other[0], EV_READ, on_other, NULL);
+	assert_non_null(other);
+	assert_int_equal(event_add(other, NULL), 0);
+	io.floods = true;
+	event_active(fixture_conn()->ev_read, EV_READ, 0);
+	fixture_turn();
+	assert_false(io.floods);
+	event_free(other);
+	(void)close(io.other[0]);
+	(void)close(io.other[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+#define IO(name) cmocka_unit_test_setup_teardown(name, open_io, close_io)
 	    CASE(the_first_byte_comes_soon),
 	    CASE(a_head_has_its_time_from_first_byte_to_last),
 	    CASE(a_body_has_what_is_left_of_the_heads_time),
@@ -486,9 +565,11 @@ int main(void)
 	    CASE(half_closed_it_still_gets_its_answer),
 	    CASE(half_a_request_and_the_end_is_the_end),
 	    CASE(bytes_and_the_end_behind_them_are_both_seen),
+	    CASE(bytes_and_a_reset_behind_them_are_both_seen),
 	    CASE(what_one_read_leaves_is_read_without_another_word),
 	    CASE(what_is_not_read_is_dropped_until_the_client_ends),
 	    CASE(it_is_dropped_for_so_long),
+	    IO(its_end_is_the_end_whatever_failed_before),
 	    CASE(it_is_dropped_up_to_so_much),
 	    CASE(a_clean_end_needs_no_lingering),
 	    CASE(an_idle_connection_holds_no_buffer),
@@ -496,10 +577,10 @@ int main(void)
 	    CASE(without_memory_there_is_none),
 	    CASE(the_idle_are_those_that_sent_nothing),
 	    CASE(closing_twice_is_closing_once),
-#define IO(name) cmocka_unit_test_setup_teardown(name, open_io, close_io)
 	    IO(what_the_kernel_does_not_know_of_is_read_all_the_same),
 	    IO(a_read_that_has_to_write_is_read_again),
 	    IO(a_read_of_nothing_leaves_no_buffer),
+	    IO(who_always_has_more_lets_the_others_have_their_turn),
 	};
 
 	torture_libevent();

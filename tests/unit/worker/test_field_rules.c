@@ -157,6 +157,34 @@ static void what_is_not_injected_may_repeat(void **state)
 	assert_non_null(field_rules_break(fields_of(&t, SV("Origin: a\nOrigin: b")), &none));
 }
 
+/* Their lengths are looked at modulo 64, and those of known names in a byte. */
+static void long_names_are_injected_like_others(void **state)
+{
+	static const size_t lengths[] = {64, 64 + 9, 255, 256, 256 + 4, 300};
+	static char ours[300], theirs[300];
+
+	(void)state;
+	memset(ours, 'x', sizeof ours);
+	ours[1] = '-';
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		struct http_field f[] = {{.name = sv_of(theirs, lengths[i])},
+					 {.name = sv_of(theirs, lengths[i])}};
+		struct sv name = sv_of(ours, lengths[i]);
+		struct injected one = injected_of(&name, 1);
+
+		memcpy(theirs, ours, sizeof theirs);
+		assert_null(field_rules_break(http_fields_of(f, 1), &one));
+		assert_string_equal(field_rules_break(http_fields_of(f, 2), &one), "header_twice");
+		theirs[1] = '_';
+		assert_string_equal(field_rules_break(http_fields_of(f, 1), &one), "header_alias");
+		theirs[1] = '-';
+		theirs[0] = 'y';
+		assert_null(field_rules_break(http_fields_of(f, 2), &one));
+		f[0].name = sv_of(ours, lengths[i] % 64);
+		assert_null(field_rules_break(http_fields_of(f, 1), &one));
+	}
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -171,6 +199,7 @@ int main(void)
 	    cmocka_unit_test(every_name_is_known),
 	    cmocka_unit_test(honest_requests_break_none),
 	    cmocka_unit_test(what_is_not_injected_may_repeat),
+	    cmocka_unit_test(long_names_are_injected_like_others),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);
