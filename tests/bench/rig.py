@@ -217,6 +217,11 @@ class Rig:
         self.names += 1
         return self.private("cookies-%d" % self.names, "".join(c + "\n" for c in cookies))
 
+    def few(self, cookies, count):
+        """A file with the first `count` of a file's cookies."""
+        with open(cookies, encoding="ascii") as f:
+            return self.cookie_file(line.strip() for _, line in zip(range(count), f))
+
     def garbage(self, count):
         """Cookies whose tag is not ours."""
         return self.cookie_file(self.cookie(os.urandom(32))[:-6] + "AAAAAA" for _ in range(count))

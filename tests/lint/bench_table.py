@@ -22,6 +22,7 @@ TABLES = (
     ("CPU of one request, 64 connections, the same response headers from nginx", (
         ("verify", "verify_cached_cpu", "verify, session in memory"),
         ("verify", "verify_cached_token_cpu", "verify, session in memory, a service's token injected"),
+        ("verify", "verify_cached_token_few_cpu", "the same with 64 sessions, which stay in the processor's cache"),
         ("verify", "nginx_return_200_token_cpu", "nginx `return 200` with the headers of that answer"),
         ("verify", "verify_uncached_cpu", "verify, session read from PostgreSQL each time"),
         ("verify", "lookup_worker_cpu", "of that, the worker's share for the lookup; budget: pgbench's, pipelined"),
