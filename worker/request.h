@@ -154,6 +154,10 @@ void request_reply(struct request *r, unsigned status);
 /* Ends it; if that fails, a bare 500 (or nothing, without memory) stands in its place. */
 enum step request_end(struct request *r, struct sv type, struct sv body);
 
+/* Asks the broker: fn is called with r, as broker_send() says. ERR_LIMIT when a field is over its
+ * maximum, or what broker_send() says. */
+WARN_UNUSED enum err request_ask(struct request *r, const struct ipc_message *m,
+				 enum ipc_number answer, int64_t timeout_ms, broker_fn fn);
 struct sv request_correlation(const struct request *r);
 /* The traceparent that a trusted peer gave; looked for when asked, which the hot path never does.
  */
