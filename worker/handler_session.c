@@ -16,7 +16,7 @@ static enum err add_claims(struct request *r, struct buf *body)
 	struct claims all;
 	bool is_first = true;
 
-	if (!claim_parse(r->session.claims, &all))
+	if (!claims_parse(r->session.claims, &all))
 		return ERR_SYNTAX;
 	buf_add(body, SV(",\"claims\":{"));
 	for (size_t i = 0; i < r->app->page_claims.n; i++) {
