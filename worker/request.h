@@ -1,13 +1,12 @@
 /*
  * request - the spine: one request, one straight pass through its phases
  *
- *	conn -> parse -> peer -> endpoint -> forwarded -> route -> session -> policy -> token ->
- *reply
+ *	peer -> endpoint -> forwarded -> route -> session -> policy -> token -> reply
  *
  * Each phase returns NEXT, WAIT (its callback calls request_resume(), and the next phase runs) or
  * ANSWER (the answer is composed). request.c holds the table of phases of every endpoint; read it
  * first. A request lives from request_new() to request_free() by its connection; freeing it while
- *it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
+ * it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
  * move meanwhile; what comes from the broker is copied. What session_find() left is gone after a
  * WAIT, and the phase that needs it calls it again.
  *
