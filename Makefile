@@ -47,8 +47,8 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
 # config, log and the like need libconfuse alone; the rest of common needs OpenSSL, libpq, libevent.
 LIBS_master := -lconfuse -levent_core
 LIBS_broker := -lconfuse -levent_core -lpq -ljson-c -lssl -lcrypto -lcurl
-LIBS_worker := -lconfuse -levent_core -lpq -ljson-c -lssl -lcrypto
-LIBS_common := -lconfuse -levent_core -lpq -ljson-c -lcrypto
+LIBS_worker := -lconfuse -levent_core -lpq -lssl -lcrypto
+LIBS_common := -lconfuse -levent_core -lpq -lcrypto
 LIBS_tests := -lcmocka
 
 objects = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
@@ -135,7 +135,7 @@ $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(sort $(B)/lib$(1).a $(B)/libcommon.
 endef
 $(eval $(call unit_rule,common,))
 $(eval $(call unit_rule,master,))
-$(eval $(call unit_rule,worker,))
+$(eval $(call unit_rule,worker,-ljson-c))
 $(eval $(call unit_rule,broker,-lssl))
 
 unit: $(UNIT)
@@ -152,7 +152,7 @@ model: test-deps
 # FUZZ_SECONDS a target.
 FUZZ_SECONDS ?= 60
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS = $(B)/libworker.a $(B)/libbroker.a $(B)/libcommon.a $(LIBS_common) -lcurl
+FUZZ_LIBS = $(B)/libworker.a $(B)/libbroker.a $(B)/libcommon.a $(LIBS_broker)
 REPLAY := $(patsubst %,$(B)/replay/%,$(FUZZ))
 
 $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libworker.a $(B)/libbroker.a $(B)/libcommon.a

@@ -1,6 +1,5 @@
 #include "broker/broker.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>

@@ -212,6 +212,14 @@ static enum err encode(struct buf *b, uint32_t id, const struct message *m, cons
 #include "common/ipc.def"
 #undef IPC_MESSAGE
 
+enum err ipc_encode(struct buf *b, uint32_t id, const struct ipc_message *m)
+{
+	const struct message *row = message_of((unsigned)m->number);
+
+	assert(row != NULL);
+	return encode(b, id, row, (const char *)&m->u);
+}
+
 static void print_str(struct buf *b, struct sv s)
 {
 	buf_add_char(b, '"');

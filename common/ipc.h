@@ -183,6 +183,9 @@ WARN_UNUSED enum err ipc_decode(struct sv packet, struct ipc_message *ret);
 #include "common/ipc.def"
 #undef IPC_MESSAGE
 
+/* The same of what m->number says; only that and m->u are looked at. */
+WARN_UNUSED enum err ipc_encode(struct buf *b, uint32_t id, const struct ipc_message *m);
+
 /* Of an encoded packet of ours. */
 unsigned ipc_packet_number(struct sv packet);
 

@@ -104,7 +104,7 @@ bool json_lex_string_on(struct json_lex *l, const char *from, struct json_string
 		if (json_lex_char(l, c) == 0)
 			return false;
 		s.has_nul = s.has_nul || c[0] == '\0';
-		l->p += sv_find_other(sv_of(l->p, left(l)), '"', '\\');
+		l->p += sv_find_special(sv_of(l->p, left(l)), '"', '\\');
 	}
 	s.text = sv_of(from, (size_t)(l->p - from));
 	l->p++;

@@ -59,7 +59,7 @@ static inline bool json_lex_string(struct json_lex *l, struct json_string *ret)
 	if (!json_lex_is(l, '"'))
 		return false;
 	from = l->p + 1;
-	l->p = from + sv_find_other(sv_of(from, (size_t)(l->end - from)), '"', '\\');
+	l->p = from + sv_find_special(sv_of(from, (size_t)(l->end - from)), '"', '\\');
 	if (!json_lex_is(l, '"'))
 		return json_lex_string_on(l, from, ret);
 	*ret = (struct json_string){.text = sv_of(from, (size_t)(l->p - from)), .plain = true};

@@ -1,7 +1,5 @@
 #include "common/sv.h"
 
-#include <endian.h>
-
 int sv_compare(struct sv a, struct sv b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;

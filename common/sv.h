@@ -111,7 +111,7 @@ size_t sv_find_control(struct sv s);
 bool sv_has_control(struct sv s);
 
 /* The first eight of n bytes at p, the first one lowest; 0 for those that there are not. */
-static inline uint64_t sv_word(const char *p, size_t n)
+static inline uint64_t sv_load64(const char *p, size_t n)
 {
 	uint64_t x = 0;
 	uint32_t four;
@@ -136,15 +136,15 @@ static inline uint64_t sv_word(const char *p, size_t n)
 
 /* Where its first byte is that is no printable ASCII, or is the ASCII a or b; s.n: there is none.
  */
-static inline size_t sv_find_other(struct sv s, char a, char b)
+static inline size_t sv_find_special(struct sv s, char a, char b)
 {
 	const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
 	const uint64_t as = (unsigned char)a * ones, bs = (unsigned char)b * ones;
 
 	/* The high bits of such bytes. They may set more behind the first one, which is found.
-	 * Behind the last byte is one: the 0 that sv_word() has there. */
+	 * Behind the last byte is one: the 0 that sv_load64() has there. */
 	for (size_t i = 0;; i += sizeof as) {
-		uint64_t x = sv_word(s.p + i, s.n - i);
+		uint64_t x = sv_load64(s.p + i, s.n - i);
 
 		x |= (x + ones) | (x - 0x20 * ones) | ((x ^ as) - ones) | ((x ^ bs) - ones);
 		if ((x & high) != 0)

@@ -1,6 +1,5 @@
 #include "worker/broker_client.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -44,7 +44,7 @@ static bool take(struct json_lex *l, unsigned depth, struct claim *ret)
 	return ok;
 }
 
-bool claim_parse(struct sv text, struct claims *ret)
+bool claims_parse(struct sv text, struct claims *ret)
 {
 	struct json_lex l;
 	enum json_item i;
@@ -128,7 +128,7 @@ static void find(struct json_lex l, enum json_item i, struct sv name, struct cla
 
 	for (; i == JSON_ITEM; i = json_lex_more(&l, '}')) {
 		if (!json_lex_name(&l, &m.name) || !take(&l, 0, &m.value))
-			return; /* cannot be: claim_parse() judged them */
+			return; /* cannot be: claims_parse() judged them */
 		if (is_called(&m.name, name))
 			*ret = m.value;
 	}

@@ -51,7 +51,7 @@ enum claim_kind {
 
 /* False: the whole of text is not one object (RFC 8259) within these limits. After true
  * claims_done() is the caller's. */
-WARN_UNUSED bool claim_parse(struct sv text, struct claims *ret);
+WARN_UNUSED bool claims_parse(struct sv text, struct claims *ret);
 void claims_done(struct claims *c);
 
 /* The claim of this name; CLAIM_NONE: not there. */

@@ -208,9 +208,7 @@ void conn_write(struct conn *c)
 	while (c->sent < c->out.n) {
 		ssize_t n = conn_io_write(&c->io, c->out.p + c->sent, c->out.n - c->sent);
 
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		if (n == -1 && errno == EAGAIN) {
 			if (c->state != CONN_WRITE)
 				conn_set_state(c, CONN_WRITE);
 			(void)event_add(c->ev_write, NULL);
@@ -233,7 +231,7 @@ static void linger(struct conn *c)
 		return;
 	if (n > 0)
 		c->lingered += (size_t)n;
-	if (n == 0 || (n == -1 && errno != EINTR) || c->lingered > CONN_LINGER_BYTES)
+	if (n <= 0 || c->lingered > CONN_LINGER_BYTES)
 		conn_close(c);
 	else
 		look_again(c, EV_READ);
@@ -267,9 +265,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	n = conn_io_read(&c->io, at, room);
-	if (n == -1 && errno == EINTR)
-		look_again(c, what);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+	if (n == -1 && errno == EAGAIN) {
 		if (conn_io_read_wants_write(&c->io))
 			(void)event_add(c->ev_write, NULL);
 		if (c->in.n == 0) /* a handshake, of which nothing is for us */

@@ -105,12 +105,22 @@ void conn_io_close(struct conn_io *io)
 	io->fd = -1;
 }
 
+static ssize_t receive(const struct conn_io *io, void *to, size_t n)
+{
+	ssize_t got;
+
+	do
+		got = recv(io->fd, to, n, 0);
+	while (got == -1 && errno == EINTR);
+	return got;
+}
+
 ssize_t conn_io_read(struct conn_io *io, void *to, size_t n)
 {
 	enum handshake was;
 
 	if (io->ssl == NULL)
-		return recv(io->fd, to, n, 0);
+		return receive(io, to, n);
 	was = handshake(io);
 	forget_errors();
 	return outcome(io, was, SSL_read(io->ssl, to, at_most(n)));
@@ -120,8 +130,12 @@ ssize_t conn_io_write(struct conn_io *io, const void *from, size_t n)
 {
 	ssize_t put;
 
-	if (io->ssl == NULL)
-		return send(io->fd, from, n, MSG_NOSIGNAL);
+	if (io->ssl == NULL) {
+		do
+			put = send(io->fd, from, n, MSG_NOSIGNAL);
+		while (put == -1 && errno == EINTR);
+		return put;
+	}
 	forget_errors();
 	put = outcome(io, HANDSHAKE_DONE, SSL_write(io->ssl, from, at_most(n)));
 	if (put == -1 && errno == EAGAIN && SSL_want_read(io->ssl))
@@ -154,5 +168,5 @@ ssize_t conn_io_drop(struct conn_io *io)
 {
 	char dropped[4096];
 
-	return recv(io->fd, dropped, sizeof dropped, 0);
+	return receive(io, dropped, sizeof dropped);
 }

@@ -7,7 +7,7 @@
  * so is a peer that keeps us busy with records of no content (TLS_RECORDS_MAX).
  *
  * conn_io_read() and conn_io_write() answer as recv() and send() do: -1 with errno set, EAGAIN when
- * there is to be waited, 0 for the end of what the peer says.
+ * there is to be waited, 0 for the end of what the peer says. EINTR is not among the answers.
  */
 #ifndef BFF_CONN_IO_H
 #define BFF_CONN_IO_H

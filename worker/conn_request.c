@@ -1,7 +1,6 @@
 #include "worker/conn_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "common/contract.h"
 #include "common/log.h"

@@ -30,7 +30,7 @@ void conn_stream_read(struct conn *c)
 	char dropped[64];
 	ssize_t n = conn_io_read(&c->io, dropped, sizeof dropped);
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+	if (n == -1 && errno == EAGAIN) {
 		if (conn_io_read_wants_write(&c->io))
 			(void)event_add(c->ev_write, NULL);
 		return;
@@ -40,13 +40,8 @@ void conn_stream_read(struct conn *c)
 
 enum err conn_stream_write(struct conn *c, struct sv text)
 {
-	ssize_t n;
-
 	assert(c->state == CONN_STREAM);
-	do
-		n = conn_io_write(&c->io, text.p, text.n);
-	while (n == -1 && errno == EINTR);
-	if (n == (ssize_t)text.n)
+	if (conn_io_write(&c->io, text.p, text.n) == (ssize_t)text.n)
 		return ERR_OK;
 	conn_close(c);
 	return ERR_IO;

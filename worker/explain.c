@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "worker/claim.h"
 #include "worker/csrf.h"
@@ -47,14 +46,14 @@ static enum step give_up(struct scene *s, enum err err, const char *what, struct
 
 static void keep(struct scene *s, struct sv name)
 {
-	struct claim v = claim_top(&s->all, name);
+	struct sv value = claim_top(&s->all, name).json;
 
-	if (claim_kind(v) == CLAIM_NONE)
+	if (value.n == 0)
 		return;
 	buf_add(&s->kept, s->kept.n == 0 ? SV("{") : SV(","));
 	http_json_string(&s->kept, name);
 	buf_add(&s->kept, SV(":"));
-	buf_add(&s->kept, v.json);
+	buf_add(&s->kept, value);
 }
 
 /* As a login keeps them. */
@@ -223,7 +222,7 @@ static enum err read_claims(struct scene *s)
 	(void)fclose(f); /* was only read */
 	while (all.n > 0 && (all.p[all.n - 1] == '\n' || all.p[all.n - 1] == ' '))
 		all.n--;
-	s->has_claims = claim_parse(all, &s->all);
+	s->has_claims = claims_parse(all, &s->all);
 	return s->has_claims ? ERR_OK
 			     : errmsg_set(s->e, ERR_SYNTAX,
 					  "%s: expected one JSON object of at most %d bytes", path,

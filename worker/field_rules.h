@@ -25,6 +25,8 @@ struct injected {
 	 * known name. */
 	uint64_t lengths, known;
 };
+
+/* Borrows v. */
 struct injected injected_of(const struct sv *v, size_t n);
 
 /* One of these words, or NULL: fine. */

@@ -33,21 +33,15 @@ static void on_done(void *arg, enum err e, const struct ipc_message *m)
 static enum err ask(struct request *r, struct sv logout_token)
 {
 	const struct trace trace = request_trace(r);
-	struct ipc_backchannel m = {.app = r->app->name,
-				    .logout_token = logout_token,
-				    .correlation = request_correlation(r),
-				    .traceparent = trace_text(&trace)};
-	uint32_t id = broker_next_id(r->w->broker);
-	struct buf packet;
-	enum err e;
+	const struct ipc_message m = {
+	    .number = IPC_BACKCHANNEL,
+	    .u.backchannel = {.app = r->app->name,
+			      .logout_token = logout_token,
+			      .correlation = request_correlation(r),
+			      .traceparent = trace_text(&trace)},
+	};
 
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_backchannel(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_BACKCHANNEL_DONE, buf_sv(&packet),
-				TIMEOUT_BROKER_LOGIN_MS, on_done, r, &r->call);
-	buf_done(&packet);
-	return e;
+	return request_ask(r, &m, IPC_BACKCHANNEL_DONE, TIMEOUT_BROKER_LOGIN_MS, on_done);
 }
 
 /* 2.8: 400, and the one error word that fits all. */

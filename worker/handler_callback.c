@@ -101,34 +101,28 @@ static enum err ask(struct request *r, struct sv binding, const struct form_fiel
 {
 	const struct trace trace = request_trace(r);
 	char prefix[CLIENT_PREFIX_MAX];
-	struct ipc_login_finish m = {
-	    .app = r->app->name,
-	    .origin = r->origin->text,
-	    .binding = binding,
-	    .state = params[STATE].value,
-	    .code = params[CODE].value,
-	    .iss = params[ISS].value,
-	    .error = params[ERROR].value,
-	    .correlation = request_correlation(r),
-	    .traceparent = trace_text(&trace),
-	    .client = client_prefix(r->fw.client, prefix),
-	    .user_agent = sv_cut(request_field(r, HTTP_USER_AGENT), 0, USER_AGENT_MAX),
+	struct ipc_message m = {
+	    .number = IPC_LOGIN_FINISH,
+	    .u.login_finish = {.app = r->app->name,
+			       .origin = r->origin->text,
+			       .binding = binding,
+			       .state = params[STATE].value,
+			       .code = params[CODE].value,
+			       .iss = params[ISS].value,
+			       .error = params[ERROR].value,
+			       .correlation = request_correlation(r),
+			       .traceparent = trace_text(&trace),
+			       .client = client_prefix(r->fw.client, prefix),
+			       .user_agent =
+				   sv_cut(request_field(r, HTTP_USER_AGENT), 0, USER_AGENT_MAX)},
 	};
-	uint32_t id = broker_next_id(r->w->broker);
-	struct buf packet;
-	enum err e;
 
 	session_cookie(r);
 	/* Also one that was made for another client: it is replaced, not used. */
 	if (r->cookie_found == COOKIE_OK || r->session_why == REASON_CLIENT)
-		m.old_session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_login_finish(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_LOGIN_FINISHED, buf_sv(&packet),
-				TIMEOUT_BROKER_LOGIN_MS, on_finished, r, &r->call);
-	buf_done(&packet);
-	return e;
+		m.u.login_finish.old_session =
+		    sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
+	return request_ask(r, &m, IPC_LOGIN_FINISHED, TIMEOUT_BROKER_LOGIN_MS, on_finished);
 }
 
 static enum step bad_callback(struct request *r, const char *detail)
@@ -165,26 +159,19 @@ static enum err ask_park(struct request *r, const struct form_field *params)
 {
 	const struct trace trace = request_trace(r);
 	char prefix[CLIENT_PREFIX_MAX];
-	struct ipc_login_park m = {
-	    .app = r->app->name,
-	    .state = params[STATE].value,
-	    .code = params[CODE].value,
-	    .iss = params[ISS].value,
-	    .error = params[ERROR].value,
-	    .client = client_prefix(r->fw.client, prefix),
-	    .correlation = request_correlation(r),
-	    .traceparent = trace_text(&trace),
+	const struct ipc_message m = {
+	    .number = IPC_LOGIN_PARK,
+	    .u.login_park = {.app = r->app->name,
+			     .state = params[STATE].value,
+			     .code = params[CODE].value,
+			     .iss = params[ISS].value,
+			     .error = params[ERROR].value,
+			     .client = client_prefix(r->fw.client, prefix),
+			     .correlation = request_correlation(r),
+			     .traceparent = trace_text(&trace)},
 	};
-	uint32_t id = broker_next_id(r->w->broker);
-	struct buf packet;
-	enum err e;
+	enum err e = request_ask(r, &m, IPC_LOGIN_PARKED, TIMEOUT_BROKER_LOGIN_MS, on_parked);
 
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_login_park(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_LOGIN_PARKED, buf_sv(&packet),
-				TIMEOUT_BROKER_LOGIN_MS, on_parked, r, &r->call);
-	buf_done(&packet);
 	if (e == ERR_OK)
 		name_state(r, params[STATE].value);
 	return e;

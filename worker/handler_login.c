@@ -65,33 +65,29 @@ static enum err ask(struct request *r, struct sv return_to, const struct login_w
 	unsigned char binding[COOKIE_SECRET_LEN];
 	bool bound = cookie_login_find(r->fields, r->origin, binding) == COOKIE_OK;
 	char prefix[CLIENT_PREFIX_MAX];
-	struct ipc_login_begin m = {
-	    .app = r->app->name,
-	    .origin = r->origin->text,
-	    .return_to = return_to,
-	    .binding = bound ? sv_of((const char *)binding, sizeof binding) : SV_NONE,
-	    .client = client_prefix(r->fw.client, prefix),
-	    .correlation = request_correlation(r),
-	    .traceparent = trace_text(&trace),
-	    .prompt = wish->prompt,
-	    .login_hint = wish->login_hint,
-	    .acr_values = wish->acr_values,
-	    .has_max_age = wish->max_age.n > 0 ? 1 : 0,
-	    .max_age_s = wish->max_age_s,
+	struct ipc_message m = {
+	    .number = IPC_LOGIN_BEGIN,
+	    .u.login_begin = {.app = r->app->name,
+			      .origin = r->origin->text,
+			      .return_to = return_to,
+			      .binding =
+				  bound ? sv_of((const char *)binding, sizeof binding) : SV_NONE,
+			      .client = client_prefix(r->fw.client, prefix),
+			      .correlation = request_correlation(r),
+			      .traceparent = trace_text(&trace),
+			      .prompt = wish->prompt,
+			      .login_hint = wish->login_hint,
+			      .acr_values = wish->acr_values,
+			      .has_max_age = wish->max_age.n > 0 ? 1 : 0,
+			      .max_age_s = wish->max_age_s},
 	};
-	uint32_t id = broker_next_id(r->w->broker);
-	struct buf packet;
 	enum err e;
 
 	session_cookie(r);
 	if (r->cookie_found == COOKIE_OK)
-		m.session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_login_begin(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_LOGIN_BEGUN, buf_sv(&packet),
-				TIMEOUT_BROKER_LOGIN_MS, on_begun, r, &r->call);
-	buf_done(&packet);
+		m.u.login_begin.session =
+		    sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret);
+	e = request_ask(r, &m, IPC_LOGIN_BEGUN, TIMEOUT_BROKER_LOGIN_MS, on_begun);
 	explicit_bzero(binding, sizeof binding);
 	return e;
 }

@@ -128,25 +128,17 @@ static void on_logged_out(void *arg, enum err e, const struct ipc_message *m)
 static enum err ask(struct request *r)
 {
 	const struct trace trace = request_trace(r);
-	struct ipc_logout m = {
-	    .session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
-	    .app = r->app->name,
-	    .origin = r->origin->text,
-	    .everywhere = r->everywhere ? 1 : 0,
-	    .correlation = request_correlation(r),
-	    .traceparent = trace_text(&trace),
+	const struct ipc_message m = {
+	    .number = IPC_LOGOUT,
+	    .u.logout = {.session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+			 .app = r->app->name,
+			 .origin = r->origin->text,
+			 .everywhere = r->everywhere ? 1 : 0,
+			 .correlation = request_correlation(r),
+			 .traceparent = trace_text(&trace)},
 	};
-	uint32_t id = broker_next_id(r->w->broker);
-	struct buf packet;
-	enum err e;
 
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_logout(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_LOGGED_OUT, buf_sv(&packet),
-				TIMEOUT_BROKER_LOGIN_MS, on_logged_out, r, &r->call);
-	buf_done(&packet);
-	return e;
+	return request_ask(r, &m, IPC_LOGGED_OUT, TIMEOUT_BROKER_LOGIN_MS, on_logged_out);
 }
 
 /* The token may come in the form or the query, where a page without script puts it. */

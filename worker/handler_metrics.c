@@ -30,18 +30,12 @@ static void on_piece(void *arg, enum err e, const struct ipc_message *m)
 
 static enum err ask(struct request *r, uint32_t cursor)
 {
-	const struct ipc_metrics_get m = {.cursor = cursor};
-	struct buf packet;
-	uint32_t id = broker_next_id(r->w->broker);
-	enum err e;
+	const struct ipc_message m = {
+	    .number = IPC_METRICS_GET,
+	    .u.metrics_get = {.cursor = cursor},
+	};
 
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = ipc_encode_metrics_get(&packet, id, &m);
-	if (e == ERR_OK)
-		e = broker_send(r->w->broker, id, IPC_METRICS, buf_sv(&packet), TIMEOUT_METRICS_MS,
-				on_piece, r, &r->call);
-	buf_done(&packet);
-	return e;
+	return request_ask(r, &m, IPC_METRICS, TIMEOUT_METRICS_MS, on_piece);
 }
 
 enum step metrics_ask(struct request *r)

@@ -1,6 +1,5 @@
-#include <json-c/json.h>
-
 #include "common/clock.h"
+#include "worker/claim.h"
 #include "worker/csrf.h"
 #include "worker/denial.h"
 #include "worker/form.h"
@@ -14,35 +13,27 @@
 /* The claims that the app shows its page, of those the session has. */
 static enum err add_claims(struct request *r, struct buf *body)
 {
-	struct json_tokener *t = json_tokener_new();
-	struct json_object *all = NULL;
+	struct claims all;
 	bool is_first = true;
 
-	if (t == NULL)
-		return ERR_NOMEM;
-	if (r->session.claims.n <= INT32_MAX)
-		all = json_tokener_parse_ex(t, r->session.claims.p, (int)r->session.claims.n);
-	json_tokener_free(t);
-	if (all == NULL || !json_object_is_type(all, json_type_object)) {
-		json_object_put(all);
+	if (!claims_parse(r->session.claims, &all))
 		return ERR_SYNTAX;
-	}
 	buf_add(body, SV(",\"claims\":{"));
 	for (size_t i = 0; i < r->app->page_claims.n; i++) {
 		struct sv name = r->app->page_claims.v[i];
-		struct json_object *v = NULL;
+		struct sv value = claim_top(&all, name).json;
 
-		if (!json_object_object_get_ex(all, name.p, &v))
+		if (value.n == 0)
 			continue;
 		if (!is_first)
 			buf_add_char(body, ',');
 		is_first = false;
 		http_json_string(body, name);
 		buf_add_char(body, ':');
-		buf_add(body, sv_str(json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN)));
+		buf_add(body, value);
 	}
 	buf_add_char(body, '}');
-	json_object_put(all);
+	claims_done(&all);
 	return ERR_OK;
 }
 

@@ -156,33 +156,31 @@ static void on_token(void *arg, enum err e, const struct ipc_message *m)
 	request_resume(r);
 }
 
+static enum err ask_token(struct request *r)
+{
+	const struct trace trace = request_trace(r);
+	const struct ipc_message m = {
+	    .number = IPC_TOKEN_GET,
+	    .u.token_get = {.session =
+				sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
+			    .app = r->app->name,
+			    .service = r->route->service->name,
+			    .correlation = request_correlation(r),
+			    .traceparent = trace_text(&trace)},
+	};
+
+	return request_ask(r, &m, IPC_TOKEN, r->w->config->web.token_wait_ms, on_token);
+}
+
 enum step verify_token(struct request *r)
 {
-	struct ipc_token_get m = {
-	    .session = sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
-	    .app = r->app->name,
-	    .correlation = request_correlation(r),
-	};
-	struct trace trace;
-	struct buf packet;
-	uint32_t id;
-
 	if (!r->session.live || r->route->service == NULL)
 		return STEP_NEXT;
 	r->bearer = session_token(r);
 	if (r->bearer.n > 0)
 		return STEP_NEXT;
 	r->token_asked_ms = r->now_us / 1000;
-	trace = request_trace(r);
-	m.service = r->route->service->name;
-	m.traceparent = trace_text(&trace);
-	buf_init(&packet, IPC_FRAME_MAX);
-	id = broker_next_id(r->w->broker);
-	r->waited = ipc_encode_token_get(&packet, id, &m);
-	if (r->waited == ERR_OK)
-		r->waited = broker_send(r->w->broker, id, IPC_TOKEN, buf_sv(&packet),
-					r->w->config->web.token_wait_ms, on_token, r, &r->call);
-	buf_done(&packet);
+	r->waited = ask_token(r);
 	r->waited_for_token = r->waited == ERR_OK;
 	return r->waited_for_token ? STEP_WAIT : STEP_NEXT;
 }

@@ -192,7 +192,7 @@ static void append_encoded(struct buf *out, struct sv s, char also)
 {
 	bool spaced = s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' ');
 
-	if (spaced || sv_find_other(s, '%', also) < s.n)
+	if (spaced || sv_find_special(s, '%', also) < s.n)
 		append_escaping(out, s, also);
 	else
 		buf_add(out, s);
@@ -343,7 +343,7 @@ static bool append_session(const struct identity_table *t, const struct identity
 	bool ok = true;
 
 	if (p != NULL && p->set->nheaders > 0) {
-		if (!claim_parse(v->claims, &claims))
+		if (!claims_parse(v->claims, &claims))
 			return false;
 		append_sets(t, p, v, &claims, out, n);
 		ok = claims_ok(&claims);

@@ -30,12 +30,12 @@ struct identity_table;
 WARN_UNUSED enum err identity_table_new(const struct config *c, struct identity_table **ret);
 void identity_table_free(struct identity_table **t);
 
-/* Every name that identity_write() writes, each once: what an edge must strip, what
- * forwarded_verify() takes as `injected`. Valid as long as the table. */
+/* Every name that identity_write() writes, each once: what an edge must strip, and injected_of()
+ * takes. Valid as long as the table. */
 const struct sv *identity_names(const struct identity_table *t, size_t *ret_n);
 
 struct identity_values {
-	bool session;			   /* false: all of the next five count as empty */
+	bool session;			   /* false: all up to auth_time counts as empty */
 	const struct config_identity *set; /* the configuration's; NULL: "default" */
 	struct sv claims;		   /* a JSON object */
 	struct sv subject, session_ref, acr;
@@ -56,8 +56,7 @@ struct identity_values {
 struct identity_note {
 	struct sv header;
 	const char *reason; /* "too_long", "type" */
-	size_t
-	    session_n; /* bytes from the first appended on that depend on session and set alone */
+	size_t session_n;   /* the first bytes appended, which session and set alone decide */
 };
 
 /* Appends "Name: value\r\n" for every name. ERR_SYNTAX: claims are no JSON object, or take more

@@ -218,7 +218,7 @@ static enum answer ask(struct reading *r, const struct config_require *q)
 	if (sv_eq(q->claim, SV("subject")))
 		return holds_of_subject(q, r->session->subject) ? ANSWER_YES : ANSWER_NO;
 	if (!r->parsed)
-		r->parsed = claim_parse(r->session->claims, r->claims);
+		r->parsed = claims_parse(r->session->claims, r->claims);
 	if (!r->parsed)
 		return ANSWER_UNKNOWN;
 	holds = holds_of_claim(q, r->claims);
@@ -276,7 +276,7 @@ enum policy_outcome policy_eval(const struct policy_table *t, const struct confi
 				const struct policy_session *s, int64_t now_s, unsigned char *bits,
 				struct sv *ret_rule)
 {
-	struct claims claims; /* of its kilobytes only what claim_parse() writes is touched */
+	struct claims claims; /* of its kilobytes only what claims_parse() writes is touched */
 	struct reading r = {.session = s, .claims = &claims, .bits = bits};
 	enum policy_outcome outcome = eval_requires(t, route, &r, ret_rule);
 

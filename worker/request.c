@@ -207,6 +207,22 @@ enum err request_body_form(struct request *r, struct form_field *fields, size_t 
 	return request_form(r, r->from.body, fields, n);
 }
 
+enum err request_ask(struct request *r, const struct ipc_message *m, enum ipc_number answer,
+		     int64_t timeout_ms, broker_fn fn)
+{
+	uint32_t id = broker_next_id(r->w->broker);
+	struct buf packet;
+	enum err e;
+
+	buf_init(&packet, IPC_FRAME_MAX);
+	e = ipc_encode(&packet, id, m);
+	if (e == ERR_OK)
+		e = broker_send(r->w->broker, id, answer, buf_sv(&packet), timeout_ms, fn, r,
+				&r->call);
+	buf_done(&packet);
+	return e;
+}
+
 void request_keep_failure(struct request *r, const struct ipc_failure *m)
 {
 	size_t n = m->detail.n < sizeof r->failure_detail ? m->detail.n : 0;

@@ -1,13 +1,12 @@
 /*
  * request - the spine: one request, one straight pass through its phases
  *
- *	conn -> parse -> peer -> endpoint -> forwarded -> route -> session -> policy -> token ->
- *reply
+ *	peer -> endpoint -> forwarded -> route -> session -> policy -> token -> reply
  *
  * Each phase returns NEXT, WAIT (its callback calls request_resume(), and the next phase runs) or
  * ANSWER (the answer is composed). request.c holds the table of phases of every endpoint; read it
  * first. A request lives from request_new() to request_free() by its connection; freeing it while
- *it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
+ * it waits cancels what it waits for. Views in it borrow the connection's buffer, which does not
  * move meanwhile; what comes from the broker is copied. What session_find() left is gone after a
  * WAIT, and the phase that needs it calls it again.
  *
@@ -154,6 +153,10 @@ void request_reply(struct request *r, unsigned status);
 /* Ends it; if that fails, a bare 500 (or nothing, without memory) stands in its place. */
 enum step request_end(struct request *r, struct sv type, struct sv body);
 
+/* Asks the broker: fn is called with r, as broker_send() says. ERR_LIMIT when a field is over its
+ * maximum, or what broker_send() says. */
+WARN_UNUSED enum err request_ask(struct request *r, const struct ipc_message *m,
+				 enum ipc_number answer, int64_t timeout_ms, broker_fn fn);
 struct sv request_correlation(const struct request *r);
 /* The traceparent that a trusted peer gave; looked for when asked, which the hot path never does.
  */

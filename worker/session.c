@@ -1,7 +1,5 @@
 #include "worker/session.h"
 
-#include <assert.h>
-
 #include "common/clock.h"
 #include "worker/client_binding.h"
 #include "worker/session_memory.h"

@@ -3,9 +3,9 @@
  *
  *	grants RING DIRECTORY FIRST COUNT ISSUER TOKEN_BYTES TTL_MS LEFT_MIN_MS LEFT_MAX_MS
  *
- * Writes session, session_activity, grants and token to files of these names, and `secrets`: the 32
- * bytes of each session. The login's own access token lasts between LEFT_MIN_MS and LEFT_MAX_MS
- *from now; LEFT_MAX_MS 0: there is none. Not a test: run by bench_broker.py.
+ * Writes session, session_activity, grants and token to files of these names, and `secrets`: the
+ * 32 bytes of each session. The login's own access token lasts between LEFT_MIN_MS and LEFT_MAX_MS
+ * from now; LEFT_MAX_MS 0: there is none. Not a test: run by bench_broker.py.
  */
 #include <stdlib.h>
 #include <time.h>

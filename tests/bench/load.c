@@ -4,14 +4,14 @@
  *	load -p PORT -h HEAD [-k COOKIES] [-c CONNECTIONS] [-s STATUS] [-r RATE] [-1] [-t]
  *
  * HEAD is a file with one request, in which @COOKIE@ stands for a line of the file COOKIES, the
- *next one for each request. -s: the status that counts as good (200). -r: so many requests a second
- *over all connections; else each connection asks again once it is answered, and never before. -1: a
- * connection for each request. -t: TLS, whose certificate is not looked at.
+ * next one for each request. -s: the status that counts as good (200). -r: so many requests a
+ * second over all connections; else each connection asks again once it is answered, and never
+ * before. -1: a connection for each request. -t: TLS, whose certificate is not looked at.
  *
  * Opens its connections, sends one request on each (not with -1) and prints `ready`. Each line
  * `run SECONDS` on standard input is one round, and answered by a line of JSON; the end of input
- *ends it. A request that was sent and has no whole answer is an error. Not a test: run by
- *tests/bench/.
+ * ends it. A request that was sent and has no whole answer is an error. Not a test: run by
+ * tests/bench/.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -4,12 +4,12 @@
  *	revocation CONNINFO PORT HEAD SESSIONS CONNECTIONS
  *
  * SESSIONS has a line for each session: its reference, a tab, its cookie. HEAD is a request as
- *load.c takes it. Once all HTTP connections were let in it prints `ready` and waits for a line on
- *standard input; the end of that ends it. For each session: all of them ask until they are let in;
- *the revocation is sent; they go on asking until each is refused. Prints two numbers a session,
- *both in microseconds from the sending of the statement: when the last connection was refused, and
- *when the LISTEN client heard of it. A connection that is let in after it was refused is a failure.
- *Not a test: run by bench_revocation.py.
+ * load.c takes it. Once all HTTP connections were let in it prints `ready` and waits for a line on
+ * standard input; the end of that ends it. For each session: all of them ask until they are let
+ * in; the revocation is sent; they go on asking until each is refused. Prints two numbers a
+ * session, both in microseconds from the sending of the statement: when the last connection was
+ * refused, and when the LISTEN client heard of it. A connection that is let in after it was
+ * refused is a failure. Not a test: run by bench_revocation.py.
  */
 #include <libpq-fe.h>
 #include <netinet/in.h>

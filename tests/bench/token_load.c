@@ -5,11 +5,11 @@
  *	token_load SOCKET DIGEST SECRETS APP SERVICE once DEPTH
  *	token_load SOCKET DIGEST SECRETS APP SERVICE paced RATE SECONDS
  *
- * SECRETS: a file of 32 bytes a session. burst keeps DEPTH requests under way, round and round over
- *the sessions; once asks each session once; paced asks RATE times a second for a session chosen by
- * chance. Prints one line of JSON: answers, tokens, seconds, and of the time between request and
- * answer p50, p99 and maximum, and how many took at least SLOW_MS (environment, default 100). Not a
- * test: run by bench_broker.py.
+ * SECRETS: a file of 32 bytes a session. burst keeps DEPTH requests under way, round and round
+ * over the sessions; once asks each session once; paced asks RATE times a second for a session
+ * chosen by chance. Prints one line of JSON: answers, tokens, seconds, and of the time between
+ * request and answer p50, p99 and maximum, and how many took at least SLOW_MS (environment,
+ * default 100). Not a test: run by bench_broker.py.
  */
 #include <errno.h>
 #include <poll.h>

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > CLAIM_JSON_MAX || memmem(data, size, "\\u0000", 6) != NULL) {
 		/* Not to be compared: json-c ends a name there. */
-		if (claim_parse(text, &c))
+		if (claims_parse(text, &c))
 			claims_done(&c);
 		return 0;
 	}

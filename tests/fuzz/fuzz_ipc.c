@@ -6,18 +6,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum err encode(struct buf *b, const struct ipc_message *m)
-{
-	switch (m->number) {
-#define IPC_MESSAGE(name, NAME, number, direction, phase)                                          \
-	case IPC_##NAME:                                                                           \
-		return ipc_encode_##name(b, m->id, &m->u.name);
-#include "common/ipc.def"
-#undef IPC_MESSAGE
-	}
-	return ERR_PROTOCOL;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sv packet = sv_of((const char *)data, size);
@@ -27,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ipc_decode(packet, &m) != ERR_OK)
 		return 0;
 	buf_init(&b, IPC_FRAME_MAX);
-	if (encode(&b, &m) != ERR_OK || !sv_eq(buf_sv(&b), packet))
+	if (ipc_encode(&b, m.id, &m) != ERR_OK || !sv_eq(buf_sv(&b), packet))
 		abort();
 	buf_done(&b);
 	buf_init(&b, IPC_FRAME_MAX * 8);

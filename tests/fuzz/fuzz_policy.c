@@ -65,7 +65,7 @@ static void same_by_path(struct sv name, struct sv claims)
 		path[n++] = c == '~' ? '0' : c == '/' ? '1' : c;
 	}
 	path[n] = '\0';
-	if (!claim_parse(claims, &all))
+	if (!claims_parse(claims, &all))
 		return;
 	if (name.n == 0 || name.p[0] != '/')
 		assert(claim_get(&all, name).json.p == claim_get(&all, sv_of(path, n)).json.p);

@@ -5,8 +5,9 @@
 #
 # Asks the dynamic linker what each program would load, at any depth, and refuses the libraries that
 # must not be in that process. bff-worker has TLS libraries through libpq; what it must not have is a
-# client for HTTP. jansson exports the names of json-c: never both in one process. Exits 1 with the
-# names, 2 when it cannot tell.
+# client for HTTP, and it needs no json-c, for it reads claims where they are (claim.h). jansson
+# exports the names of json-c: never both in one process. Exits 1 with the names, 2 when it cannot
+# tell.
 set -eu
 dir=${1:-build/gcc}
 bad=0
@@ -38,6 +39,6 @@ forbid() {
 }
 
 forbid bffd libcurl libcurl-gnutls libpq libjson-c libjansson libcrypto libssl libgnutls libnss3
-forbid bff-worker libcurl libcurl-gnutls libjansson
+forbid bff-worker libcurl libcurl-gnutls libjson-c libjansson
 forbid bff-broker libjansson
 exit $bad

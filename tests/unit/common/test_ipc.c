@@ -217,12 +217,19 @@ static void the_wire_is_little_endian(void **state)
 {
 	static const char want[] = "\x21\x00\x00\x00\x04\x03\x02\x01\x01\x00\x00\x00"
 				   "\x08\x07\x06\x05\x03\x00\x00\x00xyz";
-	struct ipc_backchannel_done m = {.accepted = 1, .sessions = 0x05060708, .why = SV("xyz")};
+	struct ipc_message m = {
+	    .number = IPC_BACKCHANNEL_DONE,
+	    .u.backchannel_done = {.accepted = 1, .sessions = 0x05060708, .why = SV("xyz")},
+	};
 	struct buf b;
 
 	(void)state;
 	buf_init(&b, IPC_FRAME_MAX);
-	assert_int_equal(ipc_encode_backchannel_done(&b, 0x01020304, &m), ERR_OK);
+	assert_int_equal(ipc_encode_backchannel_done(&b, 0x01020304, &m.u.backchannel_done),
+			 ERR_OK);
+	assert_sv_equal(buf_sv(&b), sv_of(want, sizeof want - 1));
+	buf_clear(&b);
+	assert_int_equal(ipc_encode(&b, 0x01020304, &m), ERR_OK);
 	assert_sv_equal(buf_sv(&b), sv_of(want, sizeof want - 1));
 	buf_done(&b);
 }

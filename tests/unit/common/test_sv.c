@@ -104,14 +104,14 @@ static void all_but_plain_text_is_found_wherever_it_stands(void **state)
 				memset(text, (c & 1) != 0 ? '~' : ' ', sizeof text);
 				text[at] = (char)c;
 				memcpy(exact, text, n);
-				assert_int_equal(sv_find_other(sv_of(exact, n), '"', '%'),
+				assert_int_equal(sv_find_special(sv_of(exact, n), '"', '%'),
 						 other ? at : n);
 				memset(exact + at, (char)c, n - at); /* the first one of many */
-				assert_int_equal(sv_find_other(sv_of(exact, n), '%', '"'),
+				assert_int_equal(sv_find_special(sv_of(exact, n), '%', '"'),
 						 other ? at : n);
 				free(exact);
 			}
-	assert_int_equal(sv_find_other(SV_NONE, '"', '%'), 0);
+	assert_int_equal(sv_find_special(SV_NONE, '"', '%'), 0);
 }
 
 static void utf8_is_of_one_form(void **state)

@@ -1,9 +1,9 @@
 /*
  * claim_reference - claims as json-c reads them, and that claim.h reads them no other way
  *
- * For what claim_parse() takes, json-c takes it too, and every value is the same by its name and by
- * its path, with the same text, also from the text that the broker would store. Not the other way
- * round: json-c takes more than JSON. Asserts.
+ * For what claims_parse() takes, json-c takes it too, and every value is the same by its name and
+ * by its path, with the same text, also from the text that the broker would store. Not the other
+ * way round: json-c takes more than JSON. Asserts.
  */
 #ifndef BFF_CLAIM_REFERENCE_H
 #define BFF_CLAIM_REFERENCE_H
@@ -153,13 +153,13 @@ static inline void reference_same(struct claims *c, struct claim v, struct json_
 		reference_same_members(c, o, at, false);
 }
 
-/* Whether claim_parse() takes text. */
+/* Whether claims_parse() takes text. */
 static inline bool reference_compare(struct sv text)
 {
 	struct json_object *o = text.n > CLAIM_JSON_MAX ? NULL : reference_parse(text);
 	const struct reference_path top = {.n = 0};
 	struct claims c;
-	bool taken = claim_parse(text, &c);
+	bool taken = claims_parse(text, &c);
 
 	if (taken) {
 		assert(o != NULL);

@@ -67,7 +67,7 @@ static void names_and_paths_by_table(void **state)
 	struct claims claims;
 
 	(void)state;
-	assert_true(claim_parse(SV(CLAIMS), &claims));
+	assert_true(claims_parse(SV(CLAIMS), &claims));
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct sv got;
 		bool has = claim_text(&claims, claim_get(&claims, sv_str(cases[i].name)), &got);
@@ -85,7 +85,7 @@ static void a_name_longer_than_any_configuration_has(void **state)
 	struct claims claims;
 
 	(void)state;
-	assert_true(claim_parse(SV("{\"a\":1}"), &claims));
+	assert_true(claims_parse(SV("{\"a\":1}"), &claims));
 	memset(name, 'a', sizeof name);
 	name[0] = '/';
 	assert_int_equal(claim_kind(claim_get(&claims, sv_of(name, sizeof name))), CLAIM_NONE);
@@ -107,9 +107,9 @@ static void one_whole_object_or_nothing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		if (claim_parse(sv_str(bad[i]), &empty))
+		if (claims_parse(sv_str(bad[i]), &empty))
 			fail_msg("taken: %s", bad[i]);
-	assert_true(claim_parse(SV("{}"), &empty));
+	assert_true(claims_parse(SV("{}"), &empty));
 	assert_int_equal(claim_kind(claim_get(&empty, SV("a"))), CLAIM_NONE);
 	assert_int_equal(claim_kind(claim_get(&empty, SV("/a/b"))), CLAIM_NONE);
 	claims_done(&empty);
@@ -152,14 +152,14 @@ static void malformed_anywhere_is_refused(void **state)
 		char text[64];
 		int n = snprintf(text, sizeof text, "{\"a\":1%s", ends[i]);
 
-		if (claim_parse(sv_of(text, (size_t)n), &claims))
+		if (claims_parse(sv_of(text, (size_t)n), &claims))
 			fail_msg("taken: %s", text);
 	}
 	for (size_t n = 0; n < sizeof whole; n++) {
 		char *exact = malloc(n + 1); /* so that ASan sees one byte too far */
 
 		memcpy(exact + 1, whole, n);
-		assert_true(claim_parse(sv_of(exact + 1, n), &claims) == (n == sizeof whole - 1));
+		assert_true(claims_parse(sv_of(exact + 1, n), &claims) == (n == sizeof whole - 1));
 		free(exact);
 	}
 }
@@ -169,7 +169,7 @@ static void the_last_of_one_name_counts(void **state)
 	struct claims claims;
 
 	(void)state;
-	assert_true(claim_parse(
+	assert_true(claims_parse(
 	    SV("{\"a\":1,\"\\u0061\":2,\"o\":{\"x\":3,\"x\":4},\"n\":5,\"n\":null}"), &claims));
 	assert_sv_equal(claim_get(&claims, SV("a")).json, SV("2"));
 	assert_sv_equal(claim_get(&claims, SV("/o/x")).json, SV("4"));
@@ -183,7 +183,7 @@ static void a_name_with_nul_is_no_other_name(void **state)
 	struct claims claims;
 
 	(void)state;
-	assert_true(claim_parse(SV("{\"a\\u0000b\":1}"), &claims));
+	assert_true(claims_parse(SV("{\"a\\u0000b\":1}"), &claims));
 	assert_int_equal(claim_kind(claim_get(&claims, SV("a"))), CLAIM_NONE);
 	claims_done(&claims);
 }
@@ -196,9 +196,9 @@ static void all_claims_have_a_limit(void **state)
 	(void)state;
 	memset(text, ' ', sizeof text);
 	memcpy(text, "{}", 2);
-	assert_true(claim_parse(sv_of(text, CLAIM_JSON_MAX), &claims));
+	assert_true(claims_parse(sv_of(text, CLAIM_JSON_MAX), &claims));
 	claims_done(&claims);
-	assert_false(claim_parse(sv_of(text, CLAIM_JSON_MAX + 1), &claims));
+	assert_false(claims_parse(sv_of(text, CLAIM_JSON_MAX + 1), &claims));
 }
 
 /* Of more claims than are noted each is found, whether its name is once there or twice. */
@@ -213,7 +213,7 @@ static void many_claims(void **state)
 		for (unsigned i = 0; i < n; i++)
 			at += (size_t)snprintf(text + at, sizeof text - at, "\"k%u\": %u , ", i, i);
 		at += (size_t)snprintf(text + at, sizeof text - at, "\"k1\":\"again\" }");
-		assert_true(claim_parse(sv_of(text, at), &claims));
+		assert_true(claims_parse(sv_of(text, at), &claims));
 		for (unsigned i = 0; i < n; i++) {
 			char want[8];
 
@@ -234,7 +234,7 @@ static void a_text_with_escapes_needs_memory(void **state)
 	struct sv got = SV("as it was");
 
 	(void)state;
-	assert_true(claim_parse(SV("{\"a\":\"CORP\\\\al\",\"b\":\"plain\"}"), &claims));
+	assert_true(claims_parse(SV("{\"a\":\"CORP\\\\al\",\"b\":\"plain\"}"), &claims));
 	torture_state.at = 1;
 	torture_state.seen = 0;
 	assert_true(claim_text(&claims, claim_get(&claims, SV("b")), &got));

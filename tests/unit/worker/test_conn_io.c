@@ -40,6 +40,32 @@ static int close_pair(void **state)
 	return 0;
 }
 
+static unsigned interruptions;
+
+ssize_t __real_recv(int fd, void *to, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t n, int flags);
+ssize_t __real_send(int fd, const void *from, size_t n, int flags);
+ssize_t __wrap_send(int fd, const void *from, size_t n, int flags);
+
+static bool is_interrupted(void)
+{
+	if (interruptions == 0)
+		return false;
+	interruptions--;
+	errno = EINTR;
+	return true;
+}
+
+ssize_t __wrap_recv(int fd, void *to, size_t n, int flags)
+{
+	return is_interrupted() ? -1 : __real_recv(fd, to, n, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *from, size_t n, int flags)
+{
+	return is_interrupted() ? -1 : __real_send(fd, from, n, flags);
+}
+
 static void bytes_come_and_go(void **state)
 {
 	char b[8];
@@ -55,6 +81,22 @@ static void bytes_come_and_go(void **state)
 	assert_int_equal(conn_io_read(&fx.io, b, sizeof b), 3);
 	assert_int_equal(conn_io_write(&fx.io, "well", 4), 4);
 	assert_int_equal(recv(fx.client, b, sizeof b, 0), 4);
+}
+
+/* The kernel would not say again that there is something. */
+static void a_signal_is_nobodys_business(void **state)
+{
+	char b[8];
+
+	(void)state;
+	assert_int_equal(send(fx.client, "hello", 5, 0), 5);
+	interruptions = 2;
+	assert_int_equal(conn_io_read(&fx.io, b, 2), 2);
+	interruptions = 2;
+	assert_int_equal(conn_io_drop(&fx.io), 3);
+	interruptions = 2;
+	assert_int_equal(conn_io_write(&fx.io, "well", 4), 4);
+	assert_int_equal(interruptions, 0);
 }
 
 static void a_full_kernel_is_waited_for(void **state)
@@ -371,6 +413,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(bytes_come_and_go, open_pair, close_pair),
+	    cmocka_unit_test_setup_teardown(a_signal_is_nobodys_business, open_pair, close_pair),
 	    cmocka_unit_test_setup_teardown(a_full_kernel_is_waited_for, open_pair, close_pair),
 	    cmocka_unit_test_setup_teardown(a_peer_that_went_is_an_error_and_no_signal, open_pair,
 					    close_pair),

@@ -146,6 +146,14 @@ static void an_outage_is_no_logout(void **state)
 	assert_lacks("Set-Cookie");
 }
 
+static void null_is_shown_as_such(void **state)
+{
+	(void)state;
+	ask("/auth/session", "");
+	stand_live(SV("a"), SV("{\"other\": 1, \"groups\": null}"), false);
+	assert_has("\"claims\":{\"groups\":null}");
+}
+
 static void broken_claims_are_no_session(void **state)
 {
 	static const char *const broken[] = {"", "[]", "\"x\"", "{\"name\":", "null"};
@@ -169,6 +177,7 @@ int main(void)
 	    CASE(nobody_gets_401_and_where_to_log_in),
 	    CASE(two_cookies_are_cleared),
 	    CASE(an_outage_is_no_logout),
+	    CASE(null_is_shown_as_such),
 	    CASE(broken_claims_are_no_session),
 	};
 

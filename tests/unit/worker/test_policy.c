@@ -14,12 +14,12 @@
 
 static unsigned parsed;
 
-bool __real_claim_parse(struct sv text, struct claims *ret);
-bool __wrap_claim_parse(struct sv text, struct claims *ret);
-bool __wrap_claim_parse(struct sv text, struct claims *ret)
+bool __real_claims_parse(struct sv text, struct claims *ret);
+bool __wrap_claims_parse(struct sv text, struct claims *ret);
+bool __wrap_claims_parse(struct sv text, struct claims *ret)
 {
 	parsed++;
-	return __real_claim_parse(text, ret);
+	return __real_claims_parse(text, ret);
 }
 
 static const struct policy_session nobody = {.subject = SV_INIT("alice"), .claims = SV_INIT("{}")};

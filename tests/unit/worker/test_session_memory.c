@@ -156,6 +156,11 @@ static void renew(void)
 	l.renewed(l.arg, &t);
 }
 
+static struct session_entry *get(unsigned char n)
+{
+	return session_memory_get(f.m, hash(n), clock_boot_ms());
+}
+
 static bool put_of(unsigned char n, unsigned conn, uint64_t serial)
 {
 	struct session_entry *e = entry(), *kept = e;
@@ -180,17 +185,17 @@ static void what_is_filed_is_got_under_the_lease(void **state)
 {
 	(void)state;
 	open_as(SESSION_MEMORY_LISTEN);
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	assert_int_equal(f.leases_used, 1);
 	assert_false(put(1)); /* no lease yet */
 	renew();
 	assert_true(put(1));
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
-	assert_null(session_memory_get(f.m, hash(2), clock_boot_ms()));
+	assert_non_null(get(1));
+	assert_null(get(2));
 	clock_set(NOW + PG_LEASE_MS, 0);
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	renew();
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 }
 
 static void what_may_have_ended_goes_and_is_told(void **state)
@@ -209,25 +214,25 @@ static void what_may_have_ended_goes_and_is_told(void **state)
 	l.notified(l.arg, SV("0101010101010101"));
 	assert_int_equal(f.ended, 1);
 	assert_sv_equal(f.payload, SV("0101010101010101"));
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
-	assert_non_null(session_memory_get(f.m, hash(2), clock_boot_ms()));
+	assert_null(get(1));
+	assert_non_null(get(2));
 	assert_false(session_memory_believes(f.m, hash(1), &before));
 	assert_false(session_memory_still_believes(f.m, hash(1), &before));
 	assert_true(session_memory_still_believes(f.m, hash(2), &before));
 	l.disturbed(l.arg, 0);
 	assert_int_equal(f.ended, 2);
 	assert_int_equal(f.payload.n, 0);
-	assert_null(session_memory_get(f.m, hash(2), clock_boot_ms()));
+	assert_null(get(2));
 	renew();
 	assert_true(put(3));
 	before = seen();
 	session_memory_end(f.m, hash(3));
-	assert_null(session_memory_get(f.m, hash(3), clock_boot_ms()));
+	assert_null(get(3));
 	assert_false(session_memory_believes(f.m, hash(3), &before));
 	assert_true(put(4));
 	before = seen();
 	session_memory_forget(f.m, hash(4));
-	assert_null(session_memory_get(f.m, hash(4), clock_boot_ms()));
+	assert_null(get(4));
 	assert_true(session_memory_believes(f.m, hash(4), &before));
 }
 
@@ -239,7 +244,7 @@ static void off_it_keeps_nothing(void **state)
 	open_as(SESSION_MEMORY_OFF);
 	renew();
 	assert_false(put(1));
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	assert_int_equal(f.leases_used, 0);
 	s = seen();
 	assert_true(session_memory_believes(f.m, hash(1), &s)); /* what was just read */
@@ -274,7 +279,7 @@ static void what_grows_is_counted(void **state)
 	renew();
 	assert_true(put(1));
 	before = session_memory_stats(f.m).bytes;
-	e = session_memory_get(f.m, hash(1), clock_boot_ms());
+	e = get(1);
 	entry_before = session_entry_bytes(e);
 	session_entry_add_block(e, &key, SV("0123456789"));
 	session_memory_grew(f.m, hash(1), e);
@@ -302,7 +307,7 @@ static void open_polling(void)
 	open_as(SESSION_MEMORY_POLL);
 	session_memory_use_pool(f.m, NULL, STMT);
 	memset(&f.poll, 0, sizeof f.poll);
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	assert_int_equal(f.poll.n, 1);
 	assert_string_equal(f.poll.since, "(null)");
@@ -316,9 +321,9 @@ static void polling_renews_one_lease_for_all(void **state)
 	open_polling();
 	assert_int_equal(loop_asked_ms(), PG_RENEW_MS);
 	assert_true(put_of(1, 7, 12)); /* of a connection that has no lease of its own */
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	assert_true(put_of(2, 3, 44)); /* nor do two connections keep two */
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	clock_set(NOW + 1500, 0);
 	turn();
 	assert_int_equal(f.poll.n, 2);
@@ -326,9 +331,9 @@ static void polling_renews_one_lease_for_all(void **state)
 	clock_set(NOW + 1900, 0);
 	polled(ERR_OK, "c2", "");
 	clock_set(NOW + 1500 + PG_LEASE_MS - 1, 0); /* from its sending on */
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	clock_set(NOW + 1500 + PG_LEASE_MS, 0);
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	assert_int_equal(f.leases_used, 0);
 }
 
@@ -342,17 +347,17 @@ static void what_a_poll_names_goes(void **state)
 	assert_true(put(2));
 	assert_true(put(3));
 	before = seen();
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	turn();
 	polled(ERR_OK, "c2", "0101010101010101 0202020202020202");
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
-	assert_null(session_memory_get(f.m, hash(2), clock_boot_ms()));
-	assert_non_null(session_memory_get(f.m, hash(3), clock_boot_ms()));
+	assert_null(get(1));
+	assert_null(get(2));
+	assert_non_null(get(3));
 	assert_false(session_memory_believes(f.m, hash(1), &before));
 	assert_int_equal(f.ended, 3);
 	turn();
 	polled(ERR_OK, "c3", "flush");
-	assert_null(session_memory_get(f.m, hash(3), clock_boot_ms()));
+	assert_null(get(3));
 }
 
 /* A cursor that does not fit is none to go on from: all may have ended, and nothing is promised. */
@@ -367,14 +372,14 @@ static void a_cursor_that_is_too_long_is_a_flush(void **state)
 	cursor[n] = '\0';
 	open_polling();
 	assert_true(put(1));
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	clock_set(NOW + PG_LEASE_MS - 1, 0);
 	turn();
 	polled(ERR_OK, cursor, "");
 	free(cursor);
 	assert_int_equal(f.ended, 2);
 	assert_sv_equal(f.payload, SV("flush"));
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	clock_set(NOW + PG_LEASE_MS, 0);
 	assert_false(put(1)); /* not renewed by that */
 	turn();
@@ -389,23 +394,23 @@ static void a_poll_that_fails_loses_nothing(void **state)
 	(void)state;
 	open_polling();
 	assert_true(put(1));
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 	turn();
 	polled(ERR_UNAVAILABLE, NULL, NULL);
 	clock_set(NOW + PG_LEASE_MS, 0);
 	f.poll.refuses = ERR_UNAVAILABLE;
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	f.poll.refuses = ERR_OK;
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	assert_string_equal(f.poll.since, "c1");
 	polled(ERR_OK, NULL, NULL); /* no row is no answer */
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	assert_string_equal(f.poll.since, "c1");
 	polled(ERR_OK, "c2", "");
-	assert_non_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_non_null(get(1));
 }
 
 static void while_nobody_asks_nothing_is_polled(void **state)
@@ -415,12 +420,12 @@ static void while_nobody_asks_nothing_is_polled(void **state)
 	turn(); /* used once since the last: once more */
 	turn();
 	assert_int_equal(f.poll.n, 1);
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	assert_int_equal(loop_asked_ms(), 0); /* and then at once */
 	turn();
 	assert_int_equal(f.poll.n, 2);
 	turn(); /* under way: no second one beside it */
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	assert_int_equal(f.poll.n, 2);
 }
@@ -434,7 +439,7 @@ static void a_row_overtaken_by_a_poll_is_not_filed(void **state)
 	(void)state;
 	open_polling();
 	before = seen();
-	assert_null(session_memory_get(f.m, hash(1), clock_boot_ms()));
+	assert_null(get(1));
 	turn();
 	polled(ERR_OK, "c2", "0101010101010101");
 	e = entry();
