@@ -11,9 +11,8 @@
 
 #include <json-c/json.h>
 
-#include "common/sv.h"
+#include "common/json_lex.h"
 
-#define JSON_DEPTH_MAX 16
 #define JSON_MEMBERS_MAX 512 /* members of all objects open at one point */
 #define JSON_NUMBER_MAX 64   /* characters */
 #define JSON_KEY_MAX 1024    /* bytes as written */

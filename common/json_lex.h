@@ -15,6 +15,8 @@
 
 #include "common/sv.h"
 
+#define JSON_DEPTH_MAX 16 /* arrays and objects within one another, of all that we read */
+
 struct json_lex {
 	const char *p, *end;
 };

@@ -20,8 +20,9 @@
 #include "common/json_lex.h"
 
 #define CLAIM_JSON_MAX 65536 /* bytes of all claims of a session */
-#define CLAIM_DEPTH_MAX 8    /* nesting of them, a value in the innermost array or object with it */
-#define CLAIM_NOTED 32	     /* claims at the top; the others are searched for in the text */
+/* Nesting of them, a value in the innermost array or object with it: all that a login may store. */
+#define CLAIM_DEPTH_MAX (JSON_DEPTH_MAX + 1)
+#define CLAIM_NOTED 32 /* claims at the top; the others are searched for in the text */
 
 /* One value. Zero: none. */
 struct claim {

@@ -102,7 +102,7 @@ static void one_whole_object_or_nothing(void **state)
 					  "{}x",
 					  "{} {}",
 					  "{\"a\":\"\x80\"}",
-					  "{\"a\":[[[[[[[[1]]]]]]]]}"};
+					  "{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}"};
 	struct claims empty;
 
 	(void)state;
@@ -268,6 +268,22 @@ static void assert_stored_is_same(struct json_object *o)
 	assert_true(reference_compare(stored));
 }
 
+/* {"":[[...what was written...]]}, with so many arrays. */
+static void nest(struct json_writer *w, size_t arrays)
+{
+	const struct sv begin = SV("{\"\":");
+	size_t n = w->n, before = begin.n + arrays;
+
+	if (n + before + arrays + 1 > sizeof w->text)
+		return;
+	memmove(w->text + before, w->text, n);
+	memcpy(w->text, begin.p, begin.n);
+	memset(w->text + begin.n, '[', arrays);
+	memset(w->text + before + n, ']', arrays);
+	w->text[before + n + arrays] = '}';
+	w->n = before + n + arrays + 1;
+}
+
 static void whatever_is_written_reads_as_json_c_reads_it(void **state)
 {
 	static struct json_writer w, mutant;
@@ -278,7 +294,9 @@ static void whatever_is_written_reads_as_json_c_reads_it(void **state)
 		struct json_object *o;
 
 		json_writer_start(&w, (uint64_t)SEED + i * UINT64_C(0x9e3779b97f4a7c15));
-		json_write_object(&w, i % 4 == 0 ? CLAIM_NOTED + 8 : 8, CLAIM_DEPTH_MAX + 2);
+		json_write_object(&w, i % 4 == 0 ? CLAIM_NOTED + 8 : 8, 10);
+		if (i % 4 == 1)
+			nest(&w, i / 4 % (CLAIM_DEPTH_MAX + 1));
 		if (w.n == sizeof w.text)
 			continue; /* did not fit */
 		o = reference_parse(sv_of(w.text, w.n));
@@ -301,9 +319,32 @@ static void whatever_is_written_reads_as_json_c_reads_it(void **state)
 	assert_true(taken > TEXTS / 4 && refused > TEXTS / 100 && mutants > TEXTS / 4);
 }
 
+/* The broker's bound, at which json_strict_scan() begins to refuse. */
+static void what_a_login_may_store_can_be_read(void **state)
+{
+	char text[8 * JSON_DEPTH_MAX];
+	struct claims c;
+
+	(void)state;
+	for (size_t depth = JSON_DEPTH_MAX; depth <= JSON_DEPTH_MAX + 1; depth++) {
+		size_t arrays = depth - 1, n = 0;
+
+		n += (size_t)snprintf(text, sizeof text, "{\"a\":");
+		memset(text + n, '[', arrays);
+		text[n + arrays] = '1';
+		memset(text + n + arrays + 1, ']', arrays);
+		text[n + 2 * arrays + 1] = '}';
+		assert_int_equal(claims_parse(sv_of(text, n + 2 * arrays + 2), &c),
+				 depth <= JSON_DEPTH_MAX);
+		if (depth <= JSON_DEPTH_MAX)
+			claims_done(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_a_login_may_store_can_be_read),
 	    cmocka_unit_test(names_and_paths_by_table),
 	    cmocka_unit_test(a_name_longer_than_any_configuration_has),
 	    cmocka_unit_test(one_whole_object_or_nothing),

@@ -289,7 +289,7 @@ static void claims_that_are_no_object_are_refused(void **state)
 	    SV_INIT("{\"a\":"),
 	    SV_INIT("{\"a\":\"\xff\"}"),
 	    SV_INIT("{\"a\":NaN}x"),
-	    SV_INIT("{\"a\":[[[[[[[[1]]]]]]]]}"),
+	    SV_INIT("{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}"),
 	};
 	static const struct config_identity nothing = {.name = SV_INIT("none")};
 	struct identity_table *t = table_of(&config);
