@@ -138,30 +138,34 @@ void pg_on_ready(struct pg *p, void (*fn)(void *arg, bool ready), void *arg)
 	p->ready_arg = arg;
 }
 
-/* The connection with the fewest calls under way; for one of a group the one that has a group open.
- */
+/* The less the better: a group that leaves with this turn, so that those of a turn are together; an
+ * idle connection; a group that waits; the one with the fewest calls under way. */
+static size_t rank(const struct pg_conn *c, enum pg_kind kind)
+{
+	if (c->ncalls == 0)
+		return 1;
+	if (kind == PG_GROUPED && c->grouped > 0)
+		return pg_conn_is_ahead(c) ? 2 : 0;
+	return 2 + c->ncalls;
+}
+
 static enum err choose(struct pg *p, enum pg_kind kind, struct pg_conn **ret)
 {
 	struct pg_conn *best = NULL;
+	enum err rc = ERR_UNAVAILABLE;
 
 	for (size_t i = 0; i < p->nconns; i++) {
 		struct pg_conn *c = &p->conns[i];
 
 		if (c->state != PG_UP || c->broken)
 			continue;
-		if (best == NULL || c->ncalls < best->ncalls)
+		if (c->ncalls >= p->max_calls)
+			rc = ERR_LIMIT;
+		else if (best == NULL || rank(c, kind) < rank(best, kind))
 			best = c;
-		if (kind == PG_GROUPED && c->grouped > 0) {
-			best = c;
-			break;
-		}
 	}
-	if (best == NULL)
-		return ERR_UNAVAILABLE;
-	if (best->ncalls >= p->max_calls)
-		return ERR_LIMIT;
 	*ret = best;
-	return ERR_OK;
+	return best == NULL ? rc : ERR_OK;
 }
 
 /* Text parameters end with NUL for libpq, so one with a NUL inside would be cut: refused. */
@@ -214,7 +218,7 @@ enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg
 	call->stmt = stmt;
 	call->fn = fn;
 	call->arg = arg;
-	if (!pg_pipeline_send(c, call, values, lengths, formats)) {
+	if (!pg_send(c, call, values, lengths, formats)) {
 		free(call);
 		return ERR_UNAVAILABLE;
 	}

@@ -92,6 +92,7 @@ void pg_conn_close(struct pg_conn *c)
 	c->timer_set = false;
 	c->broken = false;
 	c->grouped = 0;
+	c->ntrips = 0;
 	c->answering = NULL;
 	if (c->pq != NULL)
 		PQfinish(c->pq);
@@ -390,6 +391,6 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg)
 	else if (c->broken)
 		host_failed(c, "database_connect_failed", "no event");
 	else if (c->state == PG_UP)
-		pg_pipeline_flush(c);
+		pg_send_flush(c);
 	pg_leave(p);
 }

@@ -4,7 +4,8 @@
  *	pg.c		the interface: open, close, query, rows
  *	pg_target.c	the conninfo taken apart, one set of parameters a host
  *	pg_connect.c	a connection's way up: connect, prepare, back off
- *	pg_pipeline.c	a connection that is up: send, read, deadlines
+ *	pg_send.c	a connection that is up: calls, groups of them, when they leave
+ *	pg_pipeline.c	a connection that is up: answers, errors, deadlines
  *	pg_lease.c	notifications, leases and what disturbs them
  *
  * Callbacks may call anything in pg.h, pg_close() too: whoever runs them does so between pg_enter()
@@ -22,6 +23,7 @@
 #define PG_HOSTS_MAX 16
 #define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
 #define PG_STMT_NONE UINT32_MAX
+#define PG_TRIPS_AHEAD 2 /* the server works on one while it is sent the next */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 
@@ -52,7 +54,7 @@ struct pg_conn {
 	PGconn *pq;
 	struct event *io;    /* of PQsocket; waits for io_want */
 	struct event *timer; /* meaning by state */
-	struct event *soon;  /* end of this turn of the loop: flush, or drop if broken */
+	struct event *soon;  /* end of this turn of the loop: send the group, or drop if broken */
 	short io_want;
 	bool broken;	/* found where no callback may run */
 	bool timer_set; /* PG_UP: `timer` is pending */
@@ -64,6 +66,7 @@ struct pg_conn {
 	size_t grouped;	       /* calls at the end of `calls` whose sync was not sent yet */
 	int64_t lease_from_us; /* sending of the last one that completed undisturbed; 0: none */
 	size_t ncalls;
+	size_t ntrips;		   /* transactions under way: syncs sent, not answered */
 	struct pg_calls calls;	   /* in the order their answers come */
 	struct pg_call *answering; /* whose result came last; NULL: none since the last sync */
 };
@@ -132,16 +135,30 @@ void pg_conn_on_io(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 
+/* pg_send.c; false: the connection is broken, and `soon` will drop it. */
+/* So much is under way that a group waits, to leave with the next answer or when it is full: the
+ * server takes one transaction after the other, and until then others join. */
+static inline bool pg_conn_is_ahead(const struct pg_conn *c)
+{
+	return c->ntrips >= PG_TRIPS_AHEAD;
+}
+
+/* One call and its sync; or one of a group, which leaves with `soon` unless the connection is
+ * ahead. */
+bool pg_send(struct pg_conn *c, struct pg_call *call, const char *const *values, const int *lengths,
+	     const int *formats);
+/* A bare sync behind what was sent; the last of the group that is open, if one is. */
+bool pg_send_sync(struct pg_conn *c, struct pg_call *call);
+/* The group that is open, if one is. */
+bool pg_send_group(struct pg_conn *c);
+/* Has the group leave at the end of the turn, if one is open and need not wait. */
+void pg_send_soon(struct pg_conn *c);
+/* All there is; drops a broken connection. */
+void pg_send_flush(struct pg_conn *c);
+
 /* pg_pipeline.c */
-/* Sends one call, and its sync but for a group, whose sync leaves with `soon` at the latest. False:
- * the connection is broken, and `soon` will drop it. */
-bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
-		      const int *lengths, const int *formats);
-/* Puts a bare sync behind what was sent. False: as pg_pipeline_send(). */
-bool pg_pipeline_send_sync(struct pg_conn *c, struct pg_call *call);
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
-void pg_pipeline_flush(struct pg_conn *c);
 /* Ends one call: takes it off its connection, runs its callback, frees it. */
 void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
 

@@ -22,7 +22,7 @@ static void renew(struct pg_conn *c)
 	call = calloc(1, sizeof *call);
 	if (call == NULL)
 		return; /* the lease ends, and with it the use of it */
-	if (!pg_pipeline_send_sync(c, call))
+	if (!pg_send_sync(c, call))
 		free(call);
 }
 

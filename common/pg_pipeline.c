@@ -4,113 +4,9 @@
 #include "common/log.h"
 #include "common/pg_internal.h"
 
-static bool is_broken(struct pg_conn *c)
-{
-	c->broken = true;
-	event_active(c->soon, 0, 0);
-	return false;
-}
-
-/* libpq before 17 flushes with each sync; there one transaction is one write. */
-static bool sync(struct pg_conn *c)
-{
-	c->grouped = 0;
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-	if (PQsendPipelineSync(c->pq) != 1)
-		return is_broken(c);
-	event_active(c->soon, 0, 0);
-	return true;
-#else
-	int left;
-
-	if (PQpipelineSync(c->pq) != 1)
-		return is_broken(c);
-	left = PQflush(c->pq); /* no system call if nothing is left */
-	if (left == 1)
-		pg_conn_want(c, EV_READ | EV_WRITE);
-	return left != -1 || is_broken(c);
-#endif
-}
-
-/* The group is complete: its last call is the last of all. */
-static bool end_group(struct pg_conn *c)
-{
-	if (c->grouped == 0)
-		return true;
-	TAILQ_LAST(&c->calls, pg_calls)->synced = true;
-	return sync(c);
-}
-
-/* now_us: from before anything of it was sent. All of a group count as sent when its first was: not
- * one of its answers can be older than that. */
-static void enqueue(struct pg_conn *c, struct pg_call *call, int64_t now_us)
-{
-	int64_t now_ms = now_us / 1000;
-
-	if (c->grouped == 0)
-		c->trip.sent_ms = now_ms;
-	call->trip = c->trip;
-	call->sent_us = now_us;
-	call->deadline_ms = now_ms + c->pg->query_timeout_ms;
-	TAILQ_INSERT_TAIL(&c->calls, call, link);
-	c->ncalls++;
-	if (!c->timer_set) {
-		c->timer_set = true;
-		pg_conn_timer_set(c, c->pg->query_timeout_ms);
-	}
-}
-
-bool pg_pipeline_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
-		      const int *lengths, const int *formats)
-{
-	const struct pg_statement *s = &c->pg->statements[call->stmt];
-	int64_t now = clock_boot_us();
-
-	call->synced = s->kind == PG_ALONE;
-	if (call->synced && !end_group(c))
-		return false;
-	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) != 1)
-		return is_broken(c);
-	if (call->synced && !sync(c))
-		return false;
-	enqueue(c, call, now);
-	if (call->synced)
-		return true;
-	if (c->grouped++ == 0)
-		event_active(c->soon, 0, 0);
-	if (c->grouped == PG_GROUP_MAX)
-		(void)end_group(
-		    c); /* broken: the call is under way all the same, and ends with it */
-	return true;
-}
-
-/* The last of the group that is open, if one is. */
-bool pg_pipeline_send_sync(struct pg_conn *c, struct pg_call *call)
-{
-	int64_t now = clock_boot_us();
-
-	call->stmt = PG_STMT_NONE;
-	call->synced = true;
-	if (!sync(c))
-		return false;
-	enqueue(c, call, now);
-	return true;
-}
-
 static const char *call_name(const struct pg *p, const struct pg_call *call)
 {
 	return call->stmt == PG_STMT_NONE ? "sync" : p->statements[call->stmt].name;
-}
-
-void pg_pipeline_flush(struct pg_conn *c)
-{
-	int left;
-
-	left = end_group(c) ? PQflush(c->pq) : -1;
-	if (left == -1)
-		pg_conn_drop(c, "database_connection_lost", NULL);
-	else
-		pg_conn_want(c, left == 1 ? EV_READ | EV_WRITE : EV_READ);
 }
 
 /* Answers come in order, so the first call's deadline is the next; looked at when the timer
@@ -221,6 +117,7 @@ static void first_done(struct pg_conn *c)
 	bool last;
 
 	c->answering = NULL;
+	c->ntrips--;
 	pg_lease_notify(c);
 	if (p->closed)
 		return;
@@ -285,21 +182,25 @@ static void drain(struct pg_conn *c)
 		}
 	}
 	pg_lease_notify(c);
-	if (!p->closed && c->state == PG_UP && PQstatus(c->pq) == CONNECTION_BAD)
+	if (p->closed || c->state != PG_UP)
+		return;
+	if (PQstatus(c->pq) == CONNECTION_BAD)
 		pg_conn_drop(c, "database_connection_lost", NULL);
+	else
+		pg_send_soon(c);
 }
 
 void pg_pipeline_on_io(struct pg_conn *c, short what)
 {
 	if ((what & EV_WRITE) != 0) {
-		pg_pipeline_flush(c);
+		pg_send_flush(c);
 		if (c->state != PG_UP)
 			return;
 	}
 	if ((what & EV_READ) == 0)
 		return;
 	/* Reading flushes as well: a group leaves whole. */
-	if (!end_group(c))
+	if (!pg_send_group(c))
 		return;
 	/* Under TLS what did not fit into libpq's buffer is not seen on the socket: ask again. */
 	if (PQconsumeInput(c->pq) == 0 || (PQsslInUse(c->pq) == 1 && PQconsumeInput(c->pq) == 0)) {

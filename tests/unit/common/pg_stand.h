@@ -18,7 +18,7 @@
 #include "common/pg_internal.h"
 #include "tests/unit/loop.h"
 
-#define PQ_RESULTS 128
+#define PQ_RESULTS 512
 #define PQ_TIMEOUT_MS 1000
 
 enum { STATEMENT_A, STATEMENT_B };
@@ -181,15 +181,6 @@ PQ_WRAP(int, PQpipelineSync, (PGconn * c))
 	return 1;
 }
 
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-PQ_WRAP(int, PQsendPipelineSync, (PGconn * c))
-{
-	(void)c;
-	pq_note("sync", "");
-	return 1;
-}
-#endif
-
 PQ_WRAP(int, PQflush, (PGconn * c))
 {
 	(void)c;
@@ -267,6 +258,12 @@ PQ_WRAP(int, PQnfields, (const PGresult *r))
 {
 	(void)r;
 	return 0;
+}
+
+PQ_WRAP(PGnotify *, PQnotifies, (PGconn * c))
+{
+	(void)c;
+	return NULL;
 }
 
 PQ_WRAP(int, PQbackendPID, (const PGconn *c))

@@ -1,26 +1,4 @@
-#include "tests/unit/common/pg_stand.h"
-
-struct asked {
-	unsigned calls;
-	enum err e;
-	bool rows;
-	unsigned order; /* when it was answered, from 1 */
-	int64_t sent_ms;
-};
-
-static unsigned answered;
-
-static void on_answer(void *arg, enum err e, const struct pg_rows *rows)
-{
-	struct asked *a = arg;
-
-	a->calls++;
-	a->e = e;
-	a->rows = rows != NULL;
-	a->order = ++answered;
-	a->sent_ms = rows == NULL ? 0 : pg_rows_trip(rows)->sent_ms;
-	assert_true(a->rows == (e == ERR_OK));
-}
+#include "tests/unit/common/pg_calls.h"
 
 static void on_answer_close(void *arg, enum err e, const struct pg_rows *rows)
 {
@@ -28,52 +6,6 @@ static void on_answer_close(void *arg, enum err e, const struct pg_rows *rows)
 	(void)rows;
 	assert_int_equal(e, ERR_OK);
 	pg_close(&pq.pg);
-}
-
-static struct pg_conn *conn(void)
-{
-	return &pq.pg->conns[0];
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	answered = 0;
-	pq_open("host=h", 1, NULL);
-	pq_up(conn());
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pq_close();
-	return 0;
-}
-
-static void ask(struct asked *a)
-{
-	*a = (struct asked){0};
-	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, a, NULL), ERR_OK);
-	assert_int_equal(a->calls, 0); /* never from within */
-}
-
-/* STATEMENT_A is PG_GROUPED. */
-static void ask_grouped(struct asked *a)
-{
-	struct pg_param p = PG_SV(SV("x"));
-
-	*a = (struct asked){0};
-	assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer, a, NULL), ERR_OK);
-	assert_int_equal(a->calls, 0);
-}
-
-/* What libpq gives for one statement that ended so. */
-static void answer(ExecStatusType status, const char *sqlstate, const char *severity)
-{
-	pq_result(status, sqlstate, severity);
-	pq_null();
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
 }
 
 static void each_is_its_own_transaction_and_answered_in_order(void **state)
@@ -130,79 +62,6 @@ static void the_first_result_counts_where_nothing_fails(void **state)
 	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(a.e, ERR_OK);
-}
-
-/* One of a group's: its sync comes later, or never. */
-static void row(ExecStatusType status, const char *sqlstate)
-{
-	pq_result(status, sqlstate, sqlstate == NULL ? NULL : "ERROR");
-	pq_null();
-}
-
-static void reads_of_one_turn_are_one_transaction(void **state)
-{
-	struct asked a[3];
-	int64_t first_ms = pq.now_ms;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
-		ask_grouped(&a[i]);
-		pq_pass(5);
-	}
-	assert_string_equal(pq.trace, "query=a query=a query=a ");
-	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a query=a query=a sync ");
-	for (size_t i = 0; i < ARRAY_LEN(a); i++)
-		row(PGRES_TUPLES_OK, NULL);
-	pq_io(conn(), EV_READ);
-	assert_int_equal(answered, 0); /* a notification may still come before its end */
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	pq_io(conn(), EV_READ);
-	for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
-		assert_int_equal(a[i].e, ERR_OK);
-		assert_int_equal(a[i].order, i + 1);
-		assert_int_equal(a[i].sent_ms, first_ms);
-	}
-	assert_int_equal(conn()->ncalls, 0);
-	pq_forget();
-	ask_grouped(&a[0]); /* the next turn's is another one */
-	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a sync ");
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	pq_io(conn(), EV_READ);
-	assert_int_equal(a[0].sent_ms, first_ms + 15);
-}
-
-static void nothing_else_is_in_a_group(void **state)
-{
-	static struct asked a[PG_GROUP_MAX + 3]; /* canceled at the end */
-	struct pg_call *bare = calloc(1, sizeof *bare);
-
-	(void)state;
-	ask_grouped(&a[0]);
-	ask(&a[1]);
-	ask_grouped(&a[2]);
-	assert_string_equal(pq.trace, "query=a sync query=b sync query=a ");
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	answer(PGRES_TUPLES_OK, NULL, NULL);
-	pq_io(conn(), EV_READ); /* which libpq begins with writing */
-	assert_string_equal(pq.trace, "query=a sync query=b sync query=a sync ");
-	assert_int_equal(a[0].calls + a[1].calls, 2);
-	assert_int_equal(a[2].calls, 0);
-	pq_forget();
-	ask_grouped(&a[0]);
-	assert_true(pg_pipeline_send_sync(conn(), bare)); /* the lease's is as good as any */
-	assert_string_equal(pq.trace, "query=a sync ");
-	pq_forget();
-	for (size_t i = 0; i < PG_GROUP_MAX; i++) {
-		assert_null(strstr(pq.trace, "sync"));
-		ask_grouped(&a[3 + i]);
-	}
-	assert_non_null(strstr(pq.trace, "query=a sync "));
-	ask_grouped(&a[1]);
-	assert_int_equal(conn()->grouped, 1);
 }
 
 static void one_that_fails_ends_its_group_only(void **state)
@@ -363,43 +222,6 @@ static void no_timer_without_calls(void **state)
 	assert_true(conn()->timer_set);
 }
 
-static void what_does_not_fit_waits_for_the_socket(void **state)
-{
-	struct asked a;
-
-	(void)state;
-	pq.flush = 1;
-	ask(&a);
-	loop_turn(pq.base);
-	assert_int_equal(conn()->io_want, EV_READ | EV_WRITE);
-	pq.flush = 0;
-	pq_io(conn(), EV_WRITE);
-	assert_int_equal(conn()->io_want, EV_READ);
-	pq.flush = -1;
-	pq_io(conn(), EV_WRITE);
-	assert_int_equal(a.e, ERR_UNAVAILABLE);
-	assert_int_equal(conn()->state, PG_DOWN);
-}
-
-/* Nobody is called back from within pg_query(), not even those before. */
-static void a_send_that_fails_drops_from_the_loop(void **state)
-{
-	struct asked a, b = {0};
-
-	(void)state;
-	ask(&a);
-	pq.send_fails = true;
-	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
-	assert_int_equal(a.calls, 0);
-	pq.send_fails = false;
-	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &b, NULL), ERR_UNAVAILABLE);
-	loop_turns(pq.base, 2);
-	assert_int_equal(a.calls, 1);
-	assert_int_equal(a.e, ERR_UNAVAILABLE);
-	assert_int_equal(b.calls, 0);
-	assert_int_equal(conn()->state, PG_DOWN);
-}
-
 static void a_connection_that_ends(void **state)
 {
 	struct asked a;
@@ -499,8 +321,6 @@ int main(void)
 	    CASE(each_is_its_own_transaction_and_answered_in_order),
 	    CASE(an_answer_is_one_after_its_sync),
 	    CASE(the_first_result_counts_where_nothing_fails),
-	    CASE(reads_of_one_turn_are_one_transaction),
-	    CASE(nothing_else_is_in_a_group),
 	    CASE(one_that_fails_ends_its_group_only),
 	    CASE(a_failed_commit_is_the_last_ones),
 	    CASE(a_group_ends_with_its_connection),
@@ -508,8 +328,6 @@ int main(void)
 	    CASE(errors_by_table),
 	    CASE(deadlines),
 	    CASE(no_timer_without_calls),
-	    CASE(what_does_not_fit_waits_for_the_socket),
-	    CASE(a_send_that_fails_drops_from_the_loop),
 	    CASE(a_connection_that_ends),
 	    CASE(tls_is_read_twice),
 	    CASE(a_libpq_that_expects_nothing_is_left_alone),
