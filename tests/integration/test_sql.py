@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 from postgres import Postgres, PsqlError, client_environment, ROOT  # noqa: E402
+from wait import eventually  # noqa: E402
 
 NOW_MS = "floor(extract(epoch from clock_timestamp()) * 1000)::int8"
 MINUTE_MS = 60000
@@ -386,6 +387,23 @@ def test_activity_is_hot(pg):
     updated = int(after[0][0]) - int(before[0][0])
     hot = int(after[0][1]) - int(before[0][1])
     assert updated == hot
+
+
+def test_a_lookup_goes_by_the_hash_indexes(cluster):
+    """Whether the planner knows the tables or not, as when a worker asks for the first session there is."""
+    cluster.migrate("lookup")
+    for rows, then in ((1, ""), (2000, "analyze")):
+        cluster.psql("select count(created) from generate_series(%d, %d) n, bff_private.session_create("
+                     "sha256(('secret ' || n)::bytea), 'app', 'idp', 'https://idp', 'sub', '', 'sub', '', '{}', '', 0, "
+                     "60000, 60000, %s, null, 0, int4send(n::int4), null, null, null, null, '', '')"
+                     % (rows - 1, 2 * rows - 2, NOW_MS), user="bff_broker", dbname="lookup")
+        cluster.psql(then + "; select pg_stat_reset()", dbname="lookup")
+        with cluster.session("bff_web", "lookup") as s:
+            assert s.run("select state from bff_private.session_get(%s)" % sql_hash(rows - 1)) == [["live"]]
+        eventually(lambda: cluster.psql(
+            "select indexrelname, idx_scan from pg_stat_user_indexes where relname in ('session', 'session_activity') "
+            "and idx_scan > 0 order by 1", dbname="lookup") == [["session_activity_lookup", "1"], ["session_lookup", "1"]],
+            what="one scan of each index")
 
 
 # ---- migrations --------------------------------------------------------------------------------
