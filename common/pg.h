@@ -7,11 +7,12 @@
  *
  * A statement is a transaction of its own, unless its row of the table says PG_GROUPED: those of
  * one turn of the loop, PG_GROUP_MAX at most, share one transaction of one connection, which is one
- * write and one round trip. Where two transactions are under way on every connection, a group waits
- * for an answer, and so takes up the turns until then: the more is asked for, the larger the
- * groups. Only what changes nothing may be grouped, and only what needs no time of its own: now()
- * is the same for a group, that of its first; each still sees what was committed before it ran. If
- * one fails, those behind it did not run and get ERR_CONFLICT: ask again.
+ * write and one round trip. Where the server is what takes the time, and two transactions are under
+ * way on every connection, a group waits for the next answer and takes up the turns until then: the
+ * more is asked for, the larger the groups. Only what changes nothing may be grouped, and only what
+ * needs no time of its own: now() is the same for a group, that of its first; each still sees what
+ * was committed before it ran. If one fails, those behind it did not run and get ERR_CONFLICT: ask
+ * again.
  *
  * A query's callback is called exactly once, from the loop, never from within pg_query().
  * While no connection is up, pg_query() fails at once with ERR_UNAVAILABLE: it never waits

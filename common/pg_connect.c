@@ -93,6 +93,8 @@ void pg_conn_close(struct pg_conn *c)
 	c->broken = false;
 	c->grouped = 0;
 	c->ntrips = 0;
+	c->fastest_us = 0;
+	c->queues = false;
 	c->answering = NULL;
 	if (c->pq != NULL)
 		PQfinish(c->pq);

@@ -23,7 +23,8 @@
 #define PG_HOSTS_MAX 16
 #define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
 #define PG_STMT_NONE UINT32_MAX
-#define PG_TRIPS_AHEAD 2 /* the server works on one while it is sent the next */
+#define PG_TRIPS_AHEAD 2  /* the server works on one while it is sent the next */
+#define PG_QUEUE_FACTOR 2 /* a group that took over so many times another one's had to queue */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 
@@ -42,9 +43,10 @@ struct pg_call {
 	PGresult *result;    /* came, but its transaction's end has not */
 	struct pg_trip trip;
 	int64_t sent_us;
-	unsigned stmt; /* PG_STMT_NONE: a bare sync, for the lease */
-	bool synced;   /* a sync follows: the last of its transaction */
-	enum err e;    /* what it ended with, once its transaction has */
+	int64_t left_us; /* the last of a group: when that was sent; else 0 */
+	unsigned stmt;	 /* PG_STMT_NONE: a bare sync, for the lease */
+	bool synced;	 /* a sync follows: the last of its transaction */
+	enum err e;	 /* what it ended with, once its transaction has */
 };
 TAILQ_HEAD(pg_calls, pg_call);
 
@@ -67,6 +69,8 @@ struct pg_conn {
 	int64_t lease_from_us; /* sending of the last one that completed undisturbed; 0: none */
 	size_t ncalls;
 	size_t ntrips;		   /* transactions under way: syncs sent, not answered */
+	int64_t fastest_us;	   /* of the groups answered; 0: none yet */
+	bool queues;		   /* the last one took over PG_QUEUE_FACTOR times that */
 	struct pg_calls calls;	   /* in the order their answers come */
 	struct pg_call *answering; /* whose result came last; NULL: none since the last sync */
 };
@@ -136,11 +140,12 @@ void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
 
 /* pg_send.c; false: the connection is broken, and `soon` will drop it. */
-/* So much is under way that a group waits, to leave with the next answer or when it is full: the
- * server takes one transaction after the other, and until then others join. */
+/* So much is under way that a group waits, to leave with the next answer or when it is full. The
+ * server takes one transaction after the other, so nothing is lost by it as long as they queue
+ * there; but where the time goes by on the wire, the next one is on its way meanwhile. */
 static inline bool pg_conn_is_ahead(const struct pg_conn *c)
 {
-	return c->ntrips >= PG_TRIPS_AHEAD;
+	return c->queues && c->ntrips >= PG_TRIPS_AHEAD;
 }
 
 /* One call and its sync; or one of a group, which leaves with `soon` unless the connection is

@@ -108,6 +108,16 @@ static enum err judge(const struct pg *p, const struct pg_call *call, enum error
 	return judge_error(call->result, effect);
 }
 
+/* A group's last call is answered: did it wait for others of ours? */
+static void see_queue(struct pg_conn *c, const struct pg_call *last)
+{
+	int64_t took_us = clock_boot_us() - last->left_us;
+
+	if (c->fastest_us == 0 || took_us < c->fastest_us)
+		c->fastest_us = took_us;
+	c->queues = took_us > PG_QUEUE_FACTOR * c->fastest_us;
+}
+
 /* The first transaction is over: that of the first call, or of the group it begins. */
 static void first_done(struct pg_conn *c)
 {
@@ -124,8 +134,11 @@ static void first_done(struct pg_conn *c)
 	TAILQ_FOREACH(call, &c->calls, link)
 	{
 		call->e = judge(p, call, &effect);
-		if (call->synced)
-			break;
+		if (!call->synced)
+			continue;
+		if (call->left_us != 0)
+			see_queue(c, call);
+		break;
 	}
 	c->broken = c->broken || effect == ERROR_DROPS;
 	if (effect != ERROR_OF_STATEMENT)

@@ -26,9 +26,12 @@ static bool sync(struct pg_conn *c)
 
 bool pg_send_group(struct pg_conn *c)
 {
+	struct pg_call *last = TAILQ_LAST(&c->calls, pg_calls);
+
 	if (c->grouped == 0)
 		return true;
-	TAILQ_LAST(&c->calls, pg_calls)->synced = true;
+	last->synced = true;
+	last->left_us = clock_boot_us();
 	return sync(c);
 }
 

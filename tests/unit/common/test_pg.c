@@ -2,6 +2,7 @@
  *
  * Rule Zero: over 400 lines, because every case needs the same server, and a second file would
  * start a second cluster. What a pool tells of leases is in test_pg_lease.c. */
+#include "common/pg_internal.h"
 #include "tests/unit/common/pg_fixture.h"
 
 #define TIMEOUT_MS 400
@@ -472,7 +473,7 @@ static void test_reads_of_one_turn_share_a_transaction(void **state)
 	close_pool(&f);
 }
 
-/* While two transactions are under way, the reads of many turns. */
+/* Those of many turns, while two transactions are under way. */
 static void test_reads_that_wait_share_a_transaction(void **state)
 {
 	struct pg_options o = {
@@ -487,6 +488,7 @@ static void test_reads_that_wait_share_a_transaction(void **state)
 	RUN_UNTIL(&other, pg_ready(other.pg));
 	assert_int_equal(pg_query(other.pg, LOCK, NULL, on_answer, &locked[0], NULL), ERR_OK);
 	RUN_UNTIL(&other, locked[0].calls == 1);
+	f.pg->conns[0].queues = true; /* which it would find out by and by */
 	assert_int_equal(pg_query(f.pg, LOCK, NULL, on_answer, &locked[1], NULL), ERR_OK);
 	assert_int_equal(pg_query(f.pg, OWN_XID, NULL, on_answer, &own, NULL), ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {

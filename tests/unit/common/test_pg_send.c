@@ -1,3 +1,4 @@
+/* Rule Zero: over 400 lines, for the model of a server at the end needs what the cases need. */
 #include "tests/unit/common/pg_calls.h"
 
 static void reads_of_one_turn_are_one_transaction(void **state)
@@ -108,6 +109,7 @@ static void a_group_waits_behind_two(void **state)
 	struct asked first, second, a[3];
 
 	(void)state;
+	conn()->queues = true;
 	ask_grouped(&first);
 	loop_turn(pq.base);
 	ask_grouped(&second);
@@ -149,6 +151,7 @@ static void a_group_does_not_wait_for_nothing(void **state)
 	struct asked a[3] = {0};
 
 	(void)state;
+	conn()->queues = true;
 	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer_ask, &a[0], NULL), ERR_OK);
 	ask(&a[1]);
 	ask(&a[2]);
@@ -164,12 +167,60 @@ static void a_group_does_not_wait_for_nothing(void **state)
 	assert_int_equal(a[0].calls, 1);
 }
 
+/* Over twice the fastest so far, from its sending on: what it waited here before is not counted,
+ * nor is a statement of its own. */
+static void a_group_that_took_long_had_to_queue(void **state)
+{
+	static const struct {
+		int64_t took_ms;
+		bool want;
+	} cases[] = {{5, false}, {10, false}, {11, true}, {9, false},
+		     {4, false}, {9, true},   {8, false}};
+	struct asked a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ask_grouped(&a);
+		pq_pass(100);
+		loop_turn(pq.base);
+		pq_pass(cases[i].took_ms);
+		answer(PGRES_TUPLES_OK, NULL, NULL);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(a.e, ERR_OK);
+		assert_int_equal(conn()->queues, cases[i].want);
+	}
+	ask(&a);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_false(conn()->queues);
+	assert_int_equal(conn()->fastest_us, 4000);
+}
+
+/* On the wire they do not stand in each other's way. */
+static void where_nothing_queues_no_group_waits(void **state)
+{
+	static struct asked a[5];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		ask_grouped(&a[i]);
+		loop_turn(pq.base);
+	}
+	assert_int_equal(conn()->ntrips, ARRAY_LEN(a));
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(answered, ARRAY_LEN(a));
+}
+
 /* One that breaks or does not answer takes the group along that waits. */
 static void a_group_that_waits_has_its_deadline(void **state)
 {
 	struct asked a[3];
 
 	(void)state;
+	conn()->queues = true;
+	conn()->fastest_us = 1;
 	ask(&a[0]);
 	ask(&a[1]);
 	pq_pass(400);
@@ -182,6 +233,8 @@ static void a_group_that_waits_has_its_deadline(void **state)
 	assert_int_equal(a[2].e, ERR_UNAVAILABLE);
 	assert_int_equal(a[2].calls, 1);
 	pq_up(conn());
+	assert_false(conn()->queues); /* another server may be */
+	assert_int_equal(conn()->fastest_us, 0);
 	ask_grouped(&a[0]); /* nothing is under way any more */
 	loop_turn(pq.base);
 	assert_string_equal(pq.trace, "query=a sync ");
@@ -199,6 +252,7 @@ static void which_connection_is_asked(void **state)
 	pq_open("host=h", 2, NULL);
 	pq_up(&pq.pg->conns[0]);
 	pq_up(&pq.pg->conns[1]);
+	pq.pg->conns[0].queues = pq.pg->conns[1].queues = true;
 	ask_grouped(&a[0]);
 	ask_grouped(&a[1]); /* of one turn: together, though the other one is idle */
 	assert_int_equal(pq.pg->conns[0].grouped, 2);
@@ -228,6 +282,7 @@ static void an_idle_connection_goes_before_a_group_that_waits(void **state)
 	teardown(state);
 	pq_open("host=h", 2, NULL);
 	pq_up(&pq.pg->conns[1]);
+	pq.pg->conns[1].queues = true;
 	ask(&a[0]);
 	ask(&a[1]);
 	ask_grouped(&a[2]);
@@ -248,6 +303,7 @@ static struct {
 	struct asked asked[MANY];
 	size_t nasked;
 	bool over;			/* nobody asks any more */
+	unsigned waited;		/* groups, over a turn */
 	size_t sent[MANY], first, last; /* statements of each transaction that libpq was given */
 	size_t open;			/* statements since the last sync */
 } world;
@@ -315,6 +371,7 @@ static void world_step(void)
 {
 	struct pg_call *bare;
 
+	pq_pass(up_to(2));
 	switch (up_to(8)) {
 	case 0:
 		bare = calloc(1, sizeof *bare);
@@ -344,10 +401,13 @@ static void world_step(void)
 	world_look();
 	/* Whatever waits, waits for an answer that will come. */
 	assert_true(conn()->grouped == 0 || conn()->ntrips >= PG_TRIPS_AHEAD);
+	world.waited += conn()->grouped > 0;
 }
 
 static void none_is_left_unsent(void **state)
 {
+	unsigned waited = 0;
+
 	for (uint32_t seed = 1; seed <= WORLDS; seed++) {
 		memset(&world, 0, sizeof world);
 		world.chance = seed;
@@ -362,9 +422,11 @@ static void none_is_left_unsent(void **state)
 		}
 		for (size_t i = 0; i < world.nasked; i++)
 			assert_int_equal(world.asked[i].calls, 1);
+		waited += world.waited;
 		teardown(state);
 		setup(state);
 	}
+	assert_in_range(waited, WORLDS * STEPS / 100, WORLDS * STEPS); /* some did */
 }
 
 int main(void)
@@ -374,6 +436,8 @@ int main(void)
 	    CASE(reads_of_one_turn_are_one_transaction),
 	    CASE(nothing_else_is_in_a_group),
 	    CASE(a_group_waits_behind_two),
+	    CASE(a_group_that_took_long_had_to_queue),
+	    CASE(where_nothing_queues_no_group_waits),
 	    CASE(a_group_does_not_wait_for_nothing),
 	    CASE(a_group_that_waits_has_its_deadline),
 	    CASE(which_connection_is_asked),
