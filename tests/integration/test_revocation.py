@@ -1,6 +1,7 @@
 """Sessions that workers remember, and their ends: at once everywhere, and within the bound whatever breaks.
 
 Rule Zero: over 400 lines, because each case needs the same workers, hammers and, where LISTEN is not to be had, pooler."""
+import contextlib
 import os
 import signal
 import socket
@@ -113,6 +114,23 @@ def test_off_each_request_is_a_read(world):
         eventually(lambda: reads(world) >= before + 50, "a read for each")
     finally:
         assert worker.stop() == 0, worker.log_text()
+
+
+def test_a_lookup_that_fails_fails_no_other(world):
+    """They share transactions with it; a group's others are asked again."""
+    good, (bad, ref) = [world.session()[0] for _ in range(12)], world.session()
+    world.pg.psql("update bff_private.session set idle = '293000 years' where ref = '%s'" % ref)  # an overflow
+    worker = world.start(("web {", "web { session_cache = off"))
+    try:
+        with contextlib.ExitStack() as stack:
+            failing = stack.enter_context(Hammer(worker, bad))
+            others = [stack.enter_context(Hammer(worker, secret)) for secret in good]
+            eventually(lambda: min(len(h.seen) for h in others) > 300, "requests")
+        assert failing.statuses() == {503}
+        assert {s for h in others for s in h.statuses()} == {200}
+    finally:
+        assert worker.stop() == 0, worker.log_text()
+        world.pg.psql("update bff_private.session set idle = '1 hour' where ref = '%s'" % ref)
 
 
 def test_a_service_token_is_asked_for_once_and_never_given_after_the_end(world):
