@@ -50,8 +50,10 @@ static void on_record(void *arg, enum err e, const struct pg_rows *r)
 	assert_false(pg_rows_null(r, 0, 6));
 	assert_int_equal(pg_rows_sv(r, 0, 6).n, 0);
 	assert_true(sv_eq(pg_rows_sv(r, 0, 7), SV("last")));
-	for (unsigned col = 8; col < 12; col++)
+	assert_int_equal(pg_rows_i64(r, 0, PG_RECORD_MAX - 1), PG_RECORD_MAX - 1);
+	for (unsigned col = PG_RECORD_MAX; col < PG_RECORD_MAX + 2; col++)
 		assert_true(pg_rows_null(r, 0, col));
+	assert_true(pg_rows_null(r, 1, 0));
 }
 
 static void test_a_records_fields_are_columns(void **state)
@@ -59,7 +61,7 @@ static void test_a_records_fields_are_columns(void **state)
 	static const struct pg_statement RECORD[] = {
 	    {"record",
 	     "select row($1::text, $2::int8, $3::int4, $4::bool, $5::bytea, null::text, ''::text, "
-	     "'last'::text)",
+	     "'last'::text, 8, 9, 10, 11, 12, 13, 14, 15, 16)",
 	     5, PG_ALONE}};
 	struct fixture f;
 	unsigned char raw[8];
