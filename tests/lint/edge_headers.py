@@ -13,15 +13,19 @@ OTHERS = ("Forwarded", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Pre
           "X-Rewrite-URL", "X-Real-IP")  # samples that can strip these as well
 
 
-def read(*path):
+def whole(*path):
     with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
-        return re.sub(r"^\s*#.*$", "", f.read(), flags=re.M)
+        return f.read()
+
+
+def read(*path):
+    return re.sub(r"^\s*#.*$", "", whole(*path), flags=re.M)
 
 
 def contract():
     identity = re.search(r'identity "default" \{(.*?)^\}', read("etc", "bff.conf"), re.S | re.M).group(1)
     configured = re.findall(r'header "([^"]+)"', identity)
-    fixed = re.findall(r'SV_INIT\("(X-[A-Za-z-]+|Authorization|Cookie)"\)', read("worker", "identity.c"))
+    fixed = re.findall(r'^#define [A-Z_]+ "(X-[A-Za-z-]+|Authorization|Cookie)"$', whole("worker", "identity.c"), re.M)
     if not configured or len(set(fixed)) < 6:
         raise SystemExit("edge_headers: cannot find the header list: %r %r" % (configured, fixed))
     return set(configured) | set(fixed)
