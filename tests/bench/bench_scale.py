@@ -5,9 +5,10 @@
 
 Sessions: databases of one cluster, with 1,000 sessions to BENCH_SESSIONS, and a bffd on each; 1,000 of them are asked
 about, spread over the whole table. Without the cache, what is counted is the worker, and the worker and its
-connections in PostgreSQL together, since the lookup is PostgreSQL's. What grows there are misses of cache and TLB in the
-four pages of a lookup: nothing is read from disk. With huge pages (vm.nr_hugepages) most of that goes away. Connections: 1 to BENCH_CONNECTIONS that all ask, and one connection
-for each request, as an edge that keeps none makes them. Rounds take turns; plots sessions.svg and connections.svg.
+connections in PostgreSQL together, since the lookup is PostgreSQL's. What grows there are misses of cache and TLB in
+the four pages of a lookup: nothing is read from disk. With huge pages (vm.nr_hugepages) most of that goes away.
+Connections: 1 to BENCH_CONNECTIONS that all ask, and one connection for each request, as an edge that keeps none makes
+them. Rounds take turns; plots sessions.svg and connections.svg.
 """
 import os
 

@@ -24,6 +24,7 @@ from postgres import bindir
 from wait import eventually
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
+SLICES = 4  # of a round, so that what is compared is near in time
 NOISE = 1.02  # of a count of system calls: what is not the requests' is not quite even
 
 
@@ -115,13 +116,14 @@ def main():
         def pair(server, head_path, cookies, **more):
             return server, rig.load(server.port, head_path, cookies=cookies, tls=server.tls, **more)
 
-        pairs = {"verify_cached": pair(cached, head, plain), "verify_cached_token": pair(cached, head_own, own),
-                 "verify_uncached": pair(uncached, head, plain), "verify_uncached_token": pair(uncached, head_own, own),
+        pairs = {"nginx_return_200": pair(nginx, head, plain), "verify_cached": pair(cached, head, plain),
+                 "verify_cached_token": pair(cached, head_own, own),
+                 "nginx_return_200_token": pair(nginx_own, head_own, own),
                  "verify_cached_token_few": pair(cached, head_own, rig.few(own, CONNECTIONS)),
+                 "verify_uncached": pair(uncached, head, plain), "verify_uncached_token": pair(uncached, head_own, own),
                  "verify_cached_bare": pair(cached, head_bare, plain),
                  "verify_uncached_bare": pair(uncached, head_bare, plain),
-                 "verify_garbage_cookie": pair(cached, head, rig.garbage(SESSIONS), status=401),
-                 "nginx_return_200": pair(nginx, head, plain), "nginx_return_200_token": pair(nginx_own, head_own, own)}
+                 "verify_garbage_cookie": pair(cached, head, rig.garbage(SESSIONS), status=401)}
         encrypted = tls_pair(rig, cookie)
         if encrypted:
             pairs["verify_cached_tls"] = pair(encrypted[0], head, plain)
@@ -136,7 +138,7 @@ def main():
         one = rig.pg.value("select encode(id_hash, 'hex') from bff_private.session where ref = 'bench-1'")
         samples, lookups = {name: [] for name in pairs}, []
         for _ in range(ROUNDS):
-            for name, values in interleaved(pairs, rounds=1).items():
+            for name, values in interleaved(pairs, SLICES, SECONDS / SLICES).items():
                 samples[name] += values
             lookups.append(pgbench(rig, script, one, pipeline))
         report(figures, samples, lookups)
