@@ -237,11 +237,19 @@ static void linger(struct conn *c)
 		look_again(c, EV_READ);
 }
 
+/* What fits into a buffer as it is lent, so that a usual head takes one read; then more. */
+static size_t read_room(const struct conn *c, size_t max)
+{
+	size_t room = c->in.n < CONN_CHUNK ? CONN_CHUNK - c->in.n : CONN_READ;
+
+	return max - c->in.n < room ? max - c->in.n : room;
+}
+
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 	size_t max = c->w->config->web.max_head + REQUEST_BODY_MAX;
-	size_t room = max - c->in.n < CONN_READ ? max - c->in.n : CONN_READ;
+	size_t room = read_room(c, max);
 	char *at;
 	ssize_t n;
 

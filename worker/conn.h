@@ -27,7 +27,7 @@
 
 #include "common/sv.h"
 
-#define CONN_READ 4096	/* bytes asked of the kernel at a time */
+#define CONN_READ 4096	/* bytes asked of the kernel at a time, once CONN_CHUNK are there */
 #define CONN_CHUNK 8192 /* bytes a buffer starts with; one that grew beyond is not kept */
 #define CONN_WRITE_MS 10000
 #define CONN_LINGER_MS 2000

@@ -200,7 +200,7 @@ static void bytes_and_a_reset_behind_them_are_both_seen(void **state)
 
 static void what_one_read_leaves_is_read_without_another_word(void **state)
 {
-	static char bytes[CONN_READ + 1];
+	static char bytes[CONN_CHUNK + 1];
 	int head;
 
 	(void)state;
@@ -208,12 +208,32 @@ static void what_one_read_leaves_is_read_without_another_word(void **state)
 	memset(bytes, 'x', sizeof bytes);
 	head = snprintf(bytes, sizeof bytes,
 			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
-			CONN_READ + 1 - 50);
+			CONN_CHUNK + 1 - 50);
 	bytes[head] = 'x';
 	assert_int_equal(head, 50);
 	assert_int_equal(send(fx.client, bytes, sizeof bytes, MSG_NOSIGNAL), (ssize_t)sizeof bytes);
 	loop_turns(fx.w.base, 4);
 	assert_got("<1>");
+}
+
+/* Whole requests fill the first read to the last byte: nothing that is not whole asks for more. */
+static void what_follows_a_full_read_is_read_as_well(void **state)
+{
+	static const struct sv begin = SV_INIT("GET / HTTP/1.1\r\nHost: x\r\nPad: "),
+			       end = SV_INIT("\r\n\r\n");
+	static char bytes[CONN_CHUNK + sizeof GET - 1];
+
+	(void)state;
+	static_assert(CONN_CHUNK == 2 * FIXTURE_MAX_HEAD, "two heads");
+	memset(bytes, 'x', sizeof bytes);
+	for (char *at = bytes; at < bytes + CONN_CHUNK; at += FIXTURE_MAX_HEAD) {
+		memcpy(at, begin.p, begin.n);
+		memcpy(at + FIXTURE_MAX_HEAD - end.n, end.p, end.n);
+	}
+	memcpy(bytes + CONN_CHUNK, GET, sizeof GET - 1);
+	assert_int_equal(send(fx.client, bytes, sizeof bytes, MSG_NOSIGNAL), (ssize_t)sizeof bytes);
+	loop_turns(fx.w.base, 4);
+	assert_got("<1><2><3>");
 }
 
 /* ---- lingering -------------------------------------------------------------------------- */
@@ -567,6 +587,7 @@ int main(void)
 	    CASE(bytes_and_the_end_behind_them_are_both_seen),
 	    CASE(bytes_and_a_reset_behind_them_are_both_seen),
 	    CASE(what_one_read_leaves_is_read_without_another_word),
+	    CASE(what_follows_a_full_read_is_read_as_well),
 	    CASE(what_is_not_read_is_dropped_until_the_client_ends),
 	    CASE(it_is_dropped_for_so_long),
 	    IO(its_end_is_the_end_whatever_failed_before),
