@@ -27,14 +27,11 @@ static void call_end(struct backchannel_call *c)
 
 static void answer(struct backchannel_call *c, const struct ipc_backchannel_done *m)
 {
+	const struct ipc_message done = {.number = IPC_BACKCHANNEL_DONE, .u.backchannel_done = *m};
 	struct request *r = c->request;
-	struct buf packet;
-	enum err rc;
 
 	call_end(c);
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_backchannel_done(&packet, r->id, m);
-	request_answer(&r, rc, &packet);
+	request_answer(&r, &done);
 }
 
 static void fail(struct backchannel_call *c, enum ipc_error code, const char *detail)

@@ -315,6 +315,7 @@ enum err broker_new(const char *config_path, struct config **config, const int *
 	if (b == NULL)
 		return errmsg_set(e, ERR_NOMEM, "out of memory");
 	broker_random(b->owner, sizeof b->owner);
+	buf_init(&b->packet, IPC_FRAME_MAX);
 	b->base = event_base_new();
 	rc = b->base == NULL ? errmsg_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
 	if (rc == ERR_OK)
@@ -379,6 +380,7 @@ void broker_free(struct broker **bp)
 	rate_limit_free(&b->limits);
 	rate_limit_free(&b->responses);
 	keyring_free(&b->ring);
+	buf_done(&b->packet);
 	metrics_free(&b->metrics);
 	free_event(&b->drain_timer);
 	free_event(&b->on_term);

@@ -16,6 +16,7 @@
 #include "broker/edition.h"
 #include "broker/keyring.h"
 #include "broker/rate_limit.h"
+#include "common/buf.h"
 #include "common/session_cache.h"
 
 #define BROKER_PEERS_MAX 256
@@ -64,6 +65,7 @@ struct broker {
 	size_t npeers;
 	size_t nbackchannels;  /* logout tokens under judgement */
 	uint64_t peer_serials; /* names connections in the log */
+	struct buf packet;     /* of the answer being sent; its memory stays, wiped */
 	struct broker_counts counts;
 	struct metrics *metrics;
 	struct broker_counts counted; /* of these so much is in metrics */

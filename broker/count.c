@@ -89,22 +89,18 @@ void count_sample(struct broker *b)
 void count_tell(struct peer *p, uint32_t id, const struct ipc_metrics_get *m)
 {
 	struct broker *b = p->broker;
-	struct ipc_metrics answer = {.next = m->cursor};
-	struct buf text, packet;
+	struct ipc_message answer = {.number = IPC_METRICS, .u.metrics.next = m->cursor};
+	struct buf text;
 	enum err e;
 
 	if (m->cursor == 0)
 		count_sample(b);
 	buf_init(&text, IPC_METRICS_MAX);
-	buf_init(&packet, IPC_FRAME_MAX);
-	e = metrics_print(b->metrics, METRICS_BROKER, &answer.next, &text);
-	answer.text = buf_sv(&text);
+	e = metrics_print(b->metrics, METRICS_BROKER, &answer.u.metrics.next, &text);
+	answer.u.metrics.text = buf_sv(&text);
 	if (e == ERR_OK)
-		e = ipc_encode_metrics(&packet, id, &answer);
-	if (e == ERR_OK)
-		peer_send(p, buf_sv(&packet));
-	else
+		e = peer_answer(p, id, &answer);
+	if (e != ERR_OK)
 		log_error("metrics_not_told", K("why", err_text(e)));
 	buf_done(&text);
-	buf_done(&packet);
 }

@@ -117,20 +117,17 @@ static void begin_broken(struct begin *g, enum err e)
 static void on_begun(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct begin *g = arg;
-	struct ipc_login_begun m = {.location = buf_sv(&g->location),
-				    .binding = sv_of((const char *)g->binding, sizeof g->binding)};
-	struct buf packet;
-	enum err rc;
+	const struct ipc_message m = {
+	    .number = IPC_LOGIN_BEGUN,
+	    .u.login_begun = {.location = buf_sv(&g->location),
+			      .binding = sv_of((const char *)g->binding, sizeof g->binding)}};
 
 	if (e == ERR_OK && (pg_rows_count(rows) != 1 || !pg_rows_bool(rows, 0, 0)))
 		e = ERR_CONFLICT;
-	if (e != ERR_OK) {
+	if (e != ERR_OK)
 		request_fail_store(&g->request, e);
-	} else {
-		buf_init(&packet, IPC_FRAME_MAX);
-		rc = ipc_encode_login_begun(&packet, g->request->id, &m);
-		request_answer(&g->request, rc, &packet);
-	}
+	else
+		request_answer(&g->request, &m);
 	begin_free(g);
 }
 

@@ -63,18 +63,14 @@ enum err login_response_open(const struct keyring *ring, struct sv state_hash, s
 static void on_parked(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct request *r = arg;
-	struct ipc_login_parked m = {0};
-	struct buf packet;
-	enum err rc;
+	struct ipc_message m = {.number = IPC_LOGIN_PARKED};
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
 		request_fail_store(&r, e);
 		return;
 	}
-	m.known = pg_rows_bool(rows, 0, 0) ? 1 : 0;
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_login_parked(&packet, r->id, &m);
-	request_answer(&r, rc, &packet);
+	m.u.login_parked.known = pg_rows_bool(rows, 0, 0) ? 1 : 0;
+	request_answer(&r, &m);
 }
 
 static enum err park(struct request *r, const struct config_app *app,

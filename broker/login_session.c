@@ -24,9 +24,7 @@ static void finish_failed(struct finish *f, enum err rc)
 static void on_created(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct finish *f = arg;
-	struct ipc_login_finished m = {0};
-	struct buf packet;
-	enum err rc;
+	struct ipc_message m = {.number = IPC_LOGIN_FINISHED};
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
 		finish_fail(f, IPC_ERROR_STORE, err_text(e));
@@ -38,14 +36,13 @@ static void on_created(void *arg, enum err e, const struct pg_rows *rows)
 	}
 	prefetch(f->request->broker, f->request->edition, f->app,
 		 sv_of((const char *)f->grant_id, sizeof f->grant_id), f->id_hash);
-	m.session = sv_of((const char *)f->session, sizeof f->session);
-	m.day = (uint32_t)(clock_wall_s() / DAY_S);
-	m.return_to = buf_sv(&f->return_to);
-	m.session_ref = pg_rows_sv(rows, 0, 1);
+	m.u.login_finished = (struct ipc_login_finished){
+	    .session = sv_of((const char *)f->session, sizeof f->session),
+	    .day = (uint32_t)(clock_wall_s() / DAY_S),
+	    .return_to = buf_sv(&f->return_to),
+	    .session_ref = pg_rows_sv(rows, 0, 1)};
 	finish_note(f, "ok", NULL);
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_login_finished(&packet, f->request->id, &m);
-	request_answer(&f->request, rc, &packet);
+	request_answer(&f->request, &m);
 	finish_free(f);
 }
 

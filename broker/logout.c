@@ -89,9 +89,9 @@ static void send_on(struct logout_call *c, const struct pg_rows *rows, struct bu
 static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 {
 	struct logout_call *c = arg;
-	struct ipc_logged_out m = {0};
-	struct buf url, form, packet;
-	enum err rc;
+	struct ipc_message m = {.number = IPC_LOGGED_OUT, .u.logged_out = {.sessions = 0}};
+	struct ipc_logged_out *out = &m.u.logged_out;
+	struct buf url, form;
 
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
 		request_fail_store(&c->request, e);
@@ -100,18 +100,16 @@ static void on_ended(void *arg, enum err e, const struct pg_rows *rows)
 	}
 	buf_init(&url, IPC_URL_MAX);
 	buf_init(&form, IPC_FORM_MAX);
-	m.sessions = (uint32_t)pg_rows_i64(rows, 0, 0);
-	if (m.sessions > 0)
-		send_on(c, rows, &url, &form, &m);
-	log_info("logout", KS("app", c->app->name), KU("sessions", m.sessions),
+	out->sessions = (uint32_t)pg_rows_i64(rows, 0, 0);
+	if (out->sessions > 0)
+		send_on(c, rows, &url, &form, out);
+	log_info("logout", KS("app", c->app->name), KU("sessions", out->sessions),
 		 K("correlation", c->request->correlation),
 		 KS_IF("trace_id", trace_id(&c->request->trace)));
-	if (m.sessions > 0)
+	if (out->sessions > 0)
 		revocation_kick(c->request->broker->revocation);
 	token_memory_end(c->request->broker->tokens, c->hash); /* the others: by notification */
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_logged_out(&packet, c->request->id, &m);
-	request_answer(&c->request, rc, &packet);
+	request_answer(&c->request, &m);
 	buf_done(&url);
 	buf_done(&form);
 	call_free(c);

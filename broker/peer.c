@@ -87,14 +87,19 @@ void peer_close_idle(struct peer **p)
 		peer_free(p);
 }
 
-void peer_send(struct peer *p, struct sv packet)
+enum err peer_answer(struct peer *p, uint32_t id, const struct ipc_message *m)
 {
-	enum err rc = ipc_socket_send(p->socket, packet);
+	struct buf *packet = &p->broker->packet;
+	enum err encoded = ipc_encode(packet, id, m), sent = ERR_OK;
 
+	if (encoded == ERR_OK)
+		sent = ipc_socket_send(p->socket, buf_sv(packet));
+	buf_clear(packet);
 	/* on_close follows or the worker's own timeout; there is nobody else to tell. */
-	if (rc != ERR_OK)
+	if (sent != ERR_OK)
 		log_peer(LOG_WARN, "peer_not_reading", KU("peer", p->serial),
-			 K("why", err_text(rc)));
+			 K("why", err_text(sent)));
+	return encoded;
 }
 
 /* Looked for again while it is unknown; NULL: still unknown. */
@@ -111,11 +116,12 @@ static struct edition *edition_of(struct peer *p)
 
 enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
 {
-	struct ipc_welcome welcome = {.fingerprint = ipc_fingerprint(), .build = SV(BFF_VERSION)};
-	struct buf packet;
+	const struct ipc_message welcome = {
+	    .number = IPC_WELCOME,
+	    .u.welcome = {.fingerprint = ipc_fingerprint(), .build = SV(BFF_VERSION)}};
 	enum err rc;
 
-	if (m->fingerprint != welcome.fingerprint || m->digest.n != sizeof p->digest) {
+	if (m->fingerprint != welcome.u.welcome.fingerprint || m->digest.n != sizeof p->digest) {
 		log_error("peer_dropped", KU("peer", p->serial),
 			  K("why", "another protocol: mixed old and new binaries?"),
 			  KS("build", m->build), K("own_build", BFF_VERSION));
@@ -123,11 +129,7 @@ enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m)
 	}
 	memcpy(p->digest, m->digest.p, sizeof p->digest);
 	p->phase = IPC_PHASE_OPEN;
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_welcome(&packet, id, &welcome);
-	if (rc == ERR_OK)
-		peer_send(p, buf_sv(&packet));
-	buf_done(&packet);
+	rc = peer_answer(p, id, &welcome);
 	if (edition_of(p) == NULL)
 		log_error("config_skew", KU("peer", p->serial),
 			  K("why", "the worker's configuration is not that of our file"),

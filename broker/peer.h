@@ -35,10 +35,13 @@ void peer_close_idle(struct peer **p);
 /* Closes at once; requests under way lose their peer. */
 void peer_free(struct peer **p);
 
-/* Sends one packet. The peer may be closing: then nothing happens. */
-void peer_send(struct peer *p, struct sv packet);
+/* Sends m as the answer to the request of that id; m's views are borrowed for the call, and no copy
+ * of them stays behind. ERR_LIMIT when a field is over its maximum, ERR_NOMEM: nothing was sent. A
+ * peer that is closing or does not read gets nothing, which is logged and no error. */
+WARN_UNUSED enum err peer_answer(struct peer *p, uint32_t id, const struct ipc_message *m);
 
-/* ERR_PROTOCOL: other binaries or a second hello; the peer is to be dropped. */
+/* ERR_PROTOCOL: other binaries or a second hello; or what peer_answer() says. The peer is to be
+ * dropped. */
 WARN_UNUSED enum err peer_hello(struct peer *p, uint32_t id, const struct ipc_hello *m);
 
 /* A request of this peer. Answered already: ERR_LIMIT, ERR_CONFIG, and ERR_UNAVAILABLE until the

@@ -25,40 +25,38 @@ static void finish(struct request **r)
 		broker_drained(b);
 }
 
-void request_answer(struct request **r, enum err encoded, struct buf *packet)
+void request_answer(struct request **r, const struct ipc_message *m)
 {
-	if (encoded != ERR_OK) {
-		buf_done(packet);
-		log_error("answer_not_encoded", K("message", (*r)->name),
-			  K("why", err_text(encoded)));
+	struct request *q = *r;
+	enum err e = q->peer == NULL ? ERR_OK : peer_answer(q->peer, q->id, m);
+
+	if (e != ERR_OK) {
+		log_error("answer_not_encoded", K("message", q->name), K("why", err_text(e)));
 		request_fail(r, IPC_ERROR_INTERNAL, request_detail("answer_not_encoded"));
 		return;
 	}
-	metrics_count((*r)->broker->metrics, METRIC_B_REQUESTS,
-		      METRICS_AT((*r)->message, metrics_answer(ERR_OK, IPC_ERROR_NONE)));
-	if ((*r)->peer != NULL)
-		peer_send((*r)->peer, buf_sv(packet));
-	buf_done(packet);
+	metrics_count(q->broker->metrics, METRIC_B_REQUESTS,
+		      METRICS_AT(q->message, metrics_answer(ERR_OK, IPC_ERROR_NONE)));
 	finish(r);
 }
 
 void request_fail(struct request **r, enum ipc_error code, struct request_failure why)
 {
-	struct ipc_failure m = {.code = code,
-				.retry_after_s = why.retry_after_s,
-				.return_to = why.return_to,
-				.detail = sv_str(why.detail)};
-	struct buf packet;
+	const struct ipc_message m = {.number = IPC_FAILURE,
+				      .u.failure = {.code = code,
+						    .retry_after_s = why.retry_after_s,
+						    .return_to = why.return_to,
+						    .detail = sv_str(why.detail)}};
+	struct request *q = *r;
 
-	log_peer(LOG_INFO, "request_failed", K("message", (*r)->name),
-		 K("code", ipc_error_word(code)), K("detail", why.detail),
-		 K("correlation", (*r)->correlation), KS_IF("trace_id", trace_id(&(*r)->trace)));
-	metrics_count((*r)->broker->metrics, METRIC_B_REQUESTS,
-		      METRICS_AT((*r)->message, metrics_answer(ERR_OK, code)));
-	buf_init(&packet, IPC_FRAME_MAX);
-	if (ipc_encode_failure(&packet, (*r)->id, &m) == ERR_OK && (*r)->peer != NULL)
-		peer_send((*r)->peer, buf_sv(&packet));
-	buf_done(&packet);
+	log_peer(LOG_INFO, "request_failed", K("message", q->name), K("code", ipc_error_word(code)),
+		 K("detail", why.detail), K("correlation", q->correlation),
+		 KS_IF("trace_id", trace_id(&q->trace)));
+	metrics_count(q->broker->metrics, METRIC_B_REQUESTS,
+		      METRICS_AT(q->message, metrics_answer(ERR_OK, code)));
+	if (q->peer != NULL && peer_answer(q->peer, q->id, &m) != ERR_OK)
+		log_error("answer_not_encoded", K("message", q->name),
+			  K("then", "the worker's own timeout ends it"));
 	finish(r);
 }
 

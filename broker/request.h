@@ -34,9 +34,10 @@ struct request_failure {
 	const char *detail; /* constant word, for logs on both sides */
 };
 
-/* Sends the packet that `encoded` says was encoded into *packet; fails the request when it was not.
- * Wipes *packet. Consumes the request. */
-void request_answer(struct request **r, enum err encoded, struct buf *packet);
+/* Sends m, whose number says which answer it is; its views are borrowed for the call. What cannot
+ * be encoded (a field over its maximum, no memory) fails the request with INTERNAL, and is logged.
+ * Consumes the request. */
+void request_answer(struct request **r, const struct ipc_message *m);
 
 void request_fail(struct request **r, enum ipc_error code, struct request_failure why);
 

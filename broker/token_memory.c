@@ -10,7 +10,6 @@ struct token_memory {
 	struct broker *broker;
 	struct renewals *renewals;
 	struct token_cache *cache;
-	struct buf packet; /* of the answer being made; its memory stays */
 	struct event *renew, *sweep;
 	int64_t renew_at_ms; /* INT64_MAX: not set */
 };
@@ -100,7 +99,6 @@ enum err token_memory_new(struct broker *b, struct token_memory **ret)
 	broker_random(secrets, sizeof secrets);
 	m->broker = b;
 	m->renew_at_ms = INT64_MAX;
-	buf_init(&m->packet, IPC_FRAME_MAX);
 	m->renew = evtimer_new(b->base, on_renew, m);
 	m->sweep = evtimer_new(b->base, on_sweep, m);
 	if (m->renew != NULL && m->sweep != NULL)
@@ -128,7 +126,6 @@ void token_memory_free(struct token_memory **pm)
 		event_free(m->sweep);
 	token_cache_free(&m->cache);
 	renewals_free(&m->renewals);
-	buf_done(&m->packet);
 	free(m);
 }
 
@@ -170,7 +167,7 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 	const struct edition_use *use =
 	    p->edition == NULL ? NULL : edition_uses_find(&p->edition->uses, m->app, m->service);
 	unsigned char hash[CRYPT_SHA256_LEN];
-	struct ipc_token answer;
+	struct ipc_message answer = {.number = IPC_TOKEN};
 	struct token_found found;
 
 	if (use == NULL || !may_answer(t) || m->session.n != IPC_SECRET_LEN ||
@@ -178,14 +175,10 @@ bool token_memory_answer(struct peer *p, uint32_t id, const struct ipc_token_get
 	    token_cache_find(t->cache, hash, use, clock_boot_ms(), &found) != TOKEN_ANSWER)
 		return false;
 	pg_lease_used(p->broker->pg);
-	answer = (struct ipc_token){.access_token = found.token,
-				    .expires_in_ms = (uint64_t)found.left_ms};
-	if (ipc_encode_token(&t->packet, id, &answer) != ERR_OK) {
-		buf_clear(&t->packet);
+	answer.u.token = (struct ipc_token){.access_token = found.token,
+					    .expires_in_ms = (uint64_t)found.left_ms};
+	if (peer_answer(p, id, &answer) != ERR_OK)
 		return false;
-	}
-	peer_send(p, buf_sv(&t->packet));
-	buf_clear(&t->packet);
 	p->broker->counts.from_memory++;
 	return true;
 }

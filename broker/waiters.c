@@ -69,13 +69,11 @@ struct request *waiters_take(struct waiters *list)
 
 void waiters_answer_one(struct request **r, struct sv token, int64_t left_ms)
 {
-	struct ipc_token m = {.access_token = token, .expires_in_ms = (uint64_t)left_ms};
-	struct buf packet;
-	enum err rc;
+	const struct ipc_message m = {
+	    .number = IPC_TOKEN,
+	    .u.token = {.access_token = token, .expires_in_ms = (uint64_t)left_ms}};
 
-	buf_init(&packet, IPC_FRAME_MAX);
-	rc = ipc_encode_token(&packet, (*r)->id, &m);
-	request_answer(r, rc, &packet);
+	request_answer(r, &m);
 }
 
 void waiters_answer(struct waiters *list, struct sv token, int64_t left_ms)

@@ -15,6 +15,7 @@
 #include "broker/login_park.h"
 #include "broker/provider.h"
 #include "common/log.h"
+#include "tests/unit/broker/answer_copy.h"
 #include "tests/unit/broker/fake_pg.h"
 #include "tests/unit/broker/ring.h"
 #include "tests/unit/common/config_text.h"
@@ -63,7 +64,7 @@ static struct {
 		uint32_t retry_after_s;
 		char detail[64];
 		struct stand_text return_to;
-		struct buf packet;
+		char packet[IPC_FRAME_MAX];
 		struct ipc_message m; /* of a success; borrows packet */
 	} answer;
 } stand;
@@ -90,15 +91,11 @@ static inline void stand_end(struct request **r)
 	*r = NULL;
 }
 
-void __wrap_request_answer(struct request **r, enum err encoded, struct buf *packet);
-void __wrap_request_answer(struct request **r, enum err encoded, struct buf *packet)
+void __wrap_request_answer(struct request **r, const struct ipc_message *m);
+void __wrap_request_answer(struct request **r, const struct ipc_message *m)
 {
-	assert_int_equal(encoded, ERR_OK);
-	buf_clear(&stand.answer.packet);
-	buf_add(&stand.answer.packet, buf_sv(packet));
-	assert_int_equal(ipc_decode(buf_sv(&stand.answer.packet), &stand.answer.m), ERR_OK);
+	stand.answer.m = answer_copy(stand.answer.packet, (*r)->id, m);
 	stand.answer.failed = false;
-	buf_done(packet);
 	stand_end(r);
 }
 
@@ -286,7 +283,6 @@ static inline int stand_open(void **state)
 	stand.edition.config = stand.config;
 	stand.broker.ring = ring_of(RING_ONE);
 	stand.meta.authorization_endpoint = SV("https://q.example/authorize");
-	buf_init(&stand.answer.packet, IPC_FRAME_MAX);
 	return rate_limit_new(&stand.broker.limits) == ERR_OK &&
 		       rate_limit_new(&stand.broker.responses) == ERR_OK
 		   ? 0
@@ -296,7 +292,6 @@ static inline int stand_open(void **state)
 static inline int stand_close(void **state)
 {
 	(void)state;
-	buf_done(&stand.answer.packet);
 	rate_limit_free(&stand.broker.limits);
 	rate_limit_free(&stand.broker.responses);
 	keyring_free(&stand.broker.ring);

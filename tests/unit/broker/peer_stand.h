@@ -151,6 +151,7 @@ static inline int set_up(void **state)
 		return -1;
 	memset(&t, 0, sizeof t);
 	t.fd = -1;
+	buf_init(&t.broker.packet, IPC_FRAME_MAX);
 	t.broker.base = event_base_new();
 	t.broker.peer_uid = geteuid();
 	t.broker.ring = ring_of(RING_ONE);
@@ -173,6 +174,7 @@ static inline int tear_down(void **state)
 	if (t.fd != -1)
 		(void)close(t.fd);
 	keyring_free(&t.broker.ring);
+	buf_done(&t.broker.packet);
 	event_base_free(t.broker.base);
 	stand.editions = t.broker.editions;
 	return stand_close(state);

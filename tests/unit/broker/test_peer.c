@@ -248,13 +248,55 @@ static void a_request_outlives_its_peer(void **state)
 
 static void a_worker_that_does_not_read_is_noted(void **state)
 {
+	static const char text[IPC_METRICS_MAX];
+	const struct ipc_message m = {.number = IPC_METRICS,
+				      .u.metrics.text = sv_of(text, sizeof text)};
 	struct peer *p = open_peer();
-	char packet[IPC_FRAME_MAX] = {0};
 
 	(void)state;
-	for (size_t n = 0; n < 2 * IPC_QUEUE_MAX; n += sizeof packet) /* the kernel takes some */
-		peer_send(p, sv_of(packet, sizeof packet));
+	for (size_t n = 0; n < 2 * IPC_QUEUE_MAX; n += sizeof text) /* the kernel takes some */
+		assert_int_equal(peer_answer(p, 1, &m), ERR_OK);
 	assert_logged("peer_not_reading");
+}
+
+static void an_answer_leaves_nothing_behind(void **state)
+{
+	const struct ipc_message m = {.number = IPC_TOKEN,
+				      .u.token.access_token = SV("secret token")};
+	struct peer *p = open_peer();
+	const struct buf *packet = &t.broker.packet;
+
+	(void)state;
+	for (uint32_t id = 5; id < 7; id++) {
+		assert_int_equal(peer_answer(p, id, &m), ERR_OK);
+		assert_int_equal(packet->n, 0);
+		assert_true(packet->cap > m.u.token.access_token.n);
+		assert_null(memmem(packet->p, packet->cap, "secret", 6));
+		loop_turn(t.broker.base);
+		assert_true(get());
+		assert_int_equal(t.answer.number, IPC_TOKEN);
+		assert_int_equal(t.answer.id, id);
+		assert_sv_equal(t.answer.u.token.access_token, SV("secret token"));
+	}
+}
+
+/* And the answer after it is whole. */
+static void an_answer_over_a_maximum_is_not_sent(void **state)
+{
+	static const char text[IPC_TOKEN_MAX + 1];
+	struct ipc_message m = {.number = IPC_TOKEN,
+				.u.token.access_token = sv_of(text, sizeof text)};
+	struct peer *p = open_peer();
+
+	(void)state;
+	assert_int_equal(peer_answer(p, 1, &m), ERR_LIMIT);
+	loop_turn(t.broker.base);
+	assert_false(get());
+	m.u.token.access_token.n--;
+	assert_int_equal(peer_answer(p, 2, &m), ERR_OK);
+	loop_turn(t.broker.base);
+	assert_true(get());
+	assert_int_equal(t.answer.id, 2);
 }
 
 /* ---- the end of a connection -------------------------------------------------------------- */
@@ -385,6 +427,8 @@ int main(void)
 	    WITH(requests_have_a_limit),
 	    WITH(a_request_outlives_its_peer),
 	    WITH(a_worker_that_does_not_read_is_noted),
+	    WITH(an_answer_leaves_nothing_behind),
+	    WITH(an_answer_over_a_maximum_is_not_sent),
 	    WITH(idle_peers_are_closed_and_busy_ones_are_not),
 	    WITH(the_drain_is_told_of_every_peer_that_goes),
 	    WITH(peers_go_in_any_order),
