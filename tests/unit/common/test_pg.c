@@ -3,6 +3,7 @@
  * Rule Zero: over 400 lines, because every case needs the same server, and a second file would
  * start a second cluster. What a pool tells of leases is in test_pg_lease.c. */
 #include "common/pg_internal.h"
+#include "tests/unit/chance.h"
 #include "tests/unit/common/pg_fixture.h"
 
 #define TIMEOUT_MS 400
@@ -516,24 +517,19 @@ static void test_reads_that_wait_share_a_transaction(void **state)
 
 static struct {
 	struct fixture f;
-	uint32_t chance;
+	uint64_t chance;
 	unsigned asked, answered;
 } crowd;
-
-static uint32_t up_to(uint32_t n)
-{
-	crowd.chance = crowd.chance * 1664525 + 1013904223;
-	return (crowd.chance >> 16) % n;
-}
 
 static void on_crowd(void *arg, enum err e, const struct pg_rows *rows);
 
 static void crowd_ask(void)
 {
 	crowd.asked++;
-	assert_int_equal(
-	    pg_query(crowd.f.pg, up_to(2) == 0 ? OWN_XID : READ_XID, NULL, on_crowd, NULL, NULL),
-	    ERR_OK);
+	assert_int_equal(pg_query(crowd.f.pg,
+				  chance_below(&crowd.chance, 2) == 0 ? OWN_XID : READ_XID, NULL,
+				  on_crowd, NULL, NULL),
+			 ERR_OK);
 }
 
 static void on_crowd(void *arg, enum err e, const struct pg_rows *rows)
@@ -542,19 +538,20 @@ static void on_crowd(void *arg, enum err e, const struct pg_rows *rows)
 	(void)rows;
 	assert_int_equal(e, ERR_OK);
 	crowd.answered++;
-	if (up_to(2) == 0)
+	if (chance_below(&crowd.chance, 2) == 0)
 		crowd_ask();
 }
 
 static void crowds(unsigned connections)
 {
 	memset(&crowd, 0, sizeof crowd);
+	crowd.chance = chance_of(connections);
 	open_pool(&crowd.f, (struct pg_options){.statements = READS,
 						.nstatements = ARRAY_LEN(READS),
 						.connections = connections});
 	RUN_UNTIL(&crowd.f, pg_state(crowd.f.pg).up == connections);
 	for (unsigned i = 0; i < CROWDS; i++) {
-		for (unsigned n = 1 + up_to(CROWD); n > 0; n--)
+		for (unsigned n = 1 + chance_below(&crowd.chance, CROWD); n > 0; n--)
 			crowd_ask();
 		RUN_UNTIL(&crowd.f, crowd.answered == crowd.asked);
 	}

@@ -1,4 +1,5 @@
 /* Rule Zero: over 400 lines, for the model of a server at the end needs what the cases need. */
+#include "tests/unit/chance.h"
 #include "tests/unit/common/pg_calls.h"
 
 static void reads_of_one_turn_are_one_transaction(void **state)
@@ -299,7 +300,7 @@ static void an_idle_connection_goes_before_a_group_that_waits(void **state)
 #define MANY 8192
 
 static struct {
-	uint32_t chance;
+	uint64_t chance;
 	struct asked asked[MANY];
 	size_t nasked;
 	bool over;			/* nobody asks any more */
@@ -308,12 +309,6 @@ static struct {
 	size_t open;			/* statements since the last sync */
 } world;
 
-static uint32_t up_to(uint32_t n)
-{
-	world.chance = world.chance * 1664525 + 1013904223;
-	return (world.chance >> 16) % n;
-}
-
 static void on_world(void *arg, enum err e, const struct pg_rows *rows);
 
 static void world_ask(void)
@@ -321,8 +316,9 @@ static void world_ask(void)
 	static const struct pg_param x = {.p = "x", .n = 1};
 
 	assert_true(world.nasked < MANY);
-	assert_int_equal(pg_query(pq.pg, up_to(8) == 0 ? STATEMENT_B : STATEMENT_A, &x, on_world,
-				  &world.asked[world.nasked], NULL),
+	assert_int_equal(pg_query(pq.pg,
+				  chance_below(&world.chance, 8) == 0 ? STATEMENT_B : STATEMENT_A,
+				  &x, on_world, &world.asked[world.nasked], NULL),
 			 ERR_OK);
 	world.nasked++;
 }
@@ -331,7 +327,7 @@ static void on_world(void *arg, enum err e, const struct pg_rows *rows)
 {
 	on_answer(arg, e, rows);
 	assert_int_equal(e, ERR_OK);
-	if (!world.over && up_to(3) == 0)
+	if (!world.over && chance_below(&world.chance, 3) == 0)
 		world_ask();
 }
 
@@ -371,8 +367,8 @@ static void world_step(void)
 {
 	struct pg_call *bare;
 
-	pq_pass(up_to(2));
-	switch (up_to(8)) {
+	pq_pass(chance_below(&world.chance, 2));
+	switch (chance_below(&world.chance, 8)) {
 	case 0:
 		bare = calloc(1, sizeof *bare);
 		assert_non_null(bare);
@@ -384,10 +380,10 @@ static void world_step(void)
 	case 2:
 	case 3:
 		world_look();
-		world_answer(up_to(4));
+		world_answer(chance_below(&world.chance, 4));
 		break;
 	case 4:
-		for (uint32_t n = up_to(2 * PG_GROUP_MAX); n > 0; n--)
+		for (uint32_t n = chance_below(&world.chance, 2 * PG_GROUP_MAX); n > 0; n--)
 			world_ask();
 		break;
 	default:
@@ -395,7 +391,7 @@ static void world_step(void)
 		break;
 	}
 	world_look();
-	if (up_to(2) == 0)
+	if (chance_below(&world.chance, 2) == 0)
 		return;
 	loop_turn(pq.base);
 	world_look();
@@ -410,7 +406,7 @@ static void none_is_left_unsent(void **state)
 
 	for (uint32_t seed = 1; seed <= WORLDS; seed++) {
 		memset(&world, 0, sizeof world);
-		world.chance = seed;
+		world.chance = chance_of(seed);
 		for (unsigned i = 0; i < STEPS; i++)
 			world_step();
 		world.over = true;
