@@ -10,6 +10,7 @@
  * are one argument. */
 #include "common/session_cache.h"
 
+#include "tests/unit/chance.h"
 #include "tests/unit/unit.h"
 
 #define STEPS 2000000
@@ -429,7 +430,7 @@ struct session {
 };
 
 struct model {
-	uint64_t random, seed;
+	uint64_t chance, seed;
 	unsigned long step;
 	int64_t now;
 	uint64_t serials;
@@ -443,17 +444,9 @@ struct model {
 	unsigned long yes, yes_after_end, refused_late, refused_else, notices, drops;
 };
 
-static uint64_t next_random(struct model *m)
-{
-	m->random ^= m->random << 13;
-	m->random ^= m->random >> 7;
-	m->random ^= m->random << 17;
-	return m->random;
-}
-
 static unsigned below(struct model *m, unsigned n)
 {
-	return (unsigned)(next_random(m) >> 33) % n;
+	return chance_below(&m->chance, n);
 }
 
 #define HOLDS(m, condition)                                                                        \
@@ -799,7 +792,7 @@ static void run_model(uint64_t seed, unsigned long steps, size_t max_bytes)
 
 	assert_non_null(m);
 	m->seed = seed;
-	m->random = seed * 0x9e3779b97f4a7c15 + 1;
+	m->chance = chance_of(seed);
 	m->now = 1000000;
 	m->c = cache_new(max_bytes);
 	m->exact = max_bytes > SESSIONS * 4 * KB;

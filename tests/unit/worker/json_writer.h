@@ -8,20 +8,18 @@
 #ifndef BFF_JSON_WRITER_H
 #define BFF_JSON_WRITER_H
 
+#include "tests/unit/chance.h"
 #include "tests/unit/unit.h"
 
 struct json_writer {
 	char text[8192];
 	size_t n;
-	uint64_t random;
+	uint64_t chance;
 };
 
 static inline unsigned json_pick(struct json_writer *w, unsigned n)
 {
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return (unsigned)(w->random % n);
+	return chance_below(&w->chance, n);
 }
 
 static inline void json_put(struct json_writer *w, const char *s)
@@ -168,7 +166,7 @@ static inline void json_mutate(struct json_writer *w)
 
 static inline void json_writer_start(struct json_writer *w, uint64_t seed)
 {
-	w->random = seed;
+	w->chance = chance_of(seed);
 	w->n = 0;
 }
 

@@ -2,6 +2,7 @@
  * the same connection. */
 #include "worker/conn_internal.h"
 
+#include "tests/unit/chance.h"
 #include "tests/unit/torture.h"
 #include "tests/unit/worker/conn_fixture.h"
 #include "worker/http_reply.h"
@@ -297,7 +298,7 @@ static void without_memory_nothing_is_left_behind(void **state)
 #define ACTS 100000 /* of a round; the longest takes a tenth */
 
 static struct {
-	uint64_t random;
+	uint64_t state;
 	unsigned round, requests;
 	char text[65536]; /* what the client says */
 	size_t ends[REQUESTS_MAX], n, sent;
@@ -308,10 +309,7 @@ static struct {
 
 static unsigned below(unsigned n)
 {
-	chance.random ^= chance.random << 13;
-	chance.random ^= chance.random >> 7;
-	chance.random ^= chance.random << 17;
-	return (unsigned)(chance.random >> 33) % n;
+	return chance_below(&chance.state, n);
 }
 
 static void open_another(void)
@@ -432,7 +430,7 @@ static void nothing_is_missed(void **state)
 	for (chance.round = 1; chance.round <= ROUNDS; chance.round++) {
 		char want[1024] = "";
 
-		chance.random = chance.round * 0x9e3779b97f4a7c15;
+		chance.state = chance_of(chance.round);
 		open_another();
 		write_script();
 		for (unsigned i = 0; i < ACTS && !(chance.over && fx.closed == 1); i++)

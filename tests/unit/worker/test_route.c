@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "tests/unit/chance.h"
 #include "tests/unit/torture.h"
 #include "tests/unit/worker/fields.h"
 
@@ -292,7 +293,7 @@ static void a_thousand_routes_agree_with_the_plain_rule(void **state)
 {
 	static struct config_route v[1000];
 	static char text[1000][16];
-	uint32_t x = 88172645U;
+	uint64_t chance = chance_of(1);
 	struct route_table *t;
 	size_t n = 0;
 
@@ -332,11 +333,10 @@ static void a_thousand_routes_agree_with_the_plain_rule(void **state)
 		size_t len = 1;
 
 		for (int k = 0; k < 5; k++) {
-			x = x * 1664525U + 1013904223U;
-			if ((x >> 28) > 11)
+			if (chance_below(&chance, 4) == 0)
 				break;
-			path[len++] = (char)('a' + (x >> 24) % 4);
-			if ((x >> 20) % 8 > 0)
+			path[len++] = (char)('a' + chance_below(&chance, 4));
+			if (chance_below(&chance, 8) > 0)
 				path[len++] = '/';
 		}
 		url = (struct url){.path = sv_of(path, len)};

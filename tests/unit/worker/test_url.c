@@ -1,5 +1,6 @@
 #include "worker/url.h"
 
+#include "tests/unit/chance.h"
 #include "tests/unit/worker/decoders.h"
 #include "tests/unit/worker/fields.h"
 #include "worker/route.h"
@@ -197,14 +198,6 @@ static void paths_decode_to_what_they_mean(void **state)
 		assert_sv_equal(url_decode_path(cases[i].path, out), cases[i].want);
 }
 
-static uint32_t next_random(uint32_t *x)
-{
-	*x ^= *x << 13;
-	*x ^= *x >> 17;
-	*x ^= *x << 5;
-	return *x;
-}
-
 static const struct sv hosts[] = {SV_INIT("portal.example.com")};
 
 #define ROUTE(n, p, ...)                                                                           \
@@ -249,39 +242,39 @@ static void splice(struct text *t, size_t at, size_t cut, struct sv s)
 	t->n = t->n - cut + s.n;
 }
 
-static void mutate(struct text *t, uint32_t *x)
+static void mutate(struct text *t, uint64_t *chance)
 {
 	static const char *const pieces[] = {
 	    "/",   "a",	    "..",  ".",	     "%2e", "%2F",    "%2f",	"%61",	  "%40",
 	    "?",   "#",	    ";",   "\\",     "//",  "%c3%a4", "%C3%A4", "%c3",	  "%00",
 	    "%25", "%252e", "%5c", "admin/", "%",   "=",      "@",	"%c0%ae", "\t",
 	    "%3b", "%23",   "%3F", "..;/",   "%20", "\xc3",   "%c2%85", "public/"};
-	size_t at = next_random(x) % (t->n + 1);
+	size_t at = chance_below(chance, (uint32_t)t->n + 1);
 	char text[8];
 
-	switch (next_random(x) % 6) {
+	switch (chance_below(chance, 6)) {
 	case 0:
 	case 1:
-		splice(t, at, 0, sv_str(pieces[next_random(x) % ARRAY_LEN(pieces)]));
+		splice(t, at, 0, sv_str(pieces[chance_below(chance, ARRAY_LEN(pieces))]));
 		break;
 	case 2:
-		splice(t, at, 1 + next_random(x) % 3, SV(""));
+		splice(t, at, 1 + chance_below(chance, 3), SV(""));
 		break;
 	case 3: /* any byte */
-		text[0] = (char)(unsigned char)next_random(x);
+		text[0] = (char)(unsigned char)chance_below(chance, 256);
 		splice(t, at, 1, sv_of(text, 1));
 		break;
 	case 4: /* the escape of what stands there, or the escape of that */
 		if (at < t->n) {
-			int n =
-			    snprintf(text, sizeof text, "%%%s%02x",
-				     next_random(x) % 4 == 0 ? "25" : "", (unsigned char)t->p[at]);
+			int n = snprintf(text, sizeof text, "%%%s%02x",
+					 chance_below(chance, 4) == 0 ? "25" : "",
+					 (unsigned char)t->p[at]);
 
 			splice(t, at, 1, sv_of(text, (size_t)n));
 		}
 		break;
 	case 5: /* a piece of itself again */
-		splice(t, next_random(x) % (t->n + 1), 0, sv_str("/admin/deep/x"));
+		splice(t, chance_below(chance, (uint32_t)t->n + 1), 0, sv_str("/admin/deep/x"));
 		break;
 	}
 }
@@ -363,13 +356,13 @@ static void what_is_taken_is_its_own_canonical_form_to_every_reader(void **state
 
 	(void)state;
 	for (uint32_t seed = first; seed <= last; seed++) {
-		uint32_t x = seed * 2654435761U | 1;
+		uint64_t chance = chance_of(seed);
 		struct text target = {.n = 0};
 		const char *wrong;
 
-		splice(&target, 0, 0, sv_str(starts[next_random(&x) % ARRAY_LEN(starts)]));
-		for (uint32_t k = next_random(&x) % 5; k > 0; k--)
-			mutate(&target, &x);
+		splice(&target, 0, 0, sv_str(starts[chance_below(&chance, ARRAY_LEN(starts))]));
+		for (uint32_t k = chance_below(&chance, 5); k > 0; k--)
+			mutate(&target, &chance);
 		wrong = judge_target(t, sv_of(target.p, target.n), &taken);
 		if (wrong != NULL)
 			fail_msg("SEED=%u " SV_FMT ": %s", seed, (int)target.n, target.p, wrong);
