@@ -44,9 +44,11 @@
 	F(secret, binding, IPC_SECRET_LEN)                                                         \
 	F(str, client, 64)                                                                         \
 	F(str, correlation, IPC_NAME_MAX)                                                          \
-	F(str, prompt, 16) F(str, login_hint, 256) F(str, acr_values, 256) F(u32, has_max_age, 0)  \
-	    F(u32, max_age_s, 0) F(secret, session, IPC_SECRET_LEN)                                \
-		F(str, traceparent, IPC_TRACE_MAX)
+	F(str, prompt, 16)                                                                         \
+	F(str, login_hint, 256)                                                                    \
+	F(str, acr_values, 256)                                                                    \
+	F(u32, has_max_age, 0)                                                                     \
+	F(u32, max_age_s, 0) F(secret, session, IPC_SECRET_LEN) F(str, traceparent, IPC_TRACE_MAX)
 #define IPC_FIELDS_login_begun(F) F(str, location, IPC_URL_MAX) F(secret, binding, IPC_SECRET_LEN)
 /* Of the authorization response (RFC 6749 4.1.2, RFC 9207): each at most once, else empty; without
  * code and error it is the one that login_park() put away. old_session: 32 bytes of the session
@@ -58,9 +60,10 @@
 	F(secret, state, 256)                                                                      \
 	F(secret, code, 4096)                                                                      \
 	F(str, iss, 2048)                                                                          \
-	F(str, error, 256) F(secret, old_session, IPC_SECRET_LEN)                                  \
-	    F(str, correlation, IPC_NAME_MAX) F(str, client, 64) F(str, user_agent, 512)           \
-		F(str, traceparent, IPC_TRACE_MAX)
+	F(str, error, 256)                                                                         \
+	F(secret, old_session, IPC_SECRET_LEN)                                                     \
+	F(str, correlation, IPC_NAME_MAX)                                                          \
+	F(str, client, 64) F(str, user_agent, 512) F(str, traceparent, IPC_TRACE_MAX)
 /* A response that came by POST, and so without cookies (OAuth 2.0 Form Post Response Mode). */
 #define IPC_FIELDS_login_park(F)                                                                   \
 	F(str, app, IPC_NAME_MAX)                                                                  \

@@ -67,7 +67,7 @@ static void a_request_that_may_have_arrived_is_unknown_and_sent_once(void **stat
 	}
 }
 
-/* Of the trace that is set while it is asked, each with a span of its own; none before and after. */
+/* Of the trace that is set while it is asked, each with a span of its own; none before or after. */
 static void a_request_goes_on_with_the_trace_it_is_because_of(void **state)
 {
 	static const char trace_start[] = "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-";

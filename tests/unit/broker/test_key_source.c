@@ -57,8 +57,7 @@ static int set_up(void **state)
 	t.key = signer_key(ALG_ES256);
 	serve_keys();
 	return http_client_new(t.base, &t.http) == ERR_OK &&
-		       key_source_new(t.http, HTTP_LOOPBACK_TOO, SV("idp"), NULL, &t.ks) ==
-			   ERR_OK
+		       key_source_new(t.http, HTTP_LOOPBACK_TOO, SV("idp"), NULL, &t.ks) == ERR_OK
 		   ? 0
 		   : -1;
 }
