@@ -3,7 +3,8 @@
  *
  * provider.c owns metadata and life; provider_request.c the endpoints that the client authenticates
  * to; provider_jws.c the judgement of signatures, provider_id_token.c and provider_logout_token.c
- * that of claims; provider_userinfo.c UserInfo. A call is one question under way.
+ * that of claims; provider_userinfo.c UserInfo; provider_breaker.c what is not asked for a while. A
+ * call is one question under way.
  */
 #ifndef BFF_PROVIDER_CALL_H
 #define BFF_PROVIDER_CALL_H
@@ -17,6 +18,7 @@
 #include "broker/id_token.h"
 #include "broker/key_source.h"
 #include "broker/provider.h"
+#include "broker/provider_breaker.h"
 
 /* Head of each kind of call. cancel() takes it off the list, calls back with ERR_CANCELED, frees.
  */
@@ -38,8 +40,7 @@ struct provider {
 	struct event *timer;	     /* next discovery */
 	unsigned failures;	     /* of discovery, in a row */
 	struct key_source *keys;
-	unsigned push_failures; /* of pushed requests, in a row */
-	int64_t push_held_until_ms;
+	struct provider_breaker pushes;
 	TAILQ_HEAD(, provider_call) calls;
 };
 

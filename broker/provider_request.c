@@ -8,12 +8,9 @@
 #include "broker/token_reply.h"
 #include "broker/token_request.h"
 #include "common/clock.h"
-#include "common/crypt.h"
 #include "common/log.h"
 
 #define AUTHORIZATION_MAX (512 * 1024)
-#define PUSH_FAILURES 2	  /* in a row, after which */
-#define PUSH_HOLD_MS 5000 /* nothing is pushed for so long */
 
 struct request {
 	struct provider_call call; /* first */
@@ -128,36 +125,6 @@ static void on_revoked(void *arg, const struct http_response *r)
 	free(rq);
 }
 
-/* Pushed requests have a breaker of their own, as in holdoff.h: whoever likes begins a login, and
- * what comes of that must hold nobody's refresh off. One failure opens nothing. */
-static void note_push(struct provider *p, enum err e, struct sv retry_after)
-{
-	int64_t told_ms = 1000 * (int64_t)token_retry_after(retry_after, clock_wall_s()), hold_ms;
-	unsigned char random;
-
-	if (e != ERR_UNAVAILABLE) {
-		p->push_failures = 0;
-		return;
-	}
-	if (crypt_random(&random, sizeof random) != ERR_OK)
-		random = 0; /* hosts may come back together */
-	hold_ms = PUSH_HOLD_MS + PUSH_HOLD_MS * random / 1024;
-	p->push_failures++;
-	p->push_held_until_ms = clock_boot_ms() + (hold_ms > told_ms ? hold_ms : told_ms);
-}
-
-static bool push_admit(struct provider *p)
-{
-	int64_t now = clock_boot_ms();
-
-	if (p->push_failures < PUSH_FAILURES)
-		return true;
-	if (now < p->push_held_until_ms)
-		return false;
-	p->push_held_until_ms = now + HOLDOFF_PROBE_MS; /* this one finds out */
-	return true;
-}
-
 static void on_pushed(void *arg, const struct http_response *r)
 {
 	struct request *rq = arg;
@@ -167,7 +134,10 @@ static void on_pushed(void *arg, const struct http_response *r)
 	rq->flight = NULL;
 	request_end(rq);
 	e = push_reply_read(r, &answer);
-	note_push(rq->call.provider, e, r->retry_after);
+	if (e == ERR_UNAVAILABLE)
+		provider_breaker_failed(&rq->call.provider->pushes, r->retry_after);
+	else
+		provider_breaker_answered(&rq->call.provider->pushes);
 	rq->fn.push(rq->arg, e, e == ERR_OK ? buf_sv(&answer.request_uri) : SV_NONE, answer.detail);
 	push_answer_done(&answer);
 	free(rq);
@@ -312,7 +282,8 @@ enum err provider_push(struct provider *p, struct buf *form, provider_push_fn fn
 		e = url.n == 0 ? ERR_UNSUPPORTED : ERR_OK;
 	}
 	if (e == ERR_OK)
-		e = push_admit(p) ? request_new(p, push_canceled, arg, &rq) : ERR_UNAVAILABLE;
+		e = provider_breaker_admit(&p->pushes) ? request_new(p, push_canceled, arg, &rq)
+						       : ERR_UNAVAILABLE;
 	if (e != ERR_OK) {
 		buf_done(form);
 		return e;
