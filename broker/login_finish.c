@@ -184,6 +184,9 @@ static bool held_off(struct finish *f)
 	const struct config_provider *p;
 	struct holdoffs *h = finish_holdoffs(f, &p);
 
+	if ((f->app->provider->claims_from & CLAIMS_USERINFO) != 0 &&
+	    provider_userinfo_held(f->provider, &f->retry_after_s))
+		return true;
 	return holdoff_judge(h, p, clock_boot_ms(), &f->retry_after_s) != IPC_ERROR_NONE;
 }
 

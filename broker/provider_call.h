@@ -40,7 +40,7 @@ struct provider {
 	struct event *timer;	     /* next discovery */
 	unsigned failures;	     /* of discovery, in a row */
 	struct key_source *keys;
-	struct provider_breaker pushes;
+	struct provider_breaker pushes, userinfos;
 	TAILQ_HEAD(, provider_call) calls;
 };
 

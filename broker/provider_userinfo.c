@@ -69,12 +69,23 @@ static void read_success(struct question *q, const struct http_response *r)
 		q->fn(q->arg, e, NULL, "");
 }
 
+/* SECURITY: a provider that stumbles over one person's UserInfo must keep nobody else out: where it
+ * answers at all, if only with an error, nothing is held off. */
+static void note(struct provider *p, const struct http_response *r)
+{
+	if (r->outcome != HTTP_ANSWERED || r->status == 429 || r->status == 503)
+		provider_breaker_failed(&p->userinfos, r->retry_after);
+	else
+		provider_breaker_answered(&p->userinfos);
+}
+
 static void on_answer(void *arg, const struct http_response *r)
 {
 	struct question *q = arg;
 
 	q->flight = NULL; /* http_client ends it */
 	question_end(q);
+	note(q->call.provider, r);
 	if (r->outcome != HTTP_ANSWERED)
 		q->fn(q->arg, ERR_UNAVAILABLE, NULL, r->detail);
 	else if (r->status == 200)
@@ -110,6 +121,11 @@ static enum err ask(struct question *q, struct sv access_token)
 	return e;
 }
 
+bool provider_userinfo_held(const struct provider *p, uint32_t *ret_left_s)
+{
+	return provider_breaker_holds(&p->userinfos, ret_left_s);
+}
+
 enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv sub,
 			   provider_id_token_fn fn, void *arg)
 {
@@ -122,6 +138,8 @@ enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv
 		return ERR_UNSUPPORTED;
 	if (sub.n == 0)
 		return ERR_SYNTAX; /* nobody's claims would be everybody's */
+	if (!provider_breaker_admit(&p->userinfos))
+		return ERR_UNAVAILABLE;
 	q = calloc(1, sizeof *q);
 	if (q == NULL)
 		return ERR_NOMEM;

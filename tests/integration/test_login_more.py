@@ -1,5 +1,7 @@
 """Logins beyond the plain path: pushed requests, step-up, silent ones, third parties, form_post, UserInfo, and two
 providers that must not be taken for each other."""
+import concurrent.futures
+import time
 import urllib.parse
 
 import pytest
@@ -9,6 +11,8 @@ from idp import Idp, client
 from port import free_port
 from stack import App, Stack
 from wait import eventually
+
+PATIENCE_S = 8  # TIMEOUT_IDP_MS
 
 
 @pytest.fixture(scope="module", name="plain")
@@ -38,7 +42,7 @@ def fixture_knobs(request):
     yield
     for name in ("stack", "plain", "post", "info"):
         if name in request.fixturenames:
-            request.getfixturevalue(name).idp.knobs(push_fail_status=0, acr="", auth_age_s=0)
+            request.getfixturevalue(name).idp.knobs(push_fail_status=0, acr="", auth_age_s=0, userinfo_silent=False)
 
 
 def params(url):
@@ -414,6 +418,28 @@ def test_claims_and_subject_come_by_userinfo(info):
     assert info.idp.stats()["userinfo"] >= 1
     assert info.pg.psql("select email, claims ->> 'email_verified' from bff_private.session") == [
         ["alice@example.com", "true"]]
+
+
+def test_few_wait_for_a_userinfo_that_says_nothing(info):
+    """Two do, in vain; then nobody does for some seconds, and no code is spent. The same address will do later."""
+    callback = info.url("/auth/callback")
+    info.idp.knobs(userinfo_silent=True)
+    browsers = [browser.Browser() for _ in range(3)]
+    back = [b.open(login_url(info, login_hint="alice"), until=callback).location for b in browsers]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(lambda b, url: b.get(url), browsers[:2], back))
+    assert [g.status for g in got] == [503, 503]
+    last, begun = browsers[2], time.monotonic()
+    got = last.get(back[2])
+    took_s = time.monotonic() - begun
+    assert got.status == 503 and 1 <= int(got.header("Retry-After")) <= 7
+    assert took_s < PATIENCE_S / 2
+    held = "select count(*) from bff.logins where outcome = 'provider_down' and detail = 'held_off'"
+    eventually(lambda: info.pg.psql(held) == [["1"]], what="its note")
+    assert info.idp.stats()["userinfo_unanswered"] == 2
+    info.idp.knobs(userinfo_silent=False)
+    eventually(lambda: last.get(back[2]).status == 303, what="a login with the same code")
+    assert live(info, last)
 
 
 # ---- two providers ------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ const stats = {
   pushed: {}, // request_uri -> the parameters of that pushed authorization request
   push_failures: 0, // answered so by push_fail_status
   userinfo: 0, // 200 from the UserInfo endpoint
+  userinfo_unanswered: 0,
   logouts: 0,
   backchannel: [], // "ok CLIENT" or "CLIENT: why not" of each logout token that was sent
   logout_tokens: [], // themselves
@@ -66,6 +67,7 @@ const knobs = {
   revoke_status: 0, // the revocation endpoint answers so, without doing anything
   revoke_retry_after: 0,
   revoke_count: 0, // so many times; -1 = until set back
+  userinfo_silent: false, // UserInfo takes the question and says nothing
   drop_count: 0, // so many answers are computed (the refresh token is consumed) and not sent
 };
 
@@ -330,6 +332,15 @@ async function revocationFaults(ctx, next) {
   ctx.body = { error: 'temporarily_unavailable' };
 }
 
+async function userinfoFaults(ctx, next) {
+  if (ctx.path !== '/me' || !knobs.userinfo_silent) {
+    await next();
+    return;
+  }
+  stats.userinfo_unanswered += 1;
+  ctx.respond = false;
+}
+
 async function count(ctx, next) {
   await next();
   if (ctx.get('traceparent')) stats.traces.push(`${ctx.path} ${ctx.get('traceparent')}`);
@@ -466,6 +477,7 @@ function openIdServer(issuer, handler) {
   provider.use(tokenFaults);
   provider.use(pushFaults);
   provider.use(revocationFaults);
+  provider.use(userinfoFaults);
   const callback = provider.callback();
   handler.current = (req, res) => {
     if (!req.url.startsWith('/interaction/')) {

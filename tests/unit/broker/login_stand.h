@@ -51,6 +51,7 @@ static struct {
 		bool no_metadata;
 		enum err refuses; /* what each call says; ERR_OK: it takes it */
 		unsigned pushes, codes, id_tokens, userinfos, revocations;
+		uint32_t userinfo_held_s; /* 0: it may be asked */
 		struct stand_text form, code, verifier, redirect_uri, token, sub, nonce;
 		provider_push_fn push;
 		provider_token_fn code_fn;
@@ -229,6 +230,15 @@ enum err __wrap_provider_userinfo(struct provider *p, struct sv access_token, st
 	stand.provider.claims_fn = fn;
 	stand.provider.arg = arg;
 	return stand.provider.refuses;
+}
+
+bool __wrap_provider_userinfo_held(const struct provider *p, uint32_t *ret_left_s);
+bool __wrap_provider_userinfo_held(const struct provider *p, uint32_t *ret_left_s)
+{
+	(void)p;
+	if (stand.provider.userinfo_held_s > 0)
+		*ret_left_s = stand.provider.userinfo_held_s;
+	return stand.provider.userinfo_held_s > 0;
 }
 
 enum err __wrap_provider_revoke(struct provider *p, struct sv refresh_token, provider_revoke_fn fn,

@@ -52,6 +52,27 @@ static void what_never_reaches_the_database(void **state)
 	assert_int_equal(fake_queries, 0);
 }
 
+/* The same callback will do when it is back; who needs none of it goes on. */
+static void where_userinfo_is_held_off_no_row_is_used_up(void **state)
+{
+	struct ipc_login_finish with = flow_message(&form), without = flow_message(&plain);
+
+	(void)state;
+	stand.provider.userinfo_held_s = 7;
+	flow_send(&with);
+	assert_failed(IPC_ERROR_PROVIDER_DOWN, "held_off");
+	assert_int_equal(stand.answer.retry_after_s, 7);
+	assert_int_equal(fake_queries, 0);
+	flow_send(&without);
+	assert_waiting();
+	assert_int_equal(fake_queries, 1);
+	fake_answer(ERR_TIMEOUT, NULL);
+	stand.provider.userinfo_held_s = 0;
+	flow_send(&with);
+	assert_waiting();
+	fake_answer(ERR_TIMEOUT, NULL);
+}
+
 static void rows_that_are_not_taken(void **state)
 {
 	static const struct {
@@ -283,6 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    STAND(a_row_is_taken_before_the_code_is_exchanged),
 	    STAND(what_never_reaches_the_database),
+	    STAND(where_userinfo_is_held_off_no_row_is_used_up),
 	    STAND(rows_that_are_not_taken),
 	    STAND(responses_come_at_the_rate_of_beginnings),
 	    STAND(responses_that_are_refused),

@@ -159,6 +159,82 @@ static void a_lost_answer_is_unavailable(void **state)
 	assert_int_equal(s.e, ERR_UNAVAILABLE);
 }
 
+/* Answers lost or refused for load, two in a row; anything else it says proves that it is there. */
+static void where_it_is_away_it_is_held_off(void **state)
+{
+	static const struct {
+		int after_s;
+		enum server_action action; /* 0: it is not to be asked */
+		int status;
+		const char *headers;
+	} rows[] = {
+	    {0, SERVER_CLOSE, 200, JSON},
+	    {0, SERVER_ANSWER, 500, ""},
+	    {0, SERVER_CLOSE, 200, JSON},
+	    {0, SERVER_ANSWER, 401, ""},
+	    {0, SERVER_CLOSE, 200, JSON},
+	    {0, SERVER_CUT, 200, JSON},
+	    {0, 0, 0, ""},
+	    {4, 0, 0, ""},
+	    {7, SERVER_ANSWER, 503, ""},
+	    {11, 0, 0, ""},
+	    {14, SERVER_ANSWER, 429, "Retry-After: 200\r\n"},
+	    {213, 0, 0, ""},
+	    {215, SERVER_ANSWER, 200, JSON},
+	    {215, SERVER_CLOSE, 200, JSON},
+	    {215, SERVER_ANSWER, 200, JSON},
+	};
+	const int64_t boot = clock_boot_ms(), wall = clock_wall_s();
+	unsigned hits = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct seen s = {.allow = true};
+		uint32_t left_s = 0;
+
+		clock_set(boot + 1000 * (int64_t)rows[i].after_s, wall + rows[i].after_s);
+		if (provider_userinfo_held(t.provider, &left_s) != (rows[i].action == 0) ||
+		    (left_s > 0) != (rows[i].action == 0))
+			fail_msg("row %zu: %u s", i, (unsigned)left_s);
+		if (rows[i].action == 0) {
+			assert_int_equal(
+			    provider_userinfo(t.provider, SV("at-1"), SV("alice"), on_id_token, &s),
+			    ERR_UNAVAILABLE);
+			assert_int_equal(s.calls, 0);
+			continue;
+		}
+		serve(rows[i].status, rows[i].headers, "{\"sub\":\"alice\"}")->action =
+		    rows[i].action;
+		ask(&s);
+		assert_int_equal(server_hits(&t.server, "GET /me"), ++hits);
+	}
+}
+
+/* Of those who come when the time is over one is let through: nobody waits for what the first finds
+ * out. */
+static void one_finds_out(void **state)
+{
+	const int64_t boot = clock_boot_ms(), wall = clock_wall_s();
+	struct seen s, other = {.allow = true};
+
+	(void)state;
+	serve(200, JSON, "{\"sub\":\"alice\"}")->action = SERVER_CLOSE;
+	for (int i = 0; i < 2; i++)
+		ask(&s);
+	clock_set(boot + 10000, wall);
+	serve(200, JSON, "{\"sub\":\"alice\"}");
+	s = (struct seen){.allow = true};
+	assert_int_equal(provider_userinfo(t.provider, SV("at-1"), SV("alice"), on_id_token, &s),
+			 ERR_OK);
+	assert_int_equal(
+	    provider_userinfo(t.provider, SV("at-1"), SV("alice"), on_id_token, &other),
+	    ERR_UNAVAILABLE);
+	loop_until(t.base, &s.done);
+	assert_int_equal(s.e, ERR_OK);
+	ask(&other);
+	assert_int_equal(other.e, ERR_OK);
+}
+
 static void what_cannot_be_asked_is_not(void **state)
 {
 	struct seen s = {.allow = true};
@@ -204,6 +280,8 @@ int main(void)
 	    WITH(a_signed_answer_is_verified),
 	    WITH(a_signature_of_somebody_else_is_refused),
 	    WITH(a_lost_answer_is_unavailable),
+	    WITH(where_it_is_away_it_is_held_off),
+	    WITH(one_finds_out),
 	    WITH(what_cannot_be_asked_is_not),
 	    cmocka_unit_test_setup_teardown(without_an_endpoint_it_is_unsupported, set_up_ready,
 					    tear_down),
