@@ -11,8 +11,8 @@
  * question is asked again every SESSION_WATCH_TICK_MS.
  *
  * Watching is no use of a session: its idle limit comes nearer. One timer for all; an idle watch
- * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS; where nobody tells of
- * revocations, one every tick.
+ * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS; where the pool does
+ * not hear of revocations, one every tick.
  */
 #ifndef BFF_SESSION_WATCH_H
 #define BFF_SESSION_WATCH_H
@@ -40,12 +40,6 @@ struct session_watcher {
 	void (*lives)(void *arg, int64_t idle_left_ms, int64_t absolute_left_ms);
 };
 
-/* How the watches hear of ends by themselves. */
-enum session_watch_by {
-	SESSION_WATCH_TOLD = 1, /* session_watches_ended() is called */
-	SESSION_WATCH_READS,	/* it is not: each is read every tick */
-};
-
 /* Embedded by its owner, zeroed; the members are session_watch.c's. */
 struct session_watch {
 	TAILQ_ENTRY(session_watch) link;
@@ -60,7 +54,7 @@ struct session_watch {
 
 /* stmt: the number of session_get. Of a pool that outlives it. ERR_NOMEM. */
 WARN_UNUSED enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned stmt,
-					 enum session_watch_by by, struct session_watches **ret);
+					 struct session_watches **ret);
 /* Ends all watches, telling nobody. */
 void session_watches_free(struct session_watches **s);
 
