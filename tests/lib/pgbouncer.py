@@ -1,18 +1,22 @@
 """A PgBouncer of a test's own in front of a tests/lib/postgres.py.
 
     with PgBouncer(pg, "transaction", program) as p:   # started; stopped and removed at the end
-        p.conninfo()                                   # for a program, as that of the Postgres
-        p.restart()                                    # as a crash, or an upgrade
+        p.conninfo()                                   # for a program
+        p.psql("select 1", user="bff_web")             # as by the Postgres
+        p.stop(), p.start()                            # as a crash
+        p.reload("session")                            # another mode, under its clients' feet
 
 Reached by a Unix socket alone; it lets in whom its list names, without passwords, as the Postgres does. It refuses to be
 root, so it runs as whom the Postgres runs as. The server's connections are few, so that its clients share them.
 """
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 
+from postgres import Postgres
 from process import Process
+from wait import eventually
 
 PORT = 6432
 SERVER_CONNECTIONS = 2  # for each user
@@ -31,11 +35,6 @@ pool_mode = {mode}
 default_pool_size = {size}
 {more}
 """
-
-
-def version(program=DEBIAN):
-    said = subprocess.run([program, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return tuple(int(n) for n in said.split()[1].split("."))
 
 
 class PgBouncer:
@@ -71,7 +70,8 @@ class PgBouncer:
             user = (account.pw_uid, account.pw_gid)
             os.chown(self.directory, *user)
         os.chmod(self.directory, 0o755)
-        self.process = Process("pgbouncer", [self.program, self.config], log=self.log, user=user)
+        own = shutil.copy(self.program, self.directory)  # what is cached may be out of that user's reach
+        self.process = Process("pgbouncer", [own, self.config], log=self.log, user=user)
         self.process.await_connection(os.path.join(self.directory, ".s.PGSQL.%d" % PORT))
         return self
 
@@ -81,12 +81,16 @@ class PgBouncer:
             self.process.kill()
         self.process = None
 
-    def restart(self):
-        self.stop()
-        self.start()
+    def reload(self, mode):
+        self.write(mode)
+        done = self.log_text().count("got SIGHUP") + 1
+        self.process.send(signal.SIGHUP)
+        eventually(lambda: self.log_text().count("got SIGHUP") == done, "the reload")
 
-    def conninfo(self):
-        return "host=%s port=%d dbname=bff" % (self.directory, PORT)
+    def conninfo(self, dbname="bff", user=None):
+        return "host=%s port=%d dbname=%s%s" % (self.directory, PORT, dbname, " user=" + user if user else "")
+
+    psql_command, psql, session = Postgres.psql_command, Postgres.psql, Postgres.session
 
     def log_text(self):
         return self.process.log_text()
