@@ -6,9 +6,9 @@
  * sessions of the server without knowing of prepared statements, ours may be there already, and be
  * another version's; so a name never runs another text, and what comes of it is an error.
  */
+#include <assert.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/crypt.h"
 #include "common/log.h"
 #include "common/pg_internal.h"
@@ -17,22 +17,21 @@
 
 enum err pg_prepare_names(struct pg *p)
 {
-	unsigned char d[CRYPT_SHA256_LEN];
-	enum err rc = ERR_OK;
-
 	p->names = calloc(p->nstatements, sizeof *p->names);
 	if (p->names == NULL)
 		return ERR_NOMEM;
-	for (size_t i = 0; rc == ERR_OK && i < p->nstatements; i++) {
-		rc = crypt_sha256(sv_str(p->statements[i].sql), d);
+	for (size_t i = 0; i < p->nstatements; i++) {
+		unsigned char d[CRYPT_SHA256_LEN];
+		enum err rc = crypt_sha256(sv_str(p->statements[i].sql), d);
+		int n;
+
 		if (rc != ERR_OK)
-			break;
-		if ((size_t)snprintf(p->names[i], sizeof p->names[i], "%s_%02x%02x%02x%02x",
-				     p->statements[i].name, d[0], d[1], d[2],
-				     d[3]) >= sizeof p->names[i])
-			rc = ERR_LIMIT; /* the server would cut the digest off */
+			return rc;
+		n = snprintf(p->names[i], sizeof p->names[i], "%s_%02x%02x%02x%02x",
+			     p->statements[i].name, d[0], d[1], d[2], d[3]);
+		assert(n > 0 && (size_t)n < sizeof p->names[i]); /* else the digest were cut off */
 	}
-	return rc;
+	return ERR_OK;
 }
 
 static bool ask(const struct pg_conn *c, const char *sql)

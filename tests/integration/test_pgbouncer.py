@@ -207,6 +207,7 @@ def test_no_name_runs_another_text(mixing):
 def test_a_session_that_does_not_know_our_statements(world, mixing):
     worker, pooler = mixing.worker, mixing.pooler
     secret, ref = world.session()
+    revoke(world, ref)
     # What another version of bff may have left there, under the name that would be ours without its digest.
     yes = ("select row('live'::text, 'demo'::text, 'x'::text, 'mallory'::text, '{}'::text, ''::text, 0::int8, "
            "60000::int8, 60000::int8, false)")
@@ -215,10 +216,8 @@ def test_a_session_that_does_not_know_our_statements(world, mixing):
         with pooler.session("bff_web") as other:
             other.run("prepare \"SESSION_GET\"(bytea) as " + yes)
             with Hammer(worker, secret) as h:
-                eventually(lambda: 503 in h.statuses(), "the outage")
-                revoke(world, ref)
-                eventually(lambda: h.seen[-1][1] == 401, "the refusal")
-            assert h.statuses() <= {200, 401, 503}
+                eventually(lambda: h.seen[-1][1] == 401, "its own statements")
+            assert h.statuses() == {401, 503} and h.seen[0][1] == 503
             line = line_of(worker, "sqlstate=26000")
             assert UNFIT in line and "level=error" in line and "max_prepared_statements" in line
         holder.run("rollback")
@@ -290,8 +289,6 @@ def test_all_of_it(mode, revocations, request):
         while not seen or seen[-1][0] - at < LEASE_S:  # each time it may be the other worker
             seen.append((time.monotonic(), s.verify("/api/crm/x", alice).status))
         assert seen[-1][1] == 401 and {status for _, status in seen} <= {200, 401}
-        if revocations == "listen":
-            assert max(asked for asked, status in seen if status == 401) - at > 0
         assert s.verify("/api/crm/x", bob).status == 200
         s.pooler.stop()
         s.await_health(503)
