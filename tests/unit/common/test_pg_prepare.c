@@ -45,7 +45,7 @@ static void answer(void)
 	pq_null();
 }
 
-/* From waiting to up, where the session of the server calls itself `number`. */
+/* From waiting to up, where the session of the server calls itself `number`; NULL: nothing says. */
 static void up(struct pg_conn *c, const char *number)
 {
 	pq_timer(c);
@@ -53,9 +53,11 @@ static void up(struct pg_conn *c, const char *number)
 	pq_io(c, EV_WRITE);
 	for (int i = 0; i < 3; i++) /* two statements, LISTEN */
 		answer();
-	pq_result(PGRES_TUPLES_OK, NULL, NULL);
-	(void)snprintf(pq.value, sizeof pq.value, "%s", number);
-	pq_null();
+	if (number != NULL) {
+		pq_result(PGRES_TUPLES_OK, NULL, NULL);
+		(void)snprintf(pq.value, sizeof pq.value, "%s", number);
+		pq_null();
+	}
 	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
 	pq_io(c, EV_READ);
 	assert_int_equal(c->state, PG_UP);
@@ -156,9 +158,14 @@ static void a_pool_hears_if_all_of_it_does(void **state)
 	up(conn(1), "4711");
 	assert_true(pg_hears(pq.pg));
 	assert_true(leases(conn(1)));
+	pg_conn_drop(conn(1), "lost", NULL);
+	up(conn(1), NULL);
+	assert_false(pg_hears(pq.pg));
+	assert_false(leases(conn(1)));
 	assert_string_equal(pq.events,
 			    "database_connected\ndatabase_pooler\ndatabase_connected\nlost\n"
-			    "database_connected\nlost\ndatabase_connected\n");
+			    "database_connected\nlost\ndatabase_connected\nlost\n"
+			    "database_connected\n");
 	pq_close();
 	pq_open("host=h", 1, NULL);
 	pq_up(conn(0));
