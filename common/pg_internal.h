@@ -60,8 +60,7 @@ struct pg_conn {
 	struct event *timer; /* meaning by state */
 	struct event *soon;  /* end of this turn of the loop: send the group, or drop if broken */
 	short io_want;
-	bool is_direct; /* to PostgreSQL itself: what it notifies arrives. Says nothing before PG_UP
-			 */
+	bool is_direct; /* to PostgreSQL itself, so that what it notifies arrives; from PG_UP on */
 	bool broken;	/* found where no callback may run */
 	bool timer_set; /* PG_UP: `timer` is pending */
 	size_t target;	/* host in use or next to try */
