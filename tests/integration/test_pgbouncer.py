@@ -1,7 +1,7 @@
-"""Behind a PgBouncer, a real one: Debian's, which knows nothing of prepared statements in transaction mode, and one that does.
+"""Behind a PgBouncer, a real one: Debian's, which mixes up prepared statements in transaction mode, and a newer one.
 
-What must hold in every mode: a session that was revoked is let through no longer than the bound, whatever is lost on the
-way, and no statement is answered by another one's text.
+What must hold in every mode: a session that was revoked is let through no longer than the bound, whatever is lost on
+the way, and no statement is answered by another one's text.
 """
 import hashlib
 import os
@@ -89,8 +89,8 @@ def refused_within(hammer, since):
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_what_listens_remembers_nothing(world, program, mode):
-    """In transaction mode PgBouncer drops what is notified between two transactions, and nobody is told. One connection,
-    so that Debian's gets by: the pooler gives it the same session of the server each time."""
+    """In transaction mode PgBouncer drops what is notified between two transactions, and nobody is told. With one
+    connection Debian's gets by: it gives that the same session of the server each time."""
     with Behind(world, PgBouncer(world.pg, mode, program, size=1), "connections = 1") as worker:
         secret, ref = world.session()
         before = reads(world)
@@ -182,11 +182,15 @@ def test_a_pooler_that_dies(world, polls, database):
 
 # ---- a pooler that mixes up prepared statements -----------------------------------------------------
 
-@pytest.fixture
-def mixing(world):
-    """Debian's in transaction mode, with a worker of one connection. Who begins a transaction there has the session of the
-    server that was used last, which is the worker's, for itself; the worker then gets another."""
-    behind = Behind(world, PgBouncer(world.pg, "transaction", size=2), "connections = 1")
+@pytest.fixture(params=["debian", "newer"])
+def mixing(world, request):
+    """One in transaction mode, with a worker of one connection. Who begins a transaction there has the session of
+    the server that was used last, which is the worker's, for itself; the worker then gets another."""
+    if request.param == "debian":
+        pooler = PgBouncer(world.pg, "transaction", size=2)
+    else:
+        pooler = PgBouncer(world.pg, "transaction", request.getfixturevalue("newer"), 2, "max_prepared_statements = 0")
+    behind = Behind(world, pooler, "connections = 1")
     with behind:
         yield behind
 
@@ -199,7 +203,8 @@ def line_of(worker, event):
 def test_no_name_runs_another_text(mixing):
     """Two versions of bff that meet in one session of the server: what a name says is its text."""
     known = mixing.pooler.psql("select name, statement from pg_prepared_statements where not from_sql", user="bff_web")
-    assert {name.rpartition("_")[0] for name, _ in known} >= {"SESSION_GET", "SESSION_TOUCH", "SESSION_END", "REVOCATIONS"}
+    ours = {"SESSION_GET", "SESSION_TOUCH", "SESSION_END", "REVOCATIONS"}
+    assert {name.rpartition("_")[0] for name, _ in known} >= ours
     for name, text in known:
         assert name.rpartition("_")[2] == hashlib.sha256(text.encode()).hexdigest()[:8], name
 
@@ -221,16 +226,18 @@ def test_a_session_that_does_not_know_our_statements(world, mixing):
             line = line_of(worker, "sqlstate=26000")
             assert UNFIT in line and "level=error" in line and "max_prepared_statements" in line
         holder.run("rollback")
-    # Both sessions know them by now, so that no other worker can prepare its own.
+    # Both sessions know them by now, so that another worker cannot prepare its own. Who leaves while the server still
+    # answers takes the session along, though, and so comes by a fresh one some time.
     second = mixing.another()
     try:
         line = line_of(second, "sqlstate=42P05")
         assert UNFIT in line and "max_prepared_statements" in line
         assert "schema_mismatch" not in second.log_text()
-        third, _ = world.session()
+        third, ref = world.session()
+        revoke(world, ref)
         with Hammer(second, third) as h:
             pass
-        assert h.statuses() == {503}
+        assert h.statuses() <= {401, 503}
     finally:
         assert second.stop() == 0, second.log_text()
 

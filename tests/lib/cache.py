@@ -266,7 +266,7 @@ def _pgbouncer_on_path():
 
 
 def _build_pgbouncer(folder):
-    """apt brings the source, as the machine's own Debian is set up, into folders of ours: nothing of it is installed."""
+    """apt brings the source, from where the machine's own Debian comes, into folders of ours; nothing is installed."""
     if shutil.which("apt-get") is None:
         raise Missing("no apt-get to bring PgBouncer's source")
     said = _run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian",

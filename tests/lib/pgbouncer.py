@@ -6,9 +6,10 @@
         p.stop(), p.start()                            # as a crash
         p.reload("session")                            # another mode, under its clients' feet
 
-Reached by a Unix socket alone; it lets in whom its list names, without passwords, as the Postgres does. It refuses to be
-root, so it runs as whom the Postgres runs as. The server's connections are few, so that its clients share them.
+Reached by a Unix socket alone; it lets in whom its list names, without passwords, as the Postgres does. It refuses to
+be root, so it runs as whom the Postgres runs as. The server's connections are few, so that its clients share them.
 """
+import atexit
 import os
 import shutil
 import signal
@@ -43,6 +44,7 @@ class PgBouncer:
         self.directory = tempfile.mkdtemp(prefix="bff-pgbouncer-")
         self.config, self.log = (os.path.join(self.directory, f) for f in ("ini", "log"))
         self.process = None
+        atexit.register(self.remove)
         self.write(mode)
 
     def _put(self, name, text):
@@ -51,8 +53,8 @@ class PgBouncer:
 
     def write(self, mode):
         self._put("users", "".join('"%s" ""\n' % u for u in USERS))
-        self._put("ini", CONFIG.format(sockets=self.pg.sockets, pgport=self.pg.port, directory=self.directory, port=PORT,
-                                       mode=mode, size=self.size, more=self.more))
+        self._put("ini", CONFIG.format(sockets=self.pg.sockets, pgport=self.pg.port, directory=self.directory,
+                                       port=PORT, mode=mode, size=self.size, more=self.more))
 
     def __enter__(self):
         try:
@@ -96,6 +98,7 @@ class PgBouncer:
         return self.process.log_text()
 
     def remove(self):
+        atexit.unregister(self.remove)
         try:
             self.stop()
         finally:
