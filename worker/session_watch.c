@@ -32,7 +32,7 @@ static int64_t lesser(int64_t a, int64_t b)
 /* When to read again what has so long to live. */
 static int64_t next_read(const struct session_watches *s, int64_t left_ms)
 {
-	int64_t at_least = pg_hears(s->pg) ? SESSION_WATCH_READ_MS : SESSION_WATCH_TICK_MS;
+	int64_t at_least = pg_hears(s->pg) ? SESSION_WATCH_READ_MS : SESSION_WATCH_NEXT_TICK_MS;
 	int64_t in = left_ms > SESSION_WATCH_NEAR_MS
 			 ? left_ms - SESSION_WATCH_NEAR_MS
 			 : lesser(left_ms < 0 ? 0 : left_ms, SESSION_WATCH_NEAR_READ_MS);
@@ -62,7 +62,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	if (--s->reading == 0 && s->more)
 		set_tick(s, 0);
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
-		w->due_ms = clock_boot_ms() + SESSION_WATCH_TICK_MS; /* an outage ends nothing */
+		/* An outage ends nothing. */
+		w->due_ms = clock_boot_ms() + SESSION_WATCH_NEXT_TICK_MS;
 		return;
 	}
 	why = session_judge(pg_rows_sv(rows, 0, COL_STATE), pg_rows_sv(rows, 0, COL_APP), w->app);

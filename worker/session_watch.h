@@ -26,6 +26,8 @@
 #define SESSION_WATCHES_MAX 10000   /* of one worker */
 #define SESSION_WATCH_READS_MAX 500 /* under way at a time */
 #define SESSION_WATCH_TICK_MS 1000
+/* What is to be read at each tick is due so long after the last answer, which may take as long. */
+#define SESSION_WATCH_NEXT_TICK_MS (SESSION_WATCH_TICK_MS / 2)
 #define SESSION_WATCH_READ_MS 60000 /* read at least so often */
 #define SESSION_WATCH_NEAR_MS 60000
 #define SESSION_WATCH_NEAR_READ_MS 5000
