@@ -84,7 +84,7 @@ def all_sessions(figures):
     if free >= wanted:
         sessions(figures, [sizes[0], sizes[-1]], "on")
     else:
-        print("huge pages: %d free, %d wanted: not measured" % (free, wanted))
+        print("# huge pages: %d free, %d wanted: not measured" % (free, wanted))
     plot("sessions", "CPU of a verify over sessions in the table", "sessions", "µs", {
         "read: worker + PostgreSQL": [(s, figures.value("verify_uncached_and_db_%d" % s)) for s in sizes],
         "read: worker": [(s, figures.value("verify_uncached_%d" % s)) for s in sizes],
