@@ -354,8 +354,8 @@ static struct sv value(const PGresult *r, int row, int col)
 	return sv_of(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col));
 }
 
-static void rows_of(const PGresult *result, int first, int n, const struct pg_call *call,
-		    struct pg_rows *ret)
+void pg_rows_of(const PGresult *result, int first, int n, const struct pg_call *call,
+		struct pg_rows *ret)
 {
 	ret->result = result;
 	ret->trip = &call->trip;
@@ -364,17 +364,6 @@ static void rows_of(const PGresult *result, int first, int n, const struct pg_ca
 	ret->is_record = PQnfields(result) == 1 && PQftype(result, 0) == OID_RECORD;
 	if (ret->is_record)
 		ret->nfields = take_record(ret->fields, value(result, first, 0));
-}
-
-void pg_rows_of(const PGresult *result, const struct pg_call *call, struct pg_rows *ret)
-{
-	rows_of(result, 0, PQntuples(result), call, ret);
-}
-
-void pg_rows_of_one(const PGresult *result, int row, const struct pg_call *call,
-		    struct pg_rows *ret)
-{
-	rows_of(result, row, 1, call, ret);
 }
 
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)

@@ -124,10 +124,9 @@ struct pg_rows {
 };
 
 /* pg.c */
-/* What a call's callback is given: all rows of the result, or one of a group's. */
-void pg_rows_of(const PGresult *result, const struct pg_call *call, struct pg_rows *ret);
-void pg_rows_of_one(const PGresult *result, int row, const struct pg_call *call,
-		    struct pg_rows *ret);
+/* What a call's callback is given: n rows of the result. */
+void pg_rows_of(const PGresult *result, int first, int n, const struct pg_call *call,
+		struct pg_rows *ret);
 /* NULL without memory; pg_call_end() gives it back. */
 struct pg_call *pg_call_new(struct pg *p, unsigned stmt);
 void pg_call_free(struct pg *p, struct pg_call *call);

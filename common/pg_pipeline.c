@@ -136,9 +136,9 @@ static void end_calls(struct pg_conn *c, size_t n, enum err e, const PGresult *r
 		struct pg_call *call = pg_call_take(c, e, now_us);
 
 		if (e == ERR_OK && is_grouped(p, call))
-			pg_rows_of_one(result, (int)i, call, &rows);
+			pg_rows_of(result, (int)i, 1, call, &rows);
 		else if (e == ERR_OK)
-			pg_rows_of(result, call, &rows);
+			pg_rows_of(result, 0, PQntuples(result), call, &rows);
 		pg_call_end(p, call, e, e == ERR_OK ? &rows : NULL);
 	}
 }
