@@ -27,6 +27,8 @@ static void destroy(struct pg *p)
 	pg_target_free(&p->target);
 	free(p->password_file);
 	buf_done(&p->text);
+	for (struct pg_call *call; (call = TAILQ_FIRST(&p->spare)) != NULL; free(call))
+		TAILQ_REMOVE(&p->spare, call, link);
 	free(p);
 }
 
@@ -71,6 +73,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	p->password_file_mode =
 	    o->password_file_mode == 0 ? SECRET_FILE_STRICT : o->password_file_mode;
 	buf_init(&p->text, PG_TEXT_MAX);
+	TAILQ_INIT(&p->spare);
 	p->conns = calloc(o->connections, sizeof *p->conns);
 	if (p->conns != NULL)
 		p->nconns = o->connections;
@@ -113,8 +116,8 @@ void pg_close(struct pg **p)
 
 		pg_conn_close(c);
 		pg_conn_set_state(c, PG_DOWN);
-		while ((call = TAILQ_FIRST(&c->calls)) != NULL)
-			pg_call_end(c, call, ERR_CANCELED);
+		while ((call = pg_call_take(c, ERR_CANCELED, clock_boot_us())) != NULL)
+			pg_call_end(x, call, ERR_CANCELED, NULL);
 	}
 	pg_leave(x);
 }
@@ -203,30 +206,75 @@ static enum err encode(struct pg *p, const struct pg_param *params, unsigned n, 
 	return ERR_OK;
 }
 
-enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn, void *arg,
-		  struct pg_call **ret)
+struct pg_call *pg_call_new(struct pg *p, unsigned stmt)
+{
+	struct pg_call *call = TAILQ_FIRST(&p->spare);
+
+	if (call != NULL) {
+		TAILQ_REMOVE(&p->spare, call, link);
+		p->nspare--;
+	} else {
+		call = malloc(sizeof *call);
+	}
+	if (call != NULL)
+		*call = (struct pg_call){.stmt = stmt};
+	return call;
+}
+
+void pg_call_free(struct pg *p, struct pg_call *call)
+{
+	if (p->nspare == PG_SPARE_MAX) {
+		free(call);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&p->spare, call, link);
+	p->nspare++;
+}
+
+static enum err send_alone(struct pg_conn *c, struct pg_call *call, const struct pg_param *params)
 {
 	const char *values[PG_PARAMS_MAX];
 	int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
-	struct pg_call *call;
-	struct pg_conn *c = NULL;
+	unsigned n = c->pg->statements[call->stmt].nparams;
 	enum err rc;
 
-	assert(stmt < p->nstatements && p->statements[stmt].nparams <= PG_PARAMS_MAX);
-	rc = p->closed ? ERR_UNAVAILABLE : choose(p, p->statements[stmt].kind, &c);
-	if (rc == ERR_OK)
-		rc = encode(p, params, p->statements[stmt].nparams, values, lengths, formats);
+	assert(n <= PG_PARAMS_MAX);
+	rc = encode(c->pg, params, n, values, lengths, formats);
+	if (rc == ERR_OK && !pg_send(c, call, values, lengths, formats))
+		rc = ERR_UNAVAILABLE;
+	return rc;
+}
+
+static enum err send_grouped(struct pg_conn *c, struct pg_call *call, const struct pg_param *key)
+{
+	assert(key->binary && key->n <= PG_KEY_MAX);
+	memcpy(call->key, key->p, key->n);
+	call->key_n = (uint8_t)key->n;
+	return pg_send_grouped(c, call) ? ERR_OK : ERR_UNAVAILABLE;
+}
+
+enum err pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn, void *arg,
+		  struct pg_call **ret)
+{
+	struct pg_call *call;
+	struct pg_conn *c = NULL;
+	enum pg_kind kind;
+	enum err rc;
+
+	assert(stmt < p->nstatements);
+	kind = p->statements[stmt].kind;
+	rc = p->closed ? ERR_UNAVAILABLE : choose(p, kind, &c);
 	if (rc != ERR_OK)
 		return rc;
-	call = calloc(1, sizeof *call);
+	call = pg_call_new(p, stmt);
 	if (call == NULL)
 		return ERR_NOMEM;
-	call->stmt = stmt;
 	call->fn = fn;
 	call->arg = arg;
-	if (!pg_send(c, call, values, lengths, formats)) {
-		free(call);
-		return ERR_UNAVAILABLE;
+	rc = kind == PG_GROUPED ? send_grouped(c, call, params) : send_alone(c, call, params);
+	if (rc != ERR_OK) {
+		pg_call_free(p, call);
+		return rc;
 	}
 	if (ret != NULL)
 		*ret = call;
@@ -248,34 +296,55 @@ const struct pg_trip *pg_rows_trip(const struct pg_rows *r)
 
 size_t pg_rows_count(const struct pg_rows *r)
 {
-	return (size_t)PQntuples(r->result);
+	return (size_t)r->n;
 }
 
 static uint32_t read_u32(const char *p)
 {
-	const unsigned char *u = (const unsigned char *)p;
+	uint32_t x;
 
-	return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+	memcpy(&x, p, sizeof x);
+	return be32toh(x);
+}
+
+static int64_t read_i64(const char *p)
+{
+	uint64_t x;
+
+	memcpy(&x, p, sizeof x);
+	return (int64_t)be64toh(x);
 }
 
 /* A record as record_send() of PostgreSQL writes it: the number of its fields; of each the type,
  * the length, all ones for null, and the value. What is not there is null. */
-static void take_record(struct pg_rows *r, struct sv record)
+static size_t take_record(struct sv fields[PG_RECORD_MAX], struct sv record)
 {
-	size_t at = 4, n = record.n < at ? 0 : read_u32(record.p);
+	const char *p = record.p;
+	size_t left = record.n, n;
 
-	for (; r->nfields < n && r->nfields < PG_RECORD_MAX && record.n - at >= 8; r->nfields++) {
-		uint32_t len = read_u32(record.p + at + 4);
+	if (left < 4)
+		return 0;
+	n = read_u32(p);
+	p += 4;
+	left -= 4;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t len;
 
-		at += 8;
-		r->fields[r->nfields] = SV_NONE;
+		if (i == PG_RECORD_MAX || left < 8)
+			return i;
+		len = read_u32(p + 4);
+		p += 8;
+		left -= 8;
+		fields[i] = SV_NONE;
 		if (len == UINT32_MAX)
 			continue;
-		if (len > record.n - at)
-			return;
-		r->fields[r->nfields] = sv_of(record.p + at, len);
-		at += len;
+		if (len > left)
+			return i;
+		fields[i] = sv_of(p, len);
+		p += len;
+		left -= len;
 	}
+	return n;
 }
 
 static struct sv value(const PGresult *r, int row, int col)
@@ -285,14 +354,16 @@ static struct sv value(const PGresult *r, int row, int col)
 	return sv_of(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col));
 }
 
-void pg_rows_of(const struct pg_call *call, struct pg_rows *ret)
+void pg_rows_of(const PGresult *result, int first, int n, const struct pg_call *call,
+		struct pg_rows *ret)
 {
-	ret->result = call->result;
+	ret->result = result;
 	ret->trip = &call->trip;
-	ret->nfields = 0;
-	ret->is_record = PQnfields(ret->result) == 1 && PQftype(ret->result, 0) == OID_RECORD;
+	ret->first = first;
+	ret->n = n;
+	ret->is_record = PQnfields(result) == 1 && PQftype(result, 0) == OID_RECORD;
 	if (ret->is_record)
-		take_record(ret, value(ret->result, 0, 0));
+		ret->nfields = take_record(ret->fields, value(result, first, 0));
 }
 
 bool pg_rows_null(const struct pg_rows *r, size_t row, unsigned col)
@@ -304,19 +375,16 @@ struct sv pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col)
 {
 	if (r->is_record)
 		return row == 0 && col < r->nfields ? r->fields[col] : SV_NONE;
-	return value(r->result, (int)row, (int)col);
+	return value(r->result, r->first + (int)row, (int)col);
 }
 
 int64_t pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col)
 {
 	struct sv v = pg_rows_sv(r, row, col);
-	uint64_t x = 0;
 
-	if (v.n != 4 && v.n != 8)
-		return 0;
-	for (size_t i = 0; i < v.n; i++)
-		x = x << 8 | (unsigned char)v.p[i];
-	return v.n == 4 ? (int64_t)(int32_t)(uint32_t)x : (int64_t)x;
+	if (v.n == sizeof(int32_t))
+		return (int32_t)read_u32(v.p);
+	return v.n == sizeof(int64_t) ? read_i64(v.p) : 0;
 }
 
 bool pg_rows_bool(const struct pg_rows *r, size_t row, unsigned col)

@@ -5,14 +5,13 @@
  * one table and is prepared right after connecting; a statement that does not prepare makes the
  * connection unusable and is logged as a schema mismatch.
  *
- * A statement is a transaction of its own, unless its row of the table says PG_GROUPED: those of
- * one turn of the loop, PG_GROUP_MAX at most, share one transaction of one connection, which is one
- * write and one round trip. Where the server is what takes the time, and two transactions are under
- * way on every connection, a group waits for the next answer and takes up the turns until then: the
- * more is asked for, the larger the groups. Only what changes nothing may be grouped, and only what
- * needs no time of its own: now() is the same for a group, that of its first; each still sees what
- * was committed before it ran. If one fails, those behind it did not run and get ERR_CONFLICT: ask
- * again.
+ * A call is a statement and a transaction of its own, unless the statement's row of the table says
+ * PG_GROUPED: the calls of one turn of the loop, PG_GROUP_MAX at most, are one statement then, that
+ * is given all their parameters and answers one row for each: one write, one round trip, and a
+ * fraction of what as many statements cost both sides. Where the server is what takes the time, and
+ * two transactions are under way on every connection, a group waits for the next answer and takes
+ * up the turns until then: the more is asked for, the larger the groups. Only what changes nothing
+ * may be grouped. A group that fails for what may be one call's fault is asked again, call by call.
  *
  * A query's callback is called exactly once, from the loop, never from within pg_query().
  * While no connection is up, pg_query() fails at once with ERR_UNAVAILABLE: it never waits
@@ -47,7 +46,8 @@
 #define PG_PARAMS_MAX 32   /* of one statement */
 #define PG_RECORD_MAX 16   /* fields of a record that are seen */
 #define PG_CALLS_MAX 16384 /* under way on one connection at most; more: ERR_LIMIT */
-#define PG_GROUP_MAX 32	   /* far from what libpq sends before it is told to (64 KiB) */
+#define PG_GROUP_MAX 32	   /* calls */
+#define PG_KEY_MAX 32	   /* bytes of a grouped call's parameter */
 #define PG_LEASE_MS 2000   /* a lease is over so long after its round trip was sent */
 #define PG_RENEW_MS 500	   /* between two round trips of a connection whose lease is used */
 
@@ -56,8 +56,10 @@ struct pg_call;
 struct pg_rows;
 
 enum pg_kind {
-	PG_ALONE = 0, /* a transaction, whatever it does */
-	PG_GROUPED,   /* reads, and may share its transaction with others that do */
+	PG_ALONE = 0, /* whatever it does */
+	/* Reads. A call has one parameter, PG_BYTES() of PG_KEY_MAX at most; the statement takes
+	 * them as $1::bytea[] and returns as many rows, in that order. */
+	PG_GROUPED,
 };
 
 /* One row of a process's table. Parameters are text or bytea as pg_param says; results come in
@@ -122,10 +124,10 @@ struct pg_param {
 #define PG_NULL ((struct pg_param){.p = NULL})
 
 /* rows is NULL unless e == ERR_OK, and valid during the call only. ERR_CONFLICT: SQLSTATE
- * class 23 or 40, or the failure of another one of a group; ERR_DENIED: 42501 or BF001 (refused by
- * a verb of ours); ERR_TIMEOUT also: the server's own statement or lock timeout; ERR_UNAVAILABLE
- * also: the server is going down, out of resources or read-only, and whatever was sent on a
- * connection that broke, done or not; other errors of the server: ERR_PROTOCOL. */
+ * class 23 or 40; ERR_DENIED: 42501 or BF001 (refused by a verb of ours); ERR_TIMEOUT also: the
+ * server's own statement or lock timeout; ERR_UNAVAILABLE also: the server is going down, out of
+ * resources or read-only, and whatever was sent on a connection that broke, done or not; other
+ * errors of the server: ERR_PROTOCOL. */
 typedef void (*pg_fn)(void *arg, enum err e, const struct pg_rows *rows);
 
 /* Starts connecting; needs no server to be up. Copies what it needs of the options except the

@@ -95,9 +95,10 @@ void pg_conn_close(struct pg_conn *c)
 	c->broken = false;
 	c->grouped = 0;
 	c->ntrips = 0;
-	c->fastest_us = 0;
+	c->fastest_ns = 0;
 	c->queues = false;
-	c->answering = NULL;
+	PQclear(c->result);
+	c->result = NULL;
 	if (c->pq != NULL)
 		PQfinish(c->pq);
 	c->pq = NULL;
@@ -249,10 +250,11 @@ void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail)
 		TAILQ_REMOVE(&calls, call, link);
 		if (p->closed)
 			call->deadline_ms = INT64_MAX;
-		pg_call_end(NULL, call,
+		pg_call_end(p, call,
 			    p->closed		       ? ERR_CANCELED
 			    : call->deadline_ms <= now ? ERR_TIMEOUT
-						       : ERR_UNAVAILABLE);
+						       : ERR_UNAVAILABLE,
+			    NULL);
 	}
 }
 

@@ -26,6 +26,8 @@
 #define PG_STMT_NONE UINT32_MAX
 #define PG_TRIPS_AHEAD 2  /* the server works on one while it is sent the next */
 #define PG_QUEUE_FACTOR 2 /* a group that took over so many times another one's had to queue */
+#define PG_FORGET 1024	  /* what was fastest counts as this part of it more with each group */
+#define PG_SPARE_MAX 256  /* calls whose memory is kept for others */
 #define PG_NAME_MAX 64	  /* of a prepared statement, as the server keeps it (NAMEDATALEN) */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
@@ -42,13 +44,13 @@ struct pg_call {
 	pg_fn fn; /* NULL once canceled */
 	void *arg;
 	int64_t deadline_ms; /* clock_boot_ms() */
-	PGresult *result;    /* came, but its transaction's end has not */
 	struct pg_trip trip;
 	int64_t sent_us;
-	int64_t left_us; /* the last of a group: when that was sent; else 0 */
+	int64_t left_us; /* the last of a group: when that was sent */
 	unsigned stmt;	 /* PG_STMT_NONE: a bare sync, for the lease */
-	bool synced;	 /* a sync follows: the last of its transaction */
-	enum err e;	 /* what it ended with, once its transaction has */
+	uint8_t key_n;
+	char key[PG_KEY_MAX]; /* of a grouped statement */
+	bool synced;	      /* a sync follows: the last of its transaction */
 };
 TAILQ_HEAD(pg_calls, pg_call);
 
@@ -67,15 +69,17 @@ struct pg_conn {
 	size_t tried;	/* hosts that failed since the last success or wait */
 	unsigned failures;
 	size_t nprepared;
-	struct pg_trip trip;   /* the last one sent */
-	size_t grouped;	       /* calls at the end of `calls` whose sync was not sent yet */
+	struct pg_trip trip;   /* the last one sent, or the group that is open */
+	int64_t sent_us;       /* the same */
+	struct pg_call *group; /* the first of those at the end of `calls` that were not sent yet */
+	size_t grouped;	       /* how many they are */
 	int64_t lease_from_us; /* sending of the last one that completed undisturbed; 0: none */
 	size_t ncalls;
-	size_t ntrips;		   /* transactions under way: syncs sent, not answered */
-	int64_t fastest_us;	   /* of the groups answered; 0: none yet */
-	bool queues;		   /* the last one took over PG_QUEUE_FACTOR times that */
-	struct pg_calls calls;	   /* in the order their answers come */
-	struct pg_call *answering; /* whose result came last; NULL: none since the last sync */
+	size_t ntrips;	       /* transactions under way: syncs sent, not answered */
+	int64_t fastest_ns;    /* of the groups answered lately; 0: none yet */
+	bool queues;	       /* the last one took over PG_QUEUE_FACTOR times that */
+	struct pg_calls calls; /* in the order their answers come */
+	PGresult *result;      /* of the first transaction, whose end has not come */
 };
 
 struct pg_target;
@@ -103,6 +107,8 @@ struct pg {
 	void (*ready_fn)(void *arg, bool ready);
 	void *ready_arg;
 	struct buf text; /* parameters of the call being sent, with NULs */
+	struct pg_calls spare;
+	size_t nspare;
 	unsigned depth;
 	bool closed;
 };
@@ -110,14 +116,20 @@ struct pg {
 struct pg_rows {
 	const PGresult *result;
 	const struct pg_trip *trip;
+	int first, n; /* rows of the result that are the call's */
 	bool is_record;
-	/* Of the one record, in the first row. */
+	/* Of the first record. */
 	size_t nfields;
 	struct sv fields[PG_RECORD_MAX];
 };
 
-/* pg.c: what a call's callback is given. */
-void pg_rows_of(const struct pg_call *call, struct pg_rows *ret);
+/* pg.c */
+/* What a call's callback is given: n rows of the result. */
+void pg_rows_of(const PGresult *result, int first, int n, const struct pg_call *call,
+		struct pg_rows *ret);
+/* NULL without memory; pg_call_end() gives it back. */
+struct pg_call *pg_call_new(struct pg *p, unsigned stmt);
+void pg_call_free(struct pg *p, struct pg_call *call);
 void pg_enter(struct pg *p);
 void pg_leave(struct pg *p);
 
@@ -163,11 +175,14 @@ static inline bool pg_conn_is_ahead(const struct pg_conn *c)
 	return c->queues && c->ntrips >= PG_TRIPS_AHEAD;
 }
 
-/* One call and its sync; or one of a group, which leaves with `soon` unless the connection is
- * ahead. */
+/* One call and its sync. */
 bool pg_send(struct pg_conn *c, struct pg_call *call, const char *const *values, const int *lengths,
 	     const int *formats);
-/* A bare sync behind what was sent; the last of the group that is open, if one is. */
+/* One of a group, which leaves with `soon` unless the connection is ahead. */
+bool pg_send_grouped(struct pg_conn *c, struct pg_call *call);
+/* As a group that nobody joins. It is under way then, whatever becomes of the connection. */
+void pg_send_again(struct pg_conn *c, struct pg_call *call);
+/* A bare sync behind all that there is. */
 bool pg_send_sync(struct pg_conn *c, struct pg_call *call);
 /* The group that is open, if one is. */
 bool pg_send_group(struct pg_conn *c);
@@ -179,8 +194,10 @@ void pg_send_flush(struct pg_conn *c);
 /* pg_pipeline.c */
 void pg_pipeline_on_io(struct pg_conn *c, short what);
 void pg_pipeline_on_timer(struct pg_conn *c);
-/* Ends one call: takes it off its connection, runs its callback, frees it. */
-void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
+/* Takes the first call off its connection and counts that it ended so; NULL: there is none. */
+struct pg_call *pg_call_take(struct pg_conn *c, enum err e, int64_t now_us);
+/* Runs its callback and frees it. */
+void pg_call_end(struct pg *p, struct pg_call *call, enum err e, const struct pg_rows *rows);
 
 /* pg_lease.c */
 WARN_UNUSED enum err pg_lease_init(struct pg *p, const struct pg_options *o);

@@ -1,7 +1,7 @@
 /* pg_lease - what a pool that listens tells, and the round trips that keep leases alive; see pg.h.
  */
 #include <assert.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -20,11 +20,11 @@ static void renew(struct pg_conn *c)
 
 	if (c->broken || c->ncalls >= PG_CALLS_MAX)
 		return;
-	call = calloc(1, sizeof *call);
+	call = pg_call_new(c->pg, PG_STMT_NONE);
 	if (call == NULL)
 		return; /* the lease ends, and with it the use of it */
 	if (!pg_send_sync(c, call))
-		free(call);
+		pg_call_free(c->pg, call);
 }
 
 static void on_renew(evutil_socket_t fd, short what, void *arg)

@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pg_internal.h"
@@ -7,6 +5,11 @@
 static const char *call_name(const struct pg *p, const struct pg_call *call)
 {
 	return call->stmt == PG_STMT_NONE ? "sync" : p->statements[call->stmt].name;
+}
+
+static bool is_grouped(const struct pg *p, const struct pg_call *call)
+{
+	return call->stmt != PG_STMT_NONE && p->statements[call->stmt].kind == PG_GROUPED;
 }
 
 /* Answers come in order, so the first call's deadline is the next; looked at when the timer
@@ -28,30 +31,33 @@ void pg_pipeline_on_timer(struct pg_conn *c)
 	pg_conn_timer_set(c, left);
 }
 
-static void count(const struct pg_metrics *m, const struct pg_call *call, enum err e)
+static void count(const struct pg_metrics *m, const struct pg_call *call, enum err e,
+		  int64_t now_us)
 {
 	if (m->metrics == NULL || call->stmt == PG_STMT_NONE)
 		return;
-	metrics_observe(m->metrics, m->duration, METRICS_AT(0), clock_boot_us() - call->sent_us);
+	metrics_observe(m->metrics, m->duration, METRICS_AT(0), now_us - call->sent_us);
 	if (e != ERR_OK)
 		metrics_count(m->metrics, m->errors, METRICS_AT(metrics_failure(e)));
 }
 
-void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e)
+struct pg_call *pg_call_take(struct pg_conn *c, enum err e, int64_t now_us)
 {
-	struct pg_rows rows;
+	struct pg_call *call = TAILQ_FIRST(&c->calls);
 
-	if (c != NULL) {
-		TAILQ_REMOVE(&c->calls, call, link);
-		c->ncalls--;
-		count(&c->pg->metrics, call, e);
-	}
-	if (e == ERR_OK)
-		pg_rows_of(call, &rows);
+	if (call == NULL)
+		return NULL;
+	TAILQ_REMOVE(&c->calls, call, link);
+	c->ncalls--;
+	count(&c->pg->metrics, call, e, now_us);
+	return call;
+}
+
+void pg_call_end(struct pg *p, struct pg_call *call, enum err e, const struct pg_rows *rows)
+{
 	if (call->fn != NULL)
-		call->fn(call->arg, e, e == ERR_OK ? &rows : NULL);
-	PQclear(call->result);
-	free(call);
+		call->fn(call->arg, e, rows);
+	pg_call_free(p, call);
 }
 
 static bool in_class(const char *sqlstate, const char *class)
@@ -92,85 +98,113 @@ static enum err judge_error(const PGresult *r, enum error_effect *ret)
 	return ERR_PROTOCOL;
 }
 
-/* How a call ended whose transaction is over. Of a transaction at most one fails by itself. */
-static enum err judge(const struct pg *p, const struct pg_call *call, enum error_effect *effect)
+/* How a transaction ended that is over: that of n calls like this one. */
+static enum err judge(const struct pg *p, const struct pg_call *call, size_t n, const PGresult *r,
+		      enum error_effect *effect)
 {
-	bool is_sync = call->stmt == PG_STMT_NONE && call->result == NULL;
-	ExecStatusType status = is_sync ? PGRES_COMMAND_OK : PQresultStatus(call->result);
+	bool is_sync = call->stmt == PG_STMT_NONE && r == NULL;
+	ExecStatusType status = is_sync ? PGRES_COMMAND_OK : PQresultStatus(r);
 
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		return ERR_OK;
-	if (status == PGRES_PIPELINE_ABORTED)
-		return ERR_CONFLICT; /* not run: one before it in its group failed */
-	if (!pg_prepare_is_shared(call_name(p, call), call->result))
+		return is_grouped(p, call) && (size_t)PQntuples(r) != n ? ERR_PROTOCOL : ERR_OK;
+	if (!pg_prepare_is_shared(call_name(p, call), r))
 		log_warn("database_error", K("statement", call_name(p, call)),
-			 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
-			 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
-	return judge_error(call->result, effect);
+			 K("sqlstate", PQresultErrorField(r, PG_DIAG_SQLSTATE)),
+			 K("error", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
+	return judge_error(r, effect);
 }
 
 /* A group's last call is answered: did it wait for others of ours? */
-static void see_queue(struct pg_conn *c, const struct pg_call *last)
+static void see_queue(struct pg_conn *c, const struct pg_call *last, int64_t now_us)
 {
-	int64_t took_us = clock_boot_us() - last->left_us;
+	int64_t took_ns = (now_us - last->left_us) * 1000;
 
-	if (c->fastest_us == 0 || took_us < c->fastest_us)
-		c->fastest_us = took_us;
-	c->queues = took_us > PG_QUEUE_FACTOR * c->fastest_us;
+	c->fastest_ns += c->fastest_ns / PG_FORGET; /* the server may be slower for good */
+	if (c->fastest_ns == 0 || took_ns < c->fastest_ns)
+		c->fastest_ns = took_ns;
+	c->queues = took_ns > PG_QUEUE_FACTOR * c->fastest_ns;
 }
 
-/* The first transaction is over: that of the first call, or of the group it begins. */
+/* Ends the calls of a transaction: one, or a group's, each with its row. */
+static void end_calls(struct pg_conn *c, size_t n, enum err e, const PGresult *result,
+		      int64_t now_us)
+{
+	struct pg *p = c->pg;
+	struct pg_rows rows;
+
+	for (size_t i = 0; i < n && !p->closed; i++) {
+		struct pg_call *call = pg_call_take(c, e, now_us);
+
+		if (e == ERR_OK && is_grouped(p, call))
+			pg_rows_of(result, (int)i, 1, call, &rows);
+		else if (e == ERR_OK)
+			pg_rows_of(result, 0, PQntuples(result), call, &rows);
+		pg_call_end(p, call, e, e == ERR_OK ? &rows : NULL);
+	}
+}
+
+/* An error of the server or its state would come again for each. */
+static bool may_be_ones(enum err e)
+{
+	return e == ERR_PROTOCOL || e == ERR_CONFLICT || e == ERR_DENIED;
+}
+
+static void ask_again(struct pg_conn *c, size_t n)
+{
+	for (; n > 0 && !c->pg->closed; n--) {
+		struct pg_call *call = TAILQ_FIRST(&c->calls);
+
+		TAILQ_REMOVE(&c->calls, call, link);
+		c->ncalls--;
+		pg_send_again(c, call);
+	}
+}
+
+/* The first transaction is over, that of the first call or group. */
 static void first_done(struct pg_conn *c)
 {
-	struct pg_call *call;
 	struct pg *p = c->pg;
+	struct pg_call *first = TAILQ_FIRST(&c->calls), *last = first;
 	enum error_effect effect = ERROR_OF_STATEMENT;
-	bool last;
+	int64_t now_us = clock_boot_us();
+	PGresult *result;
+	size_t n = 1;
+	enum err e;
 
-	c->answering = NULL;
 	c->ntrips--;
 	pg_lease_notify(c);
 	if (p->closed)
 		return;
-	TAILQ_FOREACH(call, &c->calls, link)
-	{
-		call->e = judge(p, call, &effect);
-		if (!call->synced)
-			continue;
-		if (call->left_us != 0)
-			see_queue(c, call);
-		break;
-	}
+	for (; !last->synced; n++)
+		last = TAILQ_NEXT(last, link);
+	result = c->result;
+	c->result = NULL;
+	e = judge(p, first, n, result, &effect);
+	if (is_grouped(p, first))
+		see_queue(c, last, now_us);
 	c->broken = c->broken || effect == ERROR_DROPS;
-	if (effect != ERROR_OF_STATEMENT)
+	if (effect == ERROR_OF_STATEMENT)
+		pg_lease_tell(c, first);
+	else
 		pg_lease_disturb(c);
-	pg_lease_tell(c, TAILQ_FIRST(&c->calls));
-	do {
-		if (p->closed)
-			return;
-		call = TAILQ_FIRST(&c->calls);
-		last = call->synced;
-		pg_call_end(c, call, call->e);
-	} while (!last);
+	if (n > 1 && may_be_ones(e))
+		ask_again(c, n);
+	else
+		end_calls(c, n, e, result, now_us);
+	PQclear(result);
 	if (effect == ERROR_DROPS && !p->closed && c->state == PG_UP)
 		pg_conn_drop(c, "database_connection_lost", "the server's error asks for it");
 }
 
-/* Each call has one. A transaction can fail after its rows came (at its commit): the error then
- * counts, for the last of a group; what the others have read they have read. */
+/* A transaction can fail after its rows came (at its commit): the error then counts. */
 static void keep_result(struct pg_conn *c, PGresult *r)
 {
-	struct pg_call *call = c->answering == NULL ? TAILQ_FIRST(&c->calls) : c->answering;
-
-	if (call->result != NULL && !call->synced)
-		call = TAILQ_NEXT(call, link);
-	c->answering = call;
-	if (call->result != NULL && PQresultStatus(r) != PGRES_FATAL_ERROR) {
+	if (c->result != NULL && PQresultStatus(r) != PGRES_FATAL_ERROR) {
 		PQclear(r);
 		return;
 	}
-	PQclear(call->result);
-	call->result = r;
+	PQclear(c->result);
+	c->result = r;
 }
 
 static void drain(struct pg_conn *c)
@@ -213,7 +247,7 @@ void pg_pipeline_on_io(struct pg_conn *c, short what)
 	}
 	if ((what & EV_READ) == 0)
 		return;
-	/* Reading flushes as well: a group leaves whole. */
+	/* An answer is what a group waits for. */
 	if (!pg_send_group(c))
 		return;
 	/* Under TLS what did not fit into libpq's buffer is not seen on the socket: ask again. */

@@ -26,7 +26,7 @@ static bool take_items(struct json_lex *l, unsigned depth, char close)
 static bool take(struct json_lex *l, unsigned depth, struct claim *ret)
 {
 	const char *from = l->p;
-	struct json_string string;
+	struct json_string string = {.plain = false};
 	bool ok;
 
 	if (depth == CLAIM_DEPTH_MAX || l->p == l->end)
@@ -40,7 +40,7 @@ static bool take(struct json_lex *l, unsigned depth, struct claim *ret)
 		ok = json_lex_scalar(l);
 	}
 	if (ok)
-		ret->json = sv_of(from, (size_t)(l->p - from));
+		*ret = (struct claim){sv_of(from, (size_t)(l->p - from)), string.plain};
 	return ok;
 }
 
@@ -136,7 +136,7 @@ static void find(struct json_lex l, enum json_item i, struct sv name, struct cla
 
 struct claim claim_top(const struct claims *c, struct sv name)
 {
-	struct claim found = {SV_NONE};
+	struct claim found = {.json = SV_NONE};
 
 	if (c->n == CLAIM_NOTED) {
 		struct json_lex l = c->rest;
@@ -157,18 +157,18 @@ static struct claim element(struct claim array, struct sv token)
 	uint64_t at;
 
 	if ((token.n > 1 && token.p[0] == '0') || sv_u64(token, UINT32_MAX, &at) != ERR_OK)
-		return (struct claim){SV_NONE};
+		return (struct claim){.json = SV_NONE};
 	for (uint64_t i = 0; claim_walk_next(&w, &v); i++)
 		if (i == at)
 			return v;
-	return (struct claim){SV_NONE};
+	return (struct claim){.json = SV_NONE};
 }
 
 static struct claim member(struct claim object, struct sv name)
 {
 	struct json_lex l = json_lex_of(sv_cut(object.json, 1, object.json.n));
 	enum json_item i = json_lex_first(&l, '}');
-	struct claim found = {SV_NONE};
+	struct claim found = {.json = SV_NONE};
 
 	find(l, i, name, &found);
 	return found;
@@ -187,7 +187,7 @@ static struct sv next_token(struct sv *pointer)
 struct claim claim_get(const struct claims *c, struct sv name)
 {
 	char key[CONFIG_MAX_CLAIM + 1];
-	struct claim v = {SV_NONE};
+	struct claim v = {.json = SV_NONE};
 
 	if (name.n == 0 || name.p[0] != '/')
 		return claim_top(c, name);
@@ -201,19 +201,19 @@ struct claim claim_get(const struct claims *c, struct sv name)
 		else if (claim_kind(v) == CLAIM_OBJECT && config_pointer_token(token, key))
 			v = member(v, sv_str(key));
 		else
-			v = (struct claim){SV_NONE};
+			v = (struct claim){.json = SV_NONE};
 	}
 	return v;
 }
 
 /* ---- texts ------------------------------------------------------------------------------- */
 
-static bool string_text(struct claims *c, struct sv json, struct sv *ret)
+static bool string_text(struct claims *c, struct claim v, struct sv *ret)
 {
-	struct sv inner = sv_cut(json, 1, json.n - 1);
+	struct sv inner = sv_of(v.json.p + 1, v.json.n - 2);
 	char *to;
 
-	if (sv_find(inner, '\\') == inner.n) {
+	if (v.plain) {
 		*ret = inner;
 		return true;
 	}
@@ -257,7 +257,7 @@ bool claim_text(struct claims *c, struct claim v, struct sv *ret)
 {
 	switch (claim_kind(v)) {
 	case CLAIM_STRING:
-		return string_text(c, v.json, ret);
+		return string_text(c, v, ret);
 	case CLAIM_NUMBER:
 		return number_text(v.json, ret);
 	case CLAIM_BOOLEAN:

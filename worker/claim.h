@@ -27,6 +27,7 @@
 /* One value. Zero: none. */
 struct claim {
 	struct sv json;
+	bool plain; /* of a string: nothing in it is escaped */
 };
 
 struct claim_member {

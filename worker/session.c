@@ -103,8 +103,6 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 
 	r->query = NULL;
 	r->now_us = clock_boot_us();
-	if (e == ERR_CONFLICT && read_session(r) == STEP_WAIT)
-		return; /* another session's read failed, and this one did not run */
 	if (e == ERR_OK)
 		e = read_row(r, rows, &row);
 	if (e == ERR_OK && r->session_why != REASON_NONE)

@@ -37,7 +37,7 @@ enum worker_statement {
 #undef SQL
 };
 
-#define WORKER_POOLED 32 /* pieces of each kind that are kept: so many requests wait at once */
+#define WORKER_POOLED 64 /* pieces of each kind that are kept: so many requests wait at once */
 
 struct worker {
 	struct event_base *base;

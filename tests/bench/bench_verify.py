@@ -5,7 +5,8 @@
 
 A real bffd with one worker, a real broker and PostgreSQL; nginx with one worker answers `return 200` with the same
 response headers. One C client (load.c) on another core keeps 64 connections busy with the cookies of 1,000 sessions;
-the rounds take turns. pgbench runs the worker's own lookup in a pipeline, as many in one as the worker has on average.
+the rounds take turns. pgbench runs the lookup in a pipeline, as many statements in one as the worker, on average, has
+lookups in one statement.
 What a lookup costs the worker is all that an uncached verify costs more than a cached one: the headers made of what was
 read are in it, which memory spares, too. "bare" is the same on a route that tells its service nothing about the user.
 "few" are as many sessions as connections: they stay in the processor's cache, as nginx's constant answer does.
@@ -28,7 +29,7 @@ SLICES = 4  # of a round, so that what is compared is near in time
 NOISE = 1.02  # of a count of system calls: what is not the requests' is not quite even
 
 
-# The worker's own statement.
+# The worker's, for one session.
 STATEMENT = "select bff_private.session_get(:hash)"
 
 

@@ -148,11 +148,11 @@ def answer(port, head, tls=False):
 
 
 class Rig:
-    def __init__(self, shared_buffers="256MB"):
+    def __init__(self, shared_buffers="256MB", huge_pages="off"):
         self.directory = tempfile.mkdtemp(prefix="bff-bench-")
         os.chmod(self.directory, 0o755)
-        self.pg = Postgres(settings={"shared_buffers": shared_buffers, "max_wal_size": "4GB", "autovacuum": "off",
-                                     "max_connections": 200})
+        self.pg = Postgres(settings={"shared_buffers": shared_buffers, "huge_pages": huge_pages, "max_wal_size": "4GB",
+                                     "autovacuum": "off", "max_connections": 200})
         self.issuer = "http://127.0.0.1:%d" % free_port()
         self.key = os.urandom(32)
         self.started, self.loads = [], []

@@ -117,7 +117,7 @@ def test_off_each_request_is_a_read(world):
 
 
 def test_a_lookup_that_fails_fails_no_other(world):
-    """They share transactions with it; a group's others are asked again."""
+    """They share statements with it; such a group is asked again, one by one."""
     good, (bad, ref) = [world.session()[0] for _ in range(12)], world.session()
     world.pg.psql("update bff_private.session set idle = '293000 years' where ref = '%s'" % ref)  # an overflow
     worker = world.start(("web {", "web { session_cache = off"))
@@ -131,6 +131,25 @@ def test_a_lookup_that_fails_fails_no_other(world):
     finally:
         assert worker.stop() == 0, worker.log_text()
         world.pg.psql("update bff_private.session set idle = '1 hour' where ref = '%s'" % ref)
+
+
+def test_each_of_a_crowd_is_told_of_itself(world):
+    """They are asked about in one statement."""
+    crowd = [world.session() for _ in range(30)]
+    worker = world.start(("web {", "web { session_cache = off"))
+    try:
+        clients = [Client(worker.ports["verify"]) for _ in crowd]
+        for turn in range(20):
+            os.kill(worker.pid, signal.SIGSTOP)
+            for client, (secret, _) in zip(clients, crowd):
+                client.send(verify_head("/", cookie="bff_session=" + cookie_value(secret)))
+            os.kill(worker.pid, signal.SIGCONT)
+            assert [client.reply()["X-Session-ID"] for client in clients] == [ref for _, ref in crowd]
+            crowd.append(crowd.pop(turn))
+        for client in clients:
+            client.close()
+    finally:
+        assert worker.stop() == 0, worker.log_text()
 
 
 def test_a_service_token_is_asked_for_once_and_never_given_after_the_end(world):

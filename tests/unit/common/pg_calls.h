@@ -10,6 +10,7 @@ struct asked {
 	bool rows;
 	unsigned order; /* when it was answered, from 1 */
 	int64_t sent_ms;
+	int row; /* of the result */
 };
 
 static unsigned answered;
@@ -24,6 +25,7 @@ static inline void on_answer(void *arg, enum err e, const struct pg_rows *rows)
 	a->order = ++answered;
 	a->sent_ms = rows == NULL ? 0 : pg_rows_trip(rows)->sent_ms;
 	assert_true(a->rows == (e == ERR_OK));
+	a->row = rows == NULL ? -1 : rows->first;
 }
 
 static inline struct pg_conn *conn(void)
@@ -57,26 +59,26 @@ static inline void ask(struct asked *a)
 /* STATEMENT_A is PG_GROUPED. */
 static inline void ask_grouped(struct asked *a)
 {
-	struct pg_param p = PG_SV(SV("x"));
+	struct pg_param p = PG_BYTES("x", 1);
 
 	*a = (struct asked){0};
 	assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer, a, NULL), ERR_OK);
 	assert_int_equal(a->calls, 0);
 }
 
-/* What libpq gives for one statement that ended so, its transaction aside. */
-static inline void row(ExecStatusType status, const char *sqlstate)
-{
-	pq_result(status, sqlstate, sqlstate == NULL ? NULL : "ERROR");
-	pq_null();
-}
-
-/* For one that is a transaction. */
+/* What libpq gives for a statement that ended so. */
 static inline void answer(ExecStatusType status, const char *sqlstate, const char *severity)
 {
 	pq_result(status, sqlstate, severity);
 	pq_null();
 	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+}
+
+/* For a group that was answered with so many rows. */
+static inline void answer_rows(int n)
+{
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq.results[pq.nresults - 3].rows = n;
 }
 
 #endif

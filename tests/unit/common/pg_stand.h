@@ -1,7 +1,8 @@
 /*
  * pg_stand - a pool whose libpq is played by the test
  *
- * What pg calls of libpq is noted in pq.trace; what libpq says comes from the queues of the test:
+ * What pg calls of libpq is noted in pq.trace, a group as its statement and how many keys it was
+ * given ("query=a3"), which are in pq.keys; what libpq says comes from the queues of the test:
  * pq.poll for PQconnectPoll(), pq_result() for PQgetResult(). Nothing is sent anywhere. The test
  * drives a connection by pg_conn_on_io(), pg_conn_on_timer() and the loop; the clock stands still
  * but for pq_pass(), and timers wait (loop.h). At the end every result must have been cleared and
@@ -28,6 +29,8 @@ static const struct pg_statement pq_statements[] = {{"a", "select $1", 1, PG_GRO
 
 struct pq_result {
 	bool null, cleared;
+	int rows;
+	size_t of; /* whatever the test likes */
 	ExecStatusType status;
 	const char *sqlstate, *severity;
 };
@@ -38,10 +41,15 @@ static struct {
 	int sockets[2];
 	char trace[8192];
 	size_t trace_n;
+	struct sv keys[PG_GROUP_MAX]; /* of the last group, in array */
+	char array[2048];
+	void (*on_query)(unsigned keys); /* 0: no group; NULL: nobody cares */
+	void (*on_sync)(void);
 	PostgresPollingStatusType poll;
 	ConnStatusType status; /* what PQstatus() says */
 	bool start_fails, send_fails, consume_fails, ssl;
-	int flush; /* what PQflush() says */
+	int flush;	   /* what PQflush() says */
+	struct buf record; /* the one column of every row; none: no column */
 	struct pq_result results[PQ_RESULTS];
 	size_t nresults, taken;
 	char value[16]; /* of any row */
@@ -162,17 +170,57 @@ PQ_WRAP(int, PQsendPrepare,
 	return pq.send_fails ? 0 : 1;
 }
 
+static inline uint32_t pq_u32(const char **at)
+{
+	uint32_t x;
+
+	memcpy(&x, *at, sizeof x);
+	*at += sizeof x;
+	return be32toh(x);
+}
+
+/* An array of bytea in binary; returns how many there are. */
+static inline unsigned pq_group(const char *p, int length)
+{
+	const char *at = pq.array;
+	unsigned n;
+
+	assert_in_range(length, 1, sizeof pq.array);
+	memcpy(pq.array, p, (size_t)length);
+	assert_int_equal(pq_u32(&at), 1);
+	assert_int_equal(pq_u32(&at), 0);
+	assert_int_equal(pq_u32(&at), 17);
+	n = pq_u32(&at);
+	assert_in_range(n, 1, PG_GROUP_MAX);
+	assert_int_equal(pq_u32(&at), 1);
+	for (unsigned i = 0; i < n; i++) {
+		pq.keys[i].n = pq_u32(&at);
+		pq.keys[i].p = at;
+		at += pq.keys[i].n;
+	}
+	assert_ptr_equal(at, pq.array + length);
+	return n;
+}
+
 PQ_WRAP(int, PQsendQueryPrepared,
 	(PGconn * c, const char *name, int n, const char *const *values, const int *lengths,
 	 const int *formats, int result_format))
 {
+	unsigned keys = 0;
+	char text[16];
+
 	(void)c;
-	(void)n;
-	(void)values;
-	(void)lengths;
-	(void)formats;
 	assert_int_equal(result_format, 1);
-	pq_note("query=", (const char[]){name[0], '\0'});
+	(void)snprintf(text, sizeof text, "%c", name[0]);
+	if (pq_statements[name[0] - 'a'].kind == PG_GROUPED) {
+		assert_int_equal(n, 1);
+		assert_int_equal(formats[0], 1);
+		keys = pq_group(values[0], lengths[0]);
+		(void)snprintf(text, sizeof text, "%c%u", name[0], keys);
+	}
+	pq_note("query=", text);
+	if (pq.on_query != NULL)
+		pq.on_query(keys);
 	return pq.send_fails ? 0 : 1;
 }
 
@@ -195,6 +243,8 @@ PQ_WRAP(int, PQpipelineSync, (PGconn * c))
 {
 	(void)c;
 	pq_note("sync", "");
+	if (pq.on_sync != NULL)
+		pq.on_sync();
 	return 1;
 }
 
@@ -267,14 +317,44 @@ PQ_WRAP(void, PQclear, (PGresult * r))
 
 PQ_WRAP(int, PQntuples, (const PGresult *r))
 {
-	(void)r;
-	return 1;
+	return r == NULL ? 0 : ((const struct pq_result *)(const void *)r)->rows;
 }
 
 PQ_WRAP(int, PQnfields, (const PGresult *r))
 {
 	(void)r;
+	return pq.record.p == NULL ? 0 : 1;
+}
+
+PQ_WRAP(Oid, PQftype, (const PGresult *r, int col))
+{
+	(void)r;
+	(void)col;
+	return 2249;
+}
+
+PQ_WRAP(int, PQgetisnull, (const PGresult *r, int row, int col))
+{
+	(void)r;
+	(void)row;
+	(void)col;
 	return 0;
+}
+
+PQ_WRAP(char *, PQgetvalue, (const PGresult *r, int row, int col))
+{
+	(void)r;
+	(void)row;
+	(void)col;
+	return pq.record.p == NULL ? pq.value : pq.record.p;
+}
+
+PQ_WRAP(int, PQgetlength, (const PGresult *r, int row, int col))
+{
+	(void)r;
+	(void)row;
+	(void)col;
+	return (int)pq.record.n;
 }
 
 PQ_WRAP(PGnotify *, PQnotifies, (PGconn * c))
@@ -288,13 +368,6 @@ PQ_WRAP(int, PQbackendPID, (const PGconn *c))
 {
 	(void)c;
 	return PQ_BACKEND;
-}
-
-PQ_WRAP(char *, PQgetvalue, (const PGresult *r, int row, int col))
-{
-	(void)r;
-	assert_int_equal(row + col, 0);
-	return pq.value;
 }
 
 PQ_WRAP(void, log_write,
@@ -315,6 +388,7 @@ static inline void pq_result(ExecStatusType status, const char *sqlstate, const 
 	assert_true(pq.nresults < PQ_RESULTS);
 	pq.results[pq.nresults++] =
 	    (struct pq_result){.status = status, .sqlstate = sqlstate, .severity = severity};
+	pq.results[pq.nresults - 1].rows = status == PGRES_TUPLES_OK;
 }
 
 /* What libpq puts after each answer. */

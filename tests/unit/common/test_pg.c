@@ -443,14 +443,28 @@ static void test_conninfo_is_checked(void **state)
 	event_base_free(base);
 }
 
-enum { READ_XID, READ_RAISE, OWN_XID, LOCK, UNLOCK };
+enum { READ_XID, READ_LENGTH, READ_RECORD, READ_RAISE, OWN_XID, LOCK, UNLOCK };
 static const struct pg_statement READS[] = {
-    [READ_XID] = {"read_xid", "select pg_current_xact_id()::text::int8", 0, PG_GROUPED},
-    [READ_RAISE] = {"read_raise", "select raise($1)", 1, PG_GROUPED},
+    [READ_XID] = {"read_xid", "select pg_current_xact_id()::text::int8 from unnest($1::bytea[])", 1,
+		  PG_GROUPED},
+    [READ_LENGTH] = {"read_length", "select length(k) from unnest($1::bytea[]) k", 1, PG_GROUPED},
+    [READ_RECORD] = {"read_record", "select row(length(k)) from unnest($1::bytea[]) k", 1,
+		     PG_GROUPED},
+    [READ_RAISE] = {"read_raise",
+		    "select case k when '' then 1 else raise(convert_from(k, 'UTF8'))::int8 end "
+		    "from unnest($1::bytea[]) k",
+		    1, PG_GROUPED},
     [OWN_XID] = {"own_xid", "select pg_current_xact_id()::text::int8", 0, PG_ALONE},
     [LOCK] = {"lock", "select 1 from pg_advisory_lock(1)", 0, PG_ALONE},
     [UNLOCK] = {"unlock", "select pg_advisory_unlock(1)", 0, PG_ALONE},
 };
+
+static enum err ask_key(const struct fixture *f, unsigned stmt, struct answer *a)
+{
+	struct pg_param key = PG_BYTES("", 0);
+
+	return pg_query(f->pg, stmt, &key, on_answer, a, NULL);
+}
 
 /* Of two connections, too. */
 static void test_reads_of_one_turn_share_a_transaction(void **state)
@@ -462,8 +476,8 @@ static void test_reads_of_one_turn_share_a_transaction(void **state)
 	open_pool(&f, (struct pg_options){.statements = READS, .nstatements = ARRAY_LEN(READS)});
 	RUN_UNTIL(&f, pg_state(f.pg).up == 2);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++)
-		assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &a[i], NULL), ERR_OK);
-	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &over, NULL), ERR_OK);
+		assert_int_equal(ask_key(&f, READ_XID, &a[i]), ERR_OK);
+	assert_int_equal(ask_key(&f, READ_XID, &over), ERR_OK);
 	assert_int_equal(pg_query(f.pg, OWN_XID, NULL, on_answer, &own, NULL), ERR_OK);
 	RUN_UNTIL(&f, own.calls == 1 && over.calls == 1 && a[0].calls == 1);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
@@ -495,7 +509,7 @@ static void test_reads_that_wait_share_a_transaction(void **state)
 	assert_int_equal(pg_query(f.pg, LOCK, NULL, on_answer, &locked[1], NULL), ERR_OK);
 	assert_int_equal(pg_query(f.pg, OWN_XID, NULL, on_answer, &own, NULL), ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
-		assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &a[i], NULL), ERR_OK);
+		assert_int_equal(ask_key(&f, READ_XID, &a[i]), ERR_OK);
 		event_base_loop(f.base, EVLOOP_NONBLOCK);
 	}
 	assert_int_equal(locked[1].calls + own.calls, 0);
@@ -525,9 +539,11 @@ static void on_crowd(void *arg, enum err e, const struct pg_rows *rows);
 
 static void crowd_ask(void)
 {
+	const struct pg_param key = PG_BYTES("", 0);
+
 	crowd.asked++;
 	assert_int_equal(pg_query(crowd.f.pg,
-				  chance_below(&crowd.chance, 2) == 0 ? OWN_XID : READ_XID, NULL,
+				  chance_below(&crowd.chance, 2) == 0 ? OWN_XID : READ_XID, &key,
 				  on_crowd, NULL, NULL),
 			 ERR_OK);
 }
@@ -567,9 +583,41 @@ static void test_all_of_a_crowd_are_answered(void **state)
 	crowds(2);
 }
 
-static void test_a_read_that_fails_ends_those_behind_it(void **state)
+/* Each its own; and of two statements there are two groups. */
+static void have_their_rows(unsigned stmt)
 {
-	struct pg_param code = PG_SV(SV("22012"));
+	static const char key[PG_KEY_MAX];
+	struct answer a[PG_GROUP_MAX] = {0}, other = {0};
+	struct fixture f;
+
+	open_pool(&f, (struct pg_options){
+			  .statements = READS, .nstatements = ARRAY_LEN(READS), .connections = 1});
+	RUN_UNTIL(&f, pg_ready(f.pg));
+	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+		struct pg_param p = PG_BYTES(key, i);
+
+		assert_int_equal(pg_query(f.pg, stmt, &p, on_answer, &a[i], NULL), ERR_OK);
+		if (i == 4)
+			assert_int_equal(ask_key(&f, READ_XID, &other), ERR_OK);
+	}
+	assert_int_equal(f.pg->conns[0].ntrips, 2);
+	RUN_UNTIL(&f, a[ARRAY_LEN(a) - 1].calls == 1);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		assert_int_equal(a[i].i64, i);
+	assert_int_equal(other.calls, 1);
+	close_pool(&f);
+}
+
+static void test_reads_of_one_turn_have_their_rows(void **state)
+{
+	(void)state;
+	have_their_rows(READ_LENGTH);
+	have_their_rows(READ_RECORD);
+}
+
+static void test_a_read_that_fails_fails_alone(void **state)
+{
+	struct pg_param code = PG_BYTES("22012", 5);
 	struct answer before = {0}, failed = {0}, behind = {0}, later = {0};
 	struct fixture f;
 
@@ -577,14 +625,14 @@ static void test_a_read_that_fails_ends_those_behind_it(void **state)
 	open_pool(&f, (struct pg_options){
 			  .statements = READS, .nstatements = ARRAY_LEN(READS), .connections = 1});
 	RUN_UNTIL(&f, pg_ready(f.pg));
-	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &before, NULL), ERR_OK);
+	assert_int_equal(ask_key(&f, READ_RAISE, &before), ERR_OK);
 	assert_int_equal(pg_query(f.pg, READ_RAISE, &code, on_answer, &failed, NULL), ERR_OK);
-	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &behind, NULL), ERR_OK);
+	assert_int_equal(ask_key(&f, READ_RAISE, &behind), ERR_OK);
 	RUN_UNTIL(&f, behind.calls == 1);
 	assert_int_equal(before.e, ERR_OK);
 	assert_int_equal(failed.e, ERR_PROTOCOL);
-	assert_int_equal(behind.e, ERR_CONFLICT);
-	assert_int_equal(pg_query(f.pg, READ_XID, NULL, on_answer, &later, NULL), ERR_OK);
+	assert_int_equal(behind.e, ERR_OK);
+	assert_int_equal(ask_key(&f, READ_RAISE, &later), ERR_OK);
 	RUN_UNTIL(&f, later.calls == 1);
 	assert_int_equal(later.e, ERR_OK);
 	close_pool(&f);
@@ -602,7 +650,8 @@ int main(void)
 	    cmocka_unit_test(test_reads_of_one_turn_share_a_transaction),
 	    cmocka_unit_test(test_reads_that_wait_share_a_transaction),
 	    cmocka_unit_test(test_all_of_a_crowd_are_answered),
-	    cmocka_unit_test(test_a_read_that_fails_ends_those_behind_it),
+	    cmocka_unit_test(test_reads_of_one_turn_have_their_rows),
+	    cmocka_unit_test(test_a_read_that_fails_fails_alone),
 	    cmocka_unit_test(test_errors_of_the_server),
 	    cmocka_unit_test(test_failure_at_commit_is_a_failure),
 	    cmocka_unit_test(test_canceled_call_is_not_answered),

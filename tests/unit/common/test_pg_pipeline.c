@@ -64,48 +64,167 @@ static void the_first_result_counts_where_nothing_fails(void **state)
 	assert_int_equal(a.e, ERR_OK);
 }
 
-static void one_that_fails_ends_its_group_only(void **state)
+/* One of three fails; another group was asked for before that is known. */
+static void a_group_that_fails_is_asked_again_one_by_one(void **state)
 {
-	static const enum err want[] = {ERR_OK, ERR_PROTOCOL, ERR_CONFLICT, ERR_CONFLICT, ERR_OK};
-	struct asked a[ARRAY_LEN(want)];
+	static const enum err want[] = {ERR_OK, ERR_PROTOCOL, ERR_OK};
+	struct asked a[ARRAY_LEN(want)], next;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
-		if (i == ARRAY_LEN(a) - 1)
-			loop_turn(pq.base);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
 		ask_grouped(&a[i]);
-	}
-	row(PGRES_TUPLES_OK, NULL);
-	row(PGRES_FATAL_ERROR, "22012");
-	row(PGRES_PIPELINE_ABORTED, NULL);
-	row(PGRES_PIPELINE_ABORTED, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	loop_turn(pq.base);
+	ask_grouped(&next);
+	answer(PGRES_FATAL_ERROR, "22012", "ERROR");
 	pq_io(conn(), EV_READ);
+	assert_string_equal(pq.trace, "query=a3 sync query=a1 sync "
+				      "query=a1 sync query=a1 sync query=a1 sync ");
+	assert_int_equal(answered, 0);
+	for (size_t i = 0; i < 1 + ARRAY_LEN(a); i++)
+		answer(i == 2 ? PGRES_FATAL_ERROR : PGRES_TUPLES_OK, i == 2 ? "22012" : NULL,
+		       i == 2 ? "ERROR" : NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(next.order, 1);
 	for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
 		assert_int_equal(a[i].calls, 1);
+		assert_int_equal(a[i].order, 2 + i);
 		assert_int_equal(a[i].e, want[i]);
 	}
+	assert_int_equal(conn()->ncalls, 0);
 	assert_int_equal(conn()->state, PG_UP);
-	assert_string_equal(pq.events, "database_error\n"); /* once */
+	assert_string_equal(pq.events, "database_error\ndatabase_error\n");
 }
 
-/* What the others have read is not taken back. */
-static void a_failed_commit_is_the_last_ones(void **state)
+/* What is nobody's own fault is all the calls' answer at once. */
+static void which_errors_are_asked_again(void **state)
+{
+	static const struct {
+		const char *sqlstate, *severity;
+		bool again;
+		enum err want;
+	} cases[] = {
+	    {"22012", "ERROR", true, 0},
+	    {"40001", "ERROR", true, 0},
+	    {"42501", "ERROR", true, 0},
+	    {"XX001", "ERROR", true, 0}, /* what is stored is corrupt */
+	    {"57014", "ERROR", false, ERR_TIMEOUT},
+	    {"53200", "ERROR", false, ERR_UNAVAILABLE},
+	    {"57P01", "FATAL", false, ERR_UNAVAILABLE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct asked a[2];
+
+		ask_grouped(&a[0]);
+		ask_grouped(&a[1]);
+		answer(PGRES_FATAL_ERROR, cases[i].sqlstate, cases[i].severity);
+		pq_io(conn(), EV_READ);
+		for (size_t k = 0; k < ARRAY_LEN(a); k++) {
+			assert_int_equal(a[k].calls, !cases[i].again);
+			assert_int_equal(a[k].e, cases[i].want);
+		}
+		assert_int_equal(conn()->ncalls, cases[i].again ? 2 : 0);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* So that nobody is given another one's row. */
+static void a_group_has_as_many_rows_as_calls(void **state)
 {
 	struct asked a[2];
 
 	(void)state;
-	ask_grouped(&a[0]);
-	ask_grouped(&a[1]);
-	row(PGRES_TUPLES_OK, NULL);
-	row(PGRES_TUPLES_OK, NULL);
-	row(PGRES_FATAL_ERROR, "40001");
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	for (int n = 0; n <= 3; n++) {
+		ask_grouped(&a[0]);
+		ask_grouped(&a[1]);
+		answer_rows(n);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(a[0].calls + a[1].calls, n == 2 ? 2 : 0);
+		if (n == 2)
+			continue;
+		answer_rows(n == 0 ? 0 : 1);
+		answer_rows(2);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(a[0].e, n == 0 ? ERR_PROTOCOL : ERR_OK);
+		assert_int_equal(a[1].e, ERR_PROTOCOL);
+	}
+}
+
+static void on_record(void *arg, enum err e, const struct pg_rows *rows)
+{
+	const size_t *whole = arg; /* fields of it that came whole */
+
+	assert_int_equal(e, ERR_OK);
+	for (unsigned col = 0; col < 4; col++) {
+		struct sv v = pg_rows_sv(rows, 0, col);
+
+		assert_true(col < *whole && col != 1 ? v.n == 4 : v.p == NULL);
+		if (v.n == 4)
+			assert_int_equal(pg_rows_i64(rows, 0, col), -1 - (int)col);
+	}
+}
+
+/* An int4, a null and two more; whatever is missing at the end is null. */
+static void a_record_that_is_cut_has_fewer_fields(void **state)
+{
+	static const char record[] = "\0\0\0\4"
+				     "\0\0\0\x17\0\0\0\4\xff\xff\xff\xff"
+				     "\0\0\0\x17\xff\xff\xff\xff"
+				     "\0\0\0\x17\0\0\0\4\xff\xff\xff\xfd"
+				     "\0\0\0\x17\0\0\0\4\xff\xff\xff\xfc";
+	static const size_t ends[] = {16, 24, 36, 48};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof record; n++) {
+		size_t whole = 0;
+
+		while (whole < ARRAY_LEN(ends) && ends[whole] <= n)
+			whole++;
+		pq.record = (struct buf){.p = malloc(n == 0 ? 1 : n), .n = n};
+		memcpy(pq.record.p, record, n);
+		assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_record, &whole, NULL),
+				 ERR_OK);
+		answer(PGRES_TUPLES_OK, NULL, NULL);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(conn()->ncalls, 0);
+		free(pq.record.p);
+	}
+	pq.record.p = NULL;
+}
+
+static void a_group_fails_that_cannot_be_asked_again(void **state)
+{
+	struct asked a[3];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		ask_grouped(&a[i]);
+	loop_turn(pq.base);
+	pq.send_fails = true;
+	answer(PGRES_FATAL_ERROR, "22012", "ERROR");
 	pq_io(conn(), EV_READ);
-	assert_int_equal(a[0].e, ERR_OK);
-	assert_int_equal(a[1].e, ERR_CONFLICT);
+	assert_string_equal(pq.trace, "query=a3 sync query=a1 "); /* then nothing more */
+	assert_int_equal(answered, 0);
+	loop_turn(pq.base);
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		assert_int_equal(a[i].e, ERR_UNAVAILABLE);
+	assert_int_equal(conn()->state, PG_DOWN);
+}
+
+static void an_answer_ends_with_its_connection(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	ask(&a);
+	pq_result(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	pq.consume_fails = true;
+	pq_io(conn(), EV_READ);
+	assert_int_equal(a.e, ERR_UNAVAILABLE);
+	assert_null(conn()->result);
+	assert_true(pq.results[pq.taken - 1].cleared);
 }
 
 static void a_group_ends_with_its_connection(void **state)
@@ -124,15 +243,13 @@ static void a_group_ends_with_its_connection(void **state)
 
 static void a_closed_pool_cancels_a_group(void **state)
 {
-	struct pg_param p = PG_NULL;
+	struct pg_param p = PG_BYTES("x", 1);
 	struct asked b;
 
 	(void)state;
 	assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer_close, NULL, NULL), ERR_OK);
 	ask_grouped(&b);
-	row(PGRES_TUPLES_OK, NULL);
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	answer_rows(2);
 	pq_io(conn(), EV_READ);
 	assert_null(pq.pg);
 	assert_int_equal(b.calls, 1);
@@ -323,8 +440,12 @@ int main(void)
 	    CASE(each_is_its_own_transaction_and_answered_in_order),
 	    CASE(an_answer_is_one_after_its_sync),
 	    CASE(the_first_result_counts_where_nothing_fails),
-	    CASE(one_that_fails_ends_its_group_only),
-	    CASE(a_failed_commit_is_the_last_ones),
+	    CASE(a_group_that_fails_is_asked_again_one_by_one),
+	    CASE(which_errors_are_asked_again),
+	    CASE(a_group_has_as_many_rows_as_calls),
+	    CASE(a_record_that_is_cut_has_fewer_fields),
+	    CASE(a_group_fails_that_cannot_be_asked_again),
+	    CASE(an_answer_ends_with_its_connection),
 	    CASE(a_group_ends_with_its_connection),
 	    CASE(a_closed_pool_cancels_a_group),
 	    CASE(errors_by_table),

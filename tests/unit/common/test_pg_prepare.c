@@ -105,7 +105,7 @@ static void on_answer(void *arg, enum err e, const struct pg_rows *rows)
 /* Whether a round trip of the connection is told as a lease. */
 static bool leases(struct pg_conn *c)
 {
-	struct pg_call *call = calloc(1, sizeof *call);
+	struct pg_call *call = pg_call_new(c->pg, PG_STMT_NONE);
 	unsigned before = renewed;
 
 	assert_non_null(call);

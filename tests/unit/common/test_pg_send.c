@@ -2,27 +2,34 @@
 #include "tests/unit/chance.h"
 #include "tests/unit/common/pg_calls.h"
 
-static void reads_of_one_turn_are_one_transaction(void **state)
+static void reads_of_one_turn_are_one_statement(void **state)
 {
-	struct asked a[3];
+	static const char key[PG_KEY_MAX + 1] = "thirty-two bytes of which no one";
+	static const size_t lengths[] = {PG_KEY_MAX, 0, 1};
+	struct asked a[ARRAY_LEN(lengths)] = {0};
 	int64_t first_ms = pq.now_ms;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
-		ask_grouped(&a[i]);
+		struct pg_param p = PG_BYTES(key, lengths[i]);
+
+		assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer, &a[i], NULL), ERR_OK);
 		pq_pass(5);
 	}
-	assert_string_equal(pq.trace, "query=a query=a query=a ");
+	assert_string_equal(pq.trace, "");
 	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a query=a query=a sync ");
+	assert_string_equal(pq.trace, "query=a3 sync ");
 	for (size_t i = 0; i < ARRAY_LEN(a); i++)
-		row(PGRES_TUPLES_OK, NULL);
+		assert_true(sv_eq(pq.keys[i], sv_of(key, lengths[i])));
+	answer_rows(3);
+	pq.nresults--;
 	pq_io(conn(), EV_READ);
 	assert_int_equal(answered, 0); /* a notification may still come before its end */
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq.nresults++;
 	pq_io(conn(), EV_READ);
 	for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
 		assert_int_equal(a[i].e, ERR_OK);
+		assert_int_equal(a[i].row, i);
 		assert_int_equal(a[i].order, i + 1);
 		assert_int_equal(a[i].sent_ms, first_ms);
 	}
@@ -30,9 +37,8 @@ static void reads_of_one_turn_are_one_transaction(void **state)
 	pq_forget();
 	ask_grouped(&a[0]); /* the next turn's is another one */
 	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a sync ");
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	assert_string_equal(pq.trace, "query=a1 sync ");
+	answer_rows(1);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(a[0].sent_ms, first_ms + 15);
 }
@@ -40,32 +46,55 @@ static void reads_of_one_turn_are_one_transaction(void **state)
 static void nothing_else_is_in_a_group(void **state)
 {
 	static struct asked a[PG_GROUP_MAX + 3]; /* canceled at the end */
-	struct pg_call *bare = calloc(1, sizeof *bare);
 
 	(void)state;
 	ask_grouped(&a[0]);
 	ask(&a[1]);
 	ask_grouped(&a[2]);
-	assert_string_equal(pq.trace, "query=a sync query=b sync query=a ");
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	assert_string_equal(pq.trace, "query=a1 sync query=b sync ");
+	answer_rows(1);
 	answer(PGRES_TUPLES_OK, NULL, NULL);
-	pq_io(conn(), EV_READ); /* which libpq begins with writing */
-	assert_string_equal(pq.trace, "query=a sync query=b sync query=a sync ");
+	pq_io(conn(), EV_READ);
+	assert_string_equal(pq.trace, "query=a1 sync query=b sync query=a1 sync ");
 	assert_int_equal(a[0].calls + a[1].calls, 2);
 	assert_int_equal(a[2].calls, 0);
 	pq_forget();
 	ask_grouped(&a[0]);
-	assert_true(pg_send_sync(conn(), bare)); /* the lease's is as good as any */
-	assert_string_equal(pq.trace, "query=a sync ");
+	assert_true(pg_send_sync(conn(), pg_call_new(pq.pg, PG_STMT_NONE)));
+	assert_string_equal(pq.trace, "query=a1 sync sync ");
 	pq_forget();
 	for (size_t i = 0; i < PG_GROUP_MAX; i++) {
-		assert_null(strstr(pq.trace, "sync"));
+		assert_string_equal(pq.trace, "");
 		ask_grouped(&a[3 + i]);
 	}
-	assert_non_null(strstr(pq.trace, "query=a sync "));
+	assert_string_equal(pq.trace, "query=a32 sync ");
 	ask_grouped(&a[1]);
 	assert_int_equal(conn()->grouped, 1);
+}
+
+static void a_calls_memory_is_used_again_but_not_all_is_kept(void **state)
+{
+	struct pg_call *call = NULL, *next = NULL;
+	struct asked a = {0};
+
+	(void)state;
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &a, &call), ERR_OK);
+	answer(PGRES_TUPLES_OK, NULL, NULL);
+	pq_io(conn(), EV_READ);
+	assert_int_equal(pq.pg->nspare, 1);
+	assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_answer, &a, &next), ERR_OK);
+	assert_ptr_equal(next, call);
+	assert_int_equal(pq.pg->nspare, 0);
+	for (unsigned i = 0; i < PG_SPARE_MAX; i++) {
+		pq_forget();
+		ask(&a);
+	}
+	while (conn()->ncalls > 0) {
+		pq.taken = pq.nresults = 0;
+		answer(PGRES_TUPLES_OK, NULL, NULL);
+		pq_io(conn(), EV_READ);
+	}
+	assert_int_equal(pq.pg->nspare, PG_SPARE_MAX);
 }
 
 static void what_does_not_fit_waits_for_the_socket(void **state)
@@ -115,22 +144,21 @@ static void a_group_waits_behind_two(void **state)
 	loop_turn(pq.base);
 	ask_grouped(&second);
 	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a sync query=a sync ");
+	assert_string_equal(pq.trace, "query=a1 sync query=a1 sync ");
 	pq_forget();
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
 		ask_grouped(&a[i]);
 		loop_turns(pq.base, 2);
 	}
-	assert_string_equal(pq.trace, "query=a query=a query=a ");
-	row(PGRES_TUPLES_OK, NULL);
+	assert_string_equal(pq.trace, "");
+	answer_rows(1);
+	pq.nresults--;
 	pq_io(conn(), EV_READ); /* the answer begins */
-	assert_string_equal(pq.trace, "query=a query=a query=a sync ");
+	assert_string_equal(pq.trace, "query=a3 sync ");
 	assert_int_equal(answered, 0);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	answer(PGRES_TUPLES_OK, NULL, NULL);
-	for (size_t i = 0; i < ARRAY_LEN(a); i++)
-		row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	pq.nresults++;
+	answer_rows(1);
+	answer_rows(3);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(answered, 5);
 	assert_int_equal(a[2].sent_ms, a[0].sent_ms);
@@ -139,7 +167,7 @@ static void a_group_waits_behind_two(void **state)
 
 static void on_answer_ask(void *arg, enum err e, const struct pg_rows *rows)
 {
-	struct pg_param p = PG_SV(SV("x"));
+	struct pg_param p = PG_BYTES("x", 1);
 
 	(void)rows;
 	assert_int_equal(e, ERR_OK);
@@ -160,15 +188,15 @@ static void a_group_does_not_wait_for_nothing(void **state)
 		answer(PGRES_TUPLES_OK, NULL, NULL);
 	pq_forget();
 	pq_io(conn(), EV_READ);
-	assert_string_equal(pq.trace, "query=a ");
+	assert_string_equal(pq.trace, "");
 	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a sync ");
+	assert_string_equal(pq.trace, "query=a1 sync ");
 	answer(PGRES_TUPLES_OK, NULL, NULL);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(a[0].calls, 1);
 }
 
-/* Over twice the fastest so far, from its sending on: what it waited here before is not counted,
+/* Over twice the fastest lately, from its sending on: what it waited here before is not counted,
  * nor is a statement of its own. */
 static void a_group_that_took_long_had_to_queue(void **state)
 {
@@ -194,7 +222,27 @@ static void a_group_that_took_long_had_to_queue(void **state)
 	answer(PGRES_TUPLES_OK, NULL, NULL);
 	pq_io(conn(), EV_READ);
 	assert_false(conn()->queues);
-	assert_int_equal(conn()->fastest_us, 4000);
+	assert_in_range(conn()->fastest_ns, 4000000, 4010000);
+}
+
+/* A machine that became slower for good, or a first answer that came fast by chance. */
+static void what_was_fastest_once_is_forgotten(void **state)
+{
+	struct asked a;
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * PG_FORGET; i++) {
+		pq.taken = pq.nresults = 0;
+		ask_grouped(&a);
+		loop_turn(pq.base);
+		pq_pass(i == 0 ? 5 : 20);
+		answer_rows(1);
+		pq_io(conn(), EV_READ);
+		pq_forget();
+		if (i > 0 && i < PG_FORGET / 2)
+			assert_true(conn()->queues);
+	}
+	assert_false(conn()->queues);
 }
 
 /* On the wire they do not stand in each other's way. */
@@ -209,7 +257,7 @@ static void where_nothing_queues_no_group_waits(void **state)
 	}
 	assert_int_equal(conn()->ntrips, ARRAY_LEN(a));
 	for (size_t i = 0; i < ARRAY_LEN(a); i++)
-		answer(PGRES_TUPLES_OK, NULL, NULL);
+		answer_rows(1);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(answered, ARRAY_LEN(a));
 }
@@ -221,13 +269,13 @@ static void a_group_that_waits_has_its_deadline(void **state)
 
 	(void)state;
 	conn()->queues = true;
-	conn()->fastest_us = 1;
+	conn()->fastest_ns = 1;
 	ask(&a[0]);
 	ask(&a[1]);
 	pq_pass(400);
 	ask_grouped(&a[2]);
 	loop_turn(pq.base);
-	assert_null(strstr(pq.trace, "query=a sync "));
+	assert_null(strstr(pq.trace, "query=a"));
 	pq_pass(PQ_TIMEOUT_MS - 400);
 	pq_timer(conn());
 	assert_int_equal(a[0].e, ERR_TIMEOUT);
@@ -235,12 +283,11 @@ static void a_group_that_waits_has_its_deadline(void **state)
 	assert_int_equal(a[2].calls, 1);
 	pq_up(conn());
 	assert_false(conn()->queues); /* another server may be */
-	assert_int_equal(conn()->fastest_us, 0);
+	assert_int_equal(conn()->fastest_ns, 0);
 	ask_grouped(&a[0]); /* nothing is under way any more */
 	loop_turn(pq.base);
-	assert_string_equal(pq.trace, "query=a sync ");
-	row(PGRES_TUPLES_OK, NULL);
-	pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+	assert_string_equal(pq.trace, "query=a1 sync ");
+	answer_rows(1);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(a[0].e, ERR_OK);
 }
@@ -303,59 +350,97 @@ static struct {
 	uint64_t chance;
 	struct asked asked[MANY];
 	size_t nasked;
-	bool over;			/* nobody asks any more */
-	unsigned waited;		/* groups, over a turn */
-	size_t sent[MANY], first, last; /* statements of each transaction that libpq was given */
-	size_t open;			/* statements since the last sync */
+	bool over;	 /* nobody asks any more */
+	unsigned waited; /* groups, over a turn */
+	/* Transactions that libpq was given: the rows of each, and whose they are. */
+	struct {
+		int rows;
+		uint16_t asked[PG_GROUP_MAX];
+	} sent[MANY];
+	size_t first, last;
 } world;
 
 static void on_world(void *arg, enum err e, const struct pg_rows *rows);
 
+static bool is_alone(size_t asked)
+{
+	return asked % 8 == 3;
+}
+
+static bool fails(size_t asked)
+{
+	return asked % 16 == 5;
+}
+
 static void world_ask(void)
 {
-	static const struct pg_param x = {.p = "x", .n = 1};
+	const uint16_t number = (uint16_t)world.nasked;
+	const struct pg_param key = PG_BYTES(&number, sizeof number);
 
 	assert_true(world.nasked < MANY);
-	assert_int_equal(pg_query(pq.pg,
-				  chance_below(&world.chance, 8) == 0 ? STATEMENT_B : STATEMENT_A,
-				  &x, on_world, &world.asked[world.nasked], NULL),
+	assert_int_equal(pg_query(pq.pg, is_alone(number) ? STATEMENT_B : STATEMENT_A, &key,
+				  on_world, &world.asked[number], NULL),
 			 ERR_OK);
 	world.nasked++;
 }
 
 static void on_world(void *arg, enum err e, const struct pg_rows *rows)
 {
-	on_answer(arg, e, rows);
-	assert_int_equal(e, ERR_OK);
+	struct asked *a = arg;
+	size_t number = (size_t)(a - world.asked);
+
+	on_answer(a, e, rows);
+	assert_int_equal(e, fails(number) ? ERR_DENIED : ERR_OK);
+	if (e == ERR_OK && !is_alone(number)) {
+		const struct pq_result *r = (const void *)rows->result;
+
+		assert_int_equal(world.sent[r->of].asked[a->row], number);
+	}
 	if (!world.over && chance_below(&world.chance, 3) == 0)
 		world_ask();
 }
 
-/* What libpq was given since. */
+static void on_world_query(unsigned keys)
+{
+	world.sent[world.last].rows = keys == 0 ? 1 : (int)keys;
+	for (unsigned i = 0; i < keys; i++)
+		memcpy(&world.sent[world.last].asked[i], pq.keys[i].p, pq.keys[i].n);
+}
+
+static void on_world_sync(void)
+{
+	world.last++;
+	assert_true(world.last < MANY);
+}
+
 static void world_look(void)
 {
-	for (char *p = strtok(pq.trace, " "); p != NULL; p = strtok(NULL, " ")) {
-		if (strcmp(p, "sync") != 0) {
-			world.open++;
-			continue;
-		}
-		world.sent[world.last++] = world.open;
-		assert_true(world.last < MANY);
-		world.open = 0;
-	}
 	pq_forget();
 	assert_int_equal(conn()->ntrips, world.last - world.first);
-	assert_int_equal(conn()->grouped, world.open);
+}
+
+static void world_answer_one(size_t of)
+{
+	bool failed = false;
+
+	for (int i = 0; i < world.sent[of].rows; i++)
+		failed = failed || fails(world.sent[of].asked[i]);
+	if (world.sent[of].rows == 0) {
+		pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
+		return;
+	}
+	if (failed)
+		answer(PGRES_FATAL_ERROR, "42501", "ERROR");
+	else
+		answer_rows(world.sent[of].rows);
+	pq.results[pq.nresults - 3].of = of;
 }
 
 /* So many transactions of those under way are answered in one read. */
 static void world_answer(size_t n)
 {
-	for (; n > 0 && world.first < world.last; n--) {
-		for (size_t i = world.sent[world.first++]; i > 0; i--)
-			row(PGRES_TUPLES_OK, NULL);
-		pq_result(PGRES_PIPELINE_SYNC, NULL, NULL);
-	}
+	for (; n > 0 && world.first < world.last; n--)
+		world_answer_one(world.first++);
 	pq_io(conn(), EV_READ);
 	assert_int_equal(pq.taken, pq.nresults);
 	for (size_t i = 0; i < pq.taken; i++)
@@ -365,14 +450,10 @@ static void world_answer(size_t n)
 
 static void world_step(void)
 {
-	struct pg_call *bare;
-
 	pq_pass(chance_below(&world.chance, 2));
 	switch (chance_below(&world.chance, 8)) {
 	case 0:
-		bare = calloc(1, sizeof *bare);
-		assert_non_null(bare);
-		assert_true(pg_send_sync(conn(), bare));
+		assert_true(pg_send_sync(conn(), pg_call_new(pq.pg, PG_STMT_NONE)));
 		break;
 	case 1:
 		pq_io(conn(), EV_WRITE);
@@ -400,13 +481,15 @@ static void world_step(void)
 	world.waited += conn()->grouped > 0;
 }
 
-static void none_is_left_unsent(void **state)
+static void each_is_answered_with_its_row(void **state)
 {
 	unsigned waited = 0;
 
 	for (uint32_t seed = 1; seed <= WORLDS; seed++) {
 		memset(&world, 0, sizeof world);
 		world.chance = chance_of(seed);
+		pq.on_query = on_world_query;
+		pq.on_sync = on_world_sync;
 		for (unsigned i = 0; i < STEPS; i++)
 			world_step();
 		world.over = true;
@@ -429,16 +512,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	    CASE(reads_of_one_turn_are_one_transaction),
+	    CASE(reads_of_one_turn_are_one_statement),
 	    CASE(nothing_else_is_in_a_group),
 	    CASE(a_group_waits_behind_two),
 	    CASE(a_group_that_took_long_had_to_queue),
+	    CASE(what_was_fastest_once_is_forgotten),
 	    CASE(where_nothing_queues_no_group_waits),
 	    CASE(a_group_does_not_wait_for_nothing),
 	    CASE(a_group_that_waits_has_its_deadline),
 	    CASE(which_connection_is_asked),
 	    CASE(an_idle_connection_goes_before_a_group_that_waits),
-	    CASE(none_is_left_unsent),
+	    CASE(each_is_answered_with_its_row),
+	    CASE(a_calls_memory_is_used_again_but_not_all_is_kept),
 	    CASE(what_does_not_fit_waits_for_the_socket),
 	    CASE(a_send_that_fails_drops_from_the_loop),
 	};

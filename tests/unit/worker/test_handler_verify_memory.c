@@ -110,24 +110,6 @@ static void a_row_that_was_overtaken_is_read_again(void **state)
 	assert_answer(401);
 }
 
-/* Another session's read of the same turn failed: asked again, but not for ever. */
-static void a_row_that_was_not_read_is_asked_for_again(void **state)
-{
-	(void)state;
-	stand_verify("GET", A, "/plain/", verify_fields(""));
-	stand_rows(ERR_CONFLICT, NULL, 0);
-	assert_int_equal(stand.out.n, 0);
-	stand_live(SV("a"), SV("{}"), false);
-	assert_answer(200);
-	stand_verify("GET", A, "/plain/", verify_fields(""));
-	for (unsigned i = 0; i < SESSION_READS_MAX; i++) {
-		assert_int_equal(stand.pg.queries, i + 1);
-		assert_int_equal(stand.out.n, 0);
-		stand_rows(ERR_CONFLICT, NULL, 0);
-	}
-	assert_answer(503);
-}
-
 static void another_apps_session_is_no_hit(void **state)
 {
 	char fields[512];
@@ -219,7 +201,6 @@ int main(void)
 	    CASE(a_second_request_asks_nobody),
 	    CASE(what_may_have_ended_is_read_again),
 	    CASE(a_row_that_was_overtaken_is_read_again),
-	    CASE(a_row_that_was_not_read_is_asked_for_again),
 	    CASE(another_apps_session_is_no_hit),
 	    CASE(with_the_cache_off_each_request_reads),
 	    CASE(use_is_noted_of_remembered_sessions),
