@@ -127,14 +127,16 @@ const struct http_field *http_fields_nth(struct http_fields f, enum http_name na
 	return NULL;
 }
 
+/* From the end, where an edge puts its own. */
 enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret)
 {
-	const struct http_field *only = http_fields_nth(f, name, 0);
-
-	if (only == NULL)
-		return ERR_NOT_FOUND;
 	if ((f.twice >> name & 1) != 0)
 		return ERR_EXISTS;
-	*ret = only->value;
-	return ERR_OK;
+	if ((f.names >> name & 1) != 0)
+		for (size_t i = f.n; i-- > 0;)
+			if (f.v[i].known == name && !f.v[i].alias) {
+				*ret = f.v[i].value;
+				return ERR_OK;
+			}
+	return ERR_NOT_FOUND;
 }
