@@ -63,8 +63,7 @@ static enum err read_row(struct request *r, const struct pg_rows *rows, struct s
 				       r->app->name);
 	if (r->session_why != REASON_NONE)
 		return ERR_OK; /* the rest is null */
-	*ret = (struct session_row){.app = pg_rows_sv(rows, 0, COL_APP),
-				    .ref = pg_rows_sv(rows, 0, COL_REF),
+	*ret = (struct session_row){.ref = pg_rows_sv(rows, 0, COL_REF),
 				    .subject = pg_rows_sv(rows, 0, COL_SUBJECT),
 				    .claims = pg_rows_sv(rows, 0, COL_CLAIMS),
 				    .acr = pg_rows_sv(rows, 0, COL_ACR),
@@ -79,7 +78,8 @@ static enum err read_row(struct request *r, const struct pg_rows *rows, struct s
 static enum err keep(struct request *r, const struct session_row *row)
 {
 	struct session_entry *e = NULL, *kept;
-	const struct session_entry_of of = {.sent_ms = r->seen.trip.sent_ms,
+	const struct session_entry_of of = {.app = r->app,
+					    .sent_ms = r->seen.trip.sent_ms,
 					    .idle_ms = r->app->idle_timeout_ms,
 					    .policy_bits_n = policy_bits_size(r->w->policy)};
 	enum err rc = session_entry_new(row, &of, &e);
@@ -177,9 +177,9 @@ void session_cookie_to_end(struct request *r)
 }
 
 /* Another app's session is a "no", which memory never says. */
-static bool is_of_app(const struct request *r, struct session_entry *e)
+static bool is_of_app(const struct request *r, const struct session_entry *e)
 {
-	return sv_eq(session_entry_row(e, 0).app, r->app->name);
+	return session_entry_app(e) == r->app;
 }
 
 enum step session_find(struct request *r)
@@ -198,8 +198,8 @@ enum step session_find(struct request *r)
 	if (!r->has_hash)
 		return STEP_NEXT;
 	e = session_memory_get(r->w->memory, r->hash, r->now_us / 1000);
-	if (e != NULL)
-		session_entry_fetch(e);
+	if (e != NULL && r->route != NULL)
+		session_entry_fetch(e, r->route->service);
 	if (e == NULL || !is_of_app(r, e))
 		return read_session(r);
 	r->session_why = REASON_NONE;

@@ -133,8 +133,7 @@ static const unsigned char *hash(unsigned char n)
 
 static struct session_entry *entry(void)
 {
-	static const struct session_row row = {
-	    .app = SV_INIT("a"), .idle_left_ms = 60000, .absolute_left_ms = 50000};
+	static const struct session_row row = {.idle_left_ms = 60000, .absolute_left_ms = 50000};
 	const struct session_entry_of of = {.sent_ms = clock_boot_ms(), .idle_ms = 60000};
 	struct session_entry *e = NULL;
 
