@@ -258,6 +258,7 @@ static void bytes_are_bounded(void **state)
 {
 	struct session_cache *c = cache_new(4 * KB);
 	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
+	size_t before;
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
@@ -268,6 +269,9 @@ static void bytes_are_bounded(void **state)
 	assert_int_equal(session_cache_stats(c).evictions, 100 - session_cache_stats(c).entries);
 	assert_false(has(c, 0, 1000)); /* the oldest went first */
 	assert_true(has(c, 98, 1000));
+	before = session_cache_stats(c).bytes;
+	session_cache_resize(c, hash_of(98, 98), 101); /* one more */
+	assert_int_equal(session_cache_stats(c).bytes, before + 1);
 	session_cache_resize(c, hash_of(98, 98), 3 * KB);
 	assert_true(session_cache_stats(c).bytes <= 4 * KB && has(c, 98, 1000) && has(c, 99, 1000));
 	session_cache_resize(c, hash_of(99, 99), 5 * KB);
