@@ -20,7 +20,7 @@ static_assert(3 + 6 + 1 + SECRET_TEXT_LEN + 1 + CLIENT_TEXT_LEN + 1 + TAG_TEXT_L
 /* Walks the pieces of all Cookie fields: the bytes between two ';'. */
 struct pieces {
 	struct http_fields f;
-	size_t next; /* of the fields */
+	size_t next; /* of the Cookie fields */
 	struct sv rest;
 	bool in_field;
 };
@@ -33,16 +33,17 @@ struct piece {
 
 static bool next_field(struct pieces *p)
 {
-	while (p->next < p->f.n) {
-		const struct http_field *field = &p->f.v[p->next++];
+	const struct http_field *field;
 
-		if (field->known != HTTP_COOKIE || field->alias)
-			continue;
-		p->rest = field->value;
-		p->in_field = true;
-		return true;
-	}
-	return false;
+	if (p->next > 0 && (p->f.twice >> HTTP_COOKIE & 1) == 0)
+		return false; /* that was the only one */
+	field = http_fields_nth(p->f, HTTP_COOKIE, p->next);
+	if (field == NULL)
+		return false;
+	p->next++;
+	p->rest = field->value;
+	p->in_field = true;
+	return true;
 }
 
 static bool next_piece(struct pieces *p, struct piece *ret)
@@ -52,13 +53,13 @@ static bool next_piece(struct pieces *p, struct piece *ret)
 	if (!p->in_field && !next_field(p))
 		return false;
 	end = sv_find(p->rest, ';');
-	ret->whole = sv_cut(p->rest, 0, end);
+	ret->whole = sv_of(p->rest.p, end);
 	p->in_field = end < p->rest.n;
 	p->rest = sv_cut(p->rest, end + 1, p->rest.n);
 	eq = sv_find(ret->whole, '=');
-	ret->is_pair = eq < ret->whole.n;
-	ret->name = sv_trim(sv_cut(ret->whole, 0, eq));
-	ret->value = sv_trim(sv_cut(ret->whole, eq + 1, ret->whole.n));
+	ret->is_pair = eq < end;
+	ret->name = sv_trim(sv_of(ret->whole.p, eq));
+	ret->value = sv_trim(sv_cut(ret->whole, eq + 1, end));
 	return true;
 }
 
