@@ -23,7 +23,6 @@ struct slot {
 struct lease {
 	uint64_t serial; /* 0: none yet */
 	int64_t sent_ms;
-	LIST_HEAD(, session_cached) entries;
 };
 
 struct session_cache {
@@ -125,7 +124,6 @@ static struct session_cached *unlink_slot(struct session_cache *c, size_t i)
 
 	empty(c, i);
 	TAILQ_REMOVE(&c->ages, e, by_age);
-	LIST_REMOVE(e, by_conn);
 	c->stats.entries--;
 	c->stats.bytes -= e->bytes;
 	return e;
@@ -162,8 +160,6 @@ enum err session_cache_new(const struct session_cache_options *o, struct session
 	static_assert(SLOTS_FIRST == 1 << 6, "as slot_bits says");
 	c->slot_bits = 6;
 	TAILQ_INIT(&c->ages);
-	for (size_t i = 0; i < SESSION_CACHE_CONNECTIONS_MAX; i++)
-		LIST_INIT(&c->leases[i].entries);
 	*ret = c;
 	return ERR_OK;
 }
@@ -279,7 +275,6 @@ bool session_cache_put(struct session_cache *c, const struct session_read *r, in
 	memcpy(e->hash, r->hash, sizeof e->hash);
 	fill(c, (struct slot){prefix_of(e->hash), e});
 	TAILQ_INSERT_TAIL(&c->ages, e, by_age);
-	LIST_INSERT_HEAD(&c->leases[e->conn].entries, e, by_conn);
 	c->stats.entries++;
 	c->stats.bytes += bytes;
 	make_room(c); /* this one fits, so it is not reached */
@@ -378,11 +373,16 @@ void session_cache_renewed(struct session_cache *c, const struct pg_trip *t)
 
 void session_cache_disturbed(struct session_cache *c, unsigned conn)
 {
+	struct session_cached *e, *next;
+
 	if (conn >= SESSION_CACHE_CONNECTIONS_MAX)
 		return;
 	c->leases[conn].serial = 0;
-	while (!LIST_EMPTY(&c->leases[conn].entries))
-		drop_entry(c, LIST_FIRST(&c->leases[conn].entries));
+	for (e = TAILQ_FIRST(&c->ages); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, by_age);
+		if (e->conn == conn)
+			drop_entry(c, e);
+	}
 }
 
 /* In the order of filing, which is nearly that of their end: one that ends early waits for those

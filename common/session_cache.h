@@ -41,7 +41,6 @@ struct session_cache;
  * freed. The owner initialises nothing of it. */
 struct session_cached {
 	TAILQ_ENTRY(session_cached) by_age;
-	LIST_ENTRY(session_cached) by_conn;
 	size_t bytes;
 	/* What a hit reads. */
 	unsigned conn;
@@ -114,7 +113,8 @@ bool session_cache_names(struct sv payload, const unsigned char hash[CRYPT_SHA25
 /* A round trip completed. */
 void session_cache_renewed(struct session_cache *c, const struct pg_trip *t);
 
-/* The connection broke, or may have missed something: what came over it goes. */
+/* The connection broke, or may have missed something: what came over it goes. Looks at all entries:
+ * seldom enough. */
 void session_cache_disturbed(struct session_cache *c, unsigned conn);
 
 /* Frees entries whose time is over; cheap, for a timer: nothing else frees those nobody asks for.
