@@ -16,17 +16,24 @@
 #define STEPS 2000000
 #define KB 1024
 
-static bool without_calloc;
+static bool without_memory;
 static size_t most_at_once; /* elements that calloc() was asked for */
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
-	if (without_calloc)
+	if (without_memory)
 		return NULL;
 	most_at_once = n > most_at_once ? n : most_at_once;
 	return __real_calloc(n, size);
+}
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_malloc(size_t n)
+{
+	return without_memory ? NULL : __real_malloc(n);
 }
 
 /* --- the rules one by one --- */
@@ -446,19 +453,19 @@ static void without_memory_it_keeps_less(void **state)
 	struct session_cache *c = NULL;
 
 	(void)state;
-	without_calloc = true;
+	without_memory = true;
 	assert_int_equal(session_cache_new(&o, &c), ERR_NOMEM);
-	without_calloc = false;
+	without_memory = false;
 	c = cache_new(64 * 1024 * KB);
-	for (unsigned i = 0; i < 1000; i++) { /* always the youngest */
+	for (unsigned i = 0; i < 1000; i++) { /* filing needs none: the youngest is always there */
 		struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
 		struct session_read r = {.hash = hash_of(i, i), .trip = &t};
 		struct value *v = value_new(i);
 
 		session_cache_renewed(c, &t);
-		without_calloc = true;
+		without_memory = true;
 		assert_true(session_cache_put(c, &r, 60000, v, 1, 1000));
-		without_calloc = false;
+		without_memory = false;
 		assert_true(has(c, i, 1000));
 	}
 	assert_in_range(session_cache_stats(c).entries, 10, 999);
