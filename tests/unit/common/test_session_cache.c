@@ -809,10 +809,12 @@ static void do_connect(struct model *m)
 static void do_get(struct model *m)
 {
 	struct session *s = &m->sessions[below(m, SESSIONS)];
-	const struct value *v = session_cache_get(m->c, hash_of_session(s), m->now);
+	const struct value *v;
 	bool want =
 	    s->filed && m->now < s->ends_ms && m->now - m->lease_ms[s->trip.conn] < PG_LEASE_MS;
 
+	session_cache_expect(m->c, hash_of_session(s));
+	v = session_cache_get(m->c, hash_of_session(s), m->now);
 	HOLDS(m, v == NULL || want);
 	HOLDS(m, !m->exact || (v != NULL) == want);
 	if (v == NULL)
