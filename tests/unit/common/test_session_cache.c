@@ -366,22 +366,20 @@ static void whoever_stands_behind_one_that_goes_is_found(void **state)
 {
 	static bool gone[8192]; /* half of a power of two */
 	struct session_cache *c = cache_new(64 * 1024 * KB);
-	uint64_t random = 1;
+	uint64_t chance = chance_of(1);
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(gone); i++)
 		assert_true(file(c, i, 1000, 60000, 1000));
 	for (unsigned round = 0; round < 40; round++) {
 		for (unsigned n = 0; n < 200; n++) {
-			unsigned i =
-			    (unsigned)((random *= 0xd1342543de82ef95) >> 40) % ARRAY_LEN(gone);
+			unsigned i = chance_below(&chance, ARRAY_LEN(gone));
 
 			if (round % 2 == 0)
 				session_cache_end(c, hash_of(i, i));
 			else
 				session_cache_notified(c, payload_of(hash_of(i, i)));
 			gone[i] = true;
-			random++;
 		}
 		assert_only_those_are_gone(c, ARRAY_LEN(gone), gone);
 	}
