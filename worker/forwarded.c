@@ -4,7 +4,7 @@
 #include "common/config_value.h"
 #include "worker/field_rules.h"
 
-static enum err refuse(const char *reason, const char **ret_reason)
+COLD static enum err refuse(const char *reason, const char **ret_reason)
 {
 	*ret_reason = reason;
 	return ERR_SYNTAX;

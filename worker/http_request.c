@@ -31,7 +31,7 @@ static enum http_scanned scan(struct http_scan *s, struct sv data)
 	return HTTP_SCAN_BAD;
 }
 
-enum http_scanned http_scan(struct http_scan *s, struct sv data)
+FLAT enum http_scanned http_scan(struct http_scan *s, struct sv data)
 {
 	struct http_scan here = *s; /* where no pointer leads, so that it can be in registers */
 	enum http_scanned got = scan(&here, data);
@@ -113,8 +113,8 @@ static const char *check_fields(const struct http_request *q)
 	return NULL;
 }
 
-unsigned http_request_parse(struct sv head, struct http_field *fields, size_t max,
-			    struct http_request *ret, const char **ret_word)
+FLAT unsigned http_request_parse(struct sv head, struct http_field *fields, size_t max,
+				 struct http_request *ret, const char **ret_word)
 {
 	struct parse x = {.fields = fields, .max = max};
 	llhttp_settings_t settings;

@@ -203,7 +203,7 @@ static bool is_of_app(const struct request *r, const struct session_entry *e)
 	return session_entry_app(e) == r->app;
 }
 
-enum step session_find(struct request *r)
+FLAT enum step session_find(struct request *r)
 {
 	struct session_entry *e;
 
