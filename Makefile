@@ -17,10 +17,11 @@ PACKAGES := gcc libc6-dev make binutils libssl-dev libpq-dev libjson-c-dev libcu
 # Not Debian's where a newer one is on PATH (they conflict).
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 TEST_PACKAGES := $(PACKAGES) clang libclang-rt-14-dev clang-format libcmocka-dev python3-cryptography \
-	python3-pytest python3-selenium chromium chromium-driver openssl iproute2 procps systemd haproxy python3-pip
+	python3-pytest python3-selenium chromium chromium-driver openssl iproute2 procps systemd haproxy python3-pip \
+	pgbouncer
 BENCH_PACKAGES := $(PACKAGES) apache2 libapache2-mod-auth-openidc redis-server python3-cryptography strace openssl
 # Of these, what Debian starts where it installs it, and at every boot: the demo and the tests have their own.
-SERVICES := postgresql nginx caddy haproxy apache2 redis-server
+SERVICES := postgresql nginx caddy haproxy apache2 redis-server pgbouncer
 
 CC_gcc := gcc
 CC_clang := clang

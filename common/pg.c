@@ -20,6 +20,7 @@ static void destroy(struct pg *p)
 			event_free(c->soon);
 	}
 	free(p->conns);
+	free(p->names);
 	if (p->renew != NULL)
 		event_free(p->renew);
 	free(p->listen);
@@ -76,7 +77,7 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 	if (o->password_file != NULL)
 		p->password_file = strdup(o->password_file);
 	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL) ||
-	    pg_lease_init(p, o) != ERR_OK) {
+	    pg_prepare_names(p) != ERR_OK || pg_lease_init(p, o) != ERR_OK) {
 		(void)errmsg_set(e, rc, "%s", err_text(rc));
 		goto fail;
 	}
@@ -121,6 +122,11 @@ void pg_close(struct pg **p)
 bool pg_ready(const struct pg *p)
 {
 	return p->nup > 0;
+}
+
+bool pg_hears(const struct pg *p)
+{
+	return p->listen != NULL && p->npooled == 0;
 }
 
 struct pg_state pg_state(const struct pg *p)

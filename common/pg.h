@@ -25,9 +25,9 @@
  * notification that was committed before it was sent has been told. That is the connection's
  * lease, PG_LEASE_MS from the sending of that round trip; pg_lease_used() keeps it alive. What came
  * over a connection is worth nothing any more once `disturbed` was called for it: it broke, or an
- * error came that no statement of ours explains. Without a channel nothing of this is told, and so
- * nobody ever holds a lease: that is how a pooler in transaction mode has to be used, where LISTEN
- * is lost without a word.
+ * error came that no statement of ours explains. Behind a pooler, which may lose notifications
+ * without a word, a connection never gives a lease, which is logged once. Without a channel nothing
+ * of all this is told, and nobody holds a lease either: there somebody has to ask for what ended.
  *
  * A standby is refused: every connection must be read-write. Hosts of a multi-host conninfo
  * are tried in turn, each within TIMEOUT_CONNECT_MS. libpq resolves a host's name when connecting
@@ -138,6 +138,10 @@ void pg_close(struct pg **p);
 
 /* True while at least one connection can take a query. */
 bool pg_ready(const struct pg *p);
+
+/* Whether what is notified arrives at each connection that is up: it has a channel, and there is no
+ * pooler in between. */
+bool pg_hears(const struct pg *p);
 
 /* What the pool is at now. */
 struct pg_state {

@@ -47,10 +47,12 @@ void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state)
 	log_debug("database_connection", K("from", state_name(c->state)),
 		  K("to", state_name(state)));
 	p->nup -= c->state == PG_UP;
+	p->npooled -= c->state == PG_UP && !c->is_direct;
 	if (c->state == PG_UP || state == PG_UP)
 		pg_lease_disturb(c);
 	c->state = state;
 	p->nup += c->state == PG_UP;
+	p->npooled += c->state == PG_UP && !c->is_direct;
 	ready = p->nup > 0;
 	if (ready != was_ready && p->ready_fn != NULL && !p->closed)
 		p->ready_fn(p->ready_arg, ready);
@@ -146,8 +148,7 @@ static void error_line(const struct pg_conn *c, char *out, size_t n)
 	out[len] = '\0';
 }
 
-/* This host failed: the next one, or a wait when all did. */
-static void host_failed(struct pg_conn *c, const char *event, const char *detail)
+void pg_conn_host_failed(struct pg_conn *c, const char *event, const char *detail)
 {
 	char text[LOG_VALUE_MAX];
 
@@ -188,38 +189,19 @@ static void connect_to(struct pg_conn *c)
 	pg_conn_set_state(c, PG_CONNECTING);
 	if (p->password_file != NULL &&
 	    secret_read_file(p->password_file, p->password_file_mode, &password, &e) != ERR_OK) {
-		host_failed(c, "database_password_unreadable", e.text);
+		pg_conn_host_failed(c, "database_password_unreadable", e.text);
 		return;
 	}
 	c->pq = pg_target_connect(p->target, c->target,
 				  password == NULL ? NULL : secret_view(password).p);
 	secret_free(&password);
 	if (c->pq == NULL || PQstatus(c->pq) == CONNECTION_BAD) {
-		host_failed(c, "database_connect_failed", NULL);
+		pg_conn_host_failed(c, "database_connect_failed", NULL);
 		return;
 	}
 	(void)PQsetNoticeReceiver(c->pq, on_notice, c);
 	pg_conn_timer_set(c, TIMEOUT_CONNECT_MS);
 	pg_conn_want(c, EV_WRITE); /* libpq: begin as if PGRES_POLLING_WRITING */
-}
-
-static void prepare_all(struct pg_conn *c)
-{
-	const struct pg *p = c->pg;
-	bool ok = PQsetnonblocking(c->pq, 1) == 0 && PQenterPipelineMode(c->pq) == 1;
-
-	pg_conn_set_state(c, PG_PREPARING);
-	c->nprepared = 0;
-	for (size_t i = 0; ok && i < p->nstatements; i++)
-		ok =
-		    PQsendPrepare(c->pq, p->statements[i].name, p->statements[i].sql, 0, NULL) == 1;
-	if (ok && p->listen != NULL)
-		ok = PQsendQueryParams(c->pq, p->listen, 0, NULL, NULL, NULL, NULL, 0) == 1;
-	if (!ok || PQpipelineSync(c->pq) != 1 || PQflush(c->pq) == -1) {
-		host_failed(c, "database_connect_failed", NULL);
-		return;
-	}
-	pg_conn_want(c, EV_READ | EV_WRITE);
 }
 
 static void poll_connect(struct pg_conn *c)
@@ -237,71 +219,11 @@ static void poll_connect(struct pg_conn *c)
 		pg_conn_want(c, EV_WRITE);
 		return;
 	case PGRES_POLLING_OK:
-		prepare_all(c);
+		pg_prepare_start(c);
 		return;
 	case PGRES_POLLING_FAILED:
 	case PGRES_POLLING_ACTIVE:
-		host_failed(c, "database_connect_failed", NULL);
-		return;
-	}
-}
-
-static void schema_mismatch(struct pg_conn *c, const PGresult *r)
-{
-	const char *name =
-	    c->nprepared < c->pg->nstatements ? c->pg->statements[c->nprepared].name : "listen";
-	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-
-	/* Insufficient resources, or the server goes down: not the schema's fault. */
-	if (sqlstate == NULL || strncmp(sqlstate, "53", 2) == 0 ||
-	    strncmp(sqlstate, "57P", 3) == 0) {
-		host_failed(c, "database_connect_failed", message);
-		return;
-	}
-	log_error("database_schema_mismatch", K("statement", name), K("sqlstate", sqlstate),
-		  K("error", message), K("hint", "run sql/migrate of this version"));
-	host_failed(c, "database_connect_failed", "a statement does not prepare");
-}
-
-static void read_prepared(struct pg_conn *c, short what)
-{
-	unsigned nulls = 0;
-
-	if ((what & EV_WRITE) != 0)
-		pg_conn_want(c, PQflush(c->pq) == 1 ? EV_READ | EV_WRITE : EV_READ);
-	if (PQconsumeInput(c->pq) == 0) {
-		host_failed(c, "database_connect_failed", NULL);
-		return;
-	}
-	while (PQisBusy(c->pq) == 0) {
-		PGresult *r = PQgetResult(c->pq);
-		ExecStatusType status;
-
-		if (r == NULL && ++nulls > 1) { /* one ends each answer; more: nothing will come */
-			host_failed(c, "database_connect_failed", NULL);
-			return;
-		}
-		if (r == NULL)
-			continue;
-		nulls = 0;
-		status = PQresultStatus(r);
-		if (status != PGRES_COMMAND_OK && status != PGRES_PIPELINE_SYNC) {
-			schema_mismatch(c, r);
-			PQclear(r);
-			return;
-		}
-		PQclear(r);
-		c->nprepared++;
-		if (status != PGRES_PIPELINE_SYNC)
-			continue;
-		(void)event_del(c->timer);
-		c->tried = 0;
-		c->failures = 0;
-		log_info("database_connected", K("host", pg_target_name(c->pg->target, c->target)),
-			 KI("backend", PQbackendPID(c->pq)));
-		pg_conn_set_state(c, PG_UP);
-		pg_lease_notify(c);
+		pg_conn_host_failed(c, "database_connect_failed", NULL);
 		return;
 	}
 }
@@ -348,7 +270,7 @@ void pg_conn_on_io(evutil_socket_t fd, short what, void *arg)
 		poll_connect(c);
 		break;
 	case PG_PREPARING:
-		read_prepared(c, what);
+		pg_prepare_on_io(c, what);
 		break;
 	case PG_UP:
 		pg_pipeline_on_io(c, what);
@@ -371,7 +293,7 @@ void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg)
 		break;
 	case PG_CONNECTING:
 	case PG_PREPARING:
-		host_failed(c, "database_connect_failed", "timeout");
+		pg_conn_host_failed(c, "database_connect_failed", "timeout");
 		break;
 	case PG_UP:
 		pg_pipeline_on_timer(c);
@@ -391,7 +313,7 @@ void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg)
 	if (c->broken && c->state == PG_UP)
 		pg_conn_drop(c, "database_connection_lost", NULL);
 	else if (c->broken)
-		host_failed(c, "database_connect_failed", "no event");
+		pg_conn_host_failed(c, "database_connect_failed", "no event");
 	else if (c->state == PG_UP)
 		pg_send_flush(c);
 	pg_leave(p);

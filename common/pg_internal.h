@@ -3,7 +3,8 @@
  *
  *	pg.c		the interface: open, close, query, rows
  *	pg_target.c	the conninfo taken apart, one set of parameters a host
- *	pg_connect.c	a connection's way up: connect, prepare, back off
+ *	pg_connect.c	a connection's way up: connect, back off
+ *	pg_prepare.c	the rest of it: statements, LISTEN, whose session it is
  *	pg_send.c	a connection that is up: calls, groups of them, when they leave
  *	pg_pipeline.c	a connection that is up: answers, errors, deadlines
  *	pg_lease.c	notifications, leases and what disturbs them
@@ -25,6 +26,7 @@
 #define PG_STMT_NONE UINT32_MAX
 #define PG_TRIPS_AHEAD 2  /* the server works on one while it is sent the next */
 #define PG_QUEUE_FACTOR 2 /* a group that took over so many times another one's had to queue */
+#define PG_NAME_MAX 64	  /* of a prepared statement, as the server keeps it (NAMEDATALEN) */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 
@@ -58,6 +60,7 @@ struct pg_conn {
 	struct event *timer; /* meaning by state */
 	struct event *soon;  /* end of this turn of the loop: send the group, or drop if broken */
 	short io_want;
+	bool is_direct; /* to PostgreSQL itself, so that what it notifies arrives; from PG_UP on */
 	bool broken;	/* found where no callback may run */
 	bool timer_set; /* PG_UP: `timer` is pending */
 	size_t target;	/* host in use or next to try */
@@ -84,6 +87,7 @@ struct pg {
 	enum secret_file_mode password_file_mode;
 	const struct pg_statement *statements;
 	size_t nstatements;
+	char (*names)[PG_NAME_MAX]; /* that the server knows them by */
 	int64_t query_timeout_ms;
 	size_t max_calls;
 	char *listen; /* the statement; NULL: no channel */
@@ -94,6 +98,8 @@ struct pg {
 	bool renew_set, lease_used;
 	struct pg_conn *conns;
 	size_t nconns, nup;
+	size_t npooled;	  /* of those that are up: not direct */
+	bool told_pooler; /* in the log */
 	void (*ready_fn)(void *arg, bool ready);
 	void *ready_arg;
 	struct buf text; /* parameters of the call being sent, with NULs */
@@ -128,6 +134,8 @@ PGconn *pg_target_connect(struct pg_target *t, size_t host, const char *password
 /* pg_connect.c */
 /* Sets the one state, and tells pg_on_ready() what follows from it. */
 void pg_conn_set_state(struct pg_conn *c, enum pg_conn_state state);
+/* This host failed: the next one, or a wait when all did. detail NULL: libpq's last error. */
+void pg_conn_host_failed(struct pg_conn *c, const char *event, const char *detail);
 /* The connection is no good: closes it, ends its calls (ERR_TIMEOUT for those past their
  * deadline, ERR_UNAVAILABLE for the others) and sets the time of the next try. */
 void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail);
@@ -138,6 +146,13 @@ void pg_conn_timer_set(struct pg_conn *c, int64_t ms);
 void pg_conn_on_io(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_timer(evutil_socket_t fd, short what, void *arg);
 void pg_conn_on_soon(evutil_socket_t fd, short what, void *arg);
+
+/* pg_prepare.c */
+WARN_UNUSED enum err pg_prepare_names(struct pg *p);
+void pg_prepare_start(struct pg_conn *c);
+void pg_prepare_on_io(struct pg_conn *c, short what);
+/* An error that says that others use this session, too; if so, logs it. */
+bool pg_prepare_is_shared(const char *statement, const PGresult *r);
 
 /* pg_send.c; false: the connection is broken, and `soon` will drop it. */
 /* So much is under way that a group waits, to leave with the next answer or when it is full. The
@@ -169,6 +184,8 @@ void pg_call_end(struct pg_conn *c, struct pg_call *call, enum err e);
 
 /* pg_lease.c */
 WARN_UNUSED enum err pg_lease_init(struct pg *p, const struct pg_options *o);
+/* Whether the connection is direct: its row is the server's own number of the session. */
+void pg_lease_judge(struct pg_conn *c, const PGresult *r);
 /* What came over the connection so far is no longer to be relied on. */
 void pg_lease_disturb(struct pg_conn *c);
 /* Tells the notifications that came; the pool may be closed, the connection broken afterwards. */

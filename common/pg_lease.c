@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/pg_internal.h"
 
 static void renew_after(struct pg *p, int64_t ms)
@@ -64,6 +65,24 @@ enum err pg_lease_init(struct pg *p, const struct pg_options *o)
 	return p->listen != NULL && p->renew != NULL ? ERR_OK : ERR_NOMEM;
 }
 
+/* A pooler tells its clients a number of its own making, and nothing else tells it from the server:
+ * in transaction mode it drops what is notified between two transactions, and yet each of them may
+ * find the same session there, listening, and a notification of its own come back. In session mode
+ * all comes through, until somebody reloads the pooler with another mode. */
+void pg_lease_judge(struct pg_conn *c, const PGresult *r)
+{
+	char told[16];
+
+	(void)snprintf(told, sizeof told, "%d", PQbackendPID(c->pq));
+	c->is_direct = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), told) == 0;
+	if (c->is_direct || c->pg->told_pooler)
+		return;
+	c->pg->told_pooler = true;
+	log_warn("database_pooler", K("host", pg_target_name(c->pg->target, c->target)),
+		 K("effect", "nothing is remembered, since a pooler may lose notifications"),
+		 K("hint", "set database.revocations = poll"));
+}
+
 void pg_lease_disturb(struct pg_conn *c)
 {
 	struct pg *p = c->pg;
@@ -120,7 +139,7 @@ void pg_lease_tell(struct pg_conn *c, const struct pg_call *call)
 {
 	const struct pg *p = c->pg;
 
-	if (p->listen == NULL || c->broken || call->trip.serial != c->trip.serial)
+	if (p->listen == NULL || !c->is_direct || c->broken || call->trip.serial != c->trip.serial)
 		return;
 	count_held(c, call->sent_us);
 	p->listener.renewed(p->listener.arg, &call->trip);

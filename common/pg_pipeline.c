@@ -102,9 +102,10 @@ static enum err judge(const struct pg *p, const struct pg_call *call, enum error
 		return ERR_OK;
 	if (status == PGRES_PIPELINE_ABORTED)
 		return ERR_CONFLICT; /* not run: one before it in its group failed */
-	log_warn("database_error", K("statement", call_name(p, call)),
-		 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
-		 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
+	if (!pg_prepare_is_shared(call_name(p, call), call->result))
+		log_warn("database_error", K("statement", call_name(p, call)),
+			 K("sqlstate", PQresultErrorField(call->result, PG_DIAG_SQLSTATE)),
+			 K("error", PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY)));
 	return judge_error(call->result, effect);
 }
 

@@ -69,7 +69,8 @@ bool pg_send(struct pg_conn *c, struct pg_call *call, const char *const *values,
 	call->synced = s->kind == PG_ALONE;
 	if (call->synced && !pg_send_group(c))
 		return false;
-	if (PQsendQueryPrepared(c->pq, s->name, (int)s->nparams, values, lengths, formats, 1) != 1)
+	if (PQsendQueryPrepared(c->pq, c->pg->names[call->stmt], (int)s->nparams, values, lengths,
+				formats, 1) != 1)
 		return is_broken(c);
 	if (call->synced && !sync(c))
 		return false;

@@ -11,7 +11,6 @@ enum column { COL_STATE, COL_APP, COL_IDLE_LEFT = 7, COL_ABSOLUTE_LEFT };
 struct session_watches {
 	struct pg *pg;
 	unsigned stmt;
-	int64_t read_ms; /* at least so often */
 	struct event *tick;
 	TAILQ_HEAD(, session_watch) all;
 	size_t n, reading;
@@ -33,11 +32,12 @@ static int64_t lesser(int64_t a, int64_t b)
 /* When to read again what has so long to live. */
 static int64_t next_read(const struct session_watches *s, int64_t left_ms)
 {
+	int64_t at_least = pg_hears(s->pg) ? SESSION_WATCH_READ_MS : SESSION_WATCH_NEXT_TICK_MS;
 	int64_t in = left_ms > SESSION_WATCH_NEAR_MS
 			 ? left_ms - SESSION_WATCH_NEAR_MS
 			 : lesser(left_ms < 0 ? 0 : left_ms, SESSION_WATCH_NEAR_READ_MS);
 
-	return clock_boot_ms() + lesser(in, s->read_ms);
+	return clock_boot_ms() + lesser(in, at_least);
 }
 
 static void take_out(struct session_watch *w)
@@ -62,7 +62,8 @@ static void on_row(void *arg, enum err e, const struct pg_rows *rows)
 	if (--s->reading == 0 && s->more)
 		set_tick(s, 0);
 	if (e != ERR_OK || pg_rows_count(rows) != 1) {
-		w->due_ms = clock_boot_ms() + SESSION_WATCH_TICK_MS; /* an outage ends nothing */
+		/* An outage ends nothing. */
+		w->due_ms = clock_boot_ms() + SESSION_WATCH_NEXT_TICK_MS;
 		return;
 	}
 	why = session_judge(pg_rows_sv(rows, 0, COL_STATE), pg_rows_sv(rows, 0, COL_APP), w->app);
@@ -116,7 +117,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned stmt,
-			     enum session_watch_by by, struct session_watches **ret)
+			     struct session_watches **ret)
 {
 	struct session_watches *s = calloc(1, sizeof *s);
 
@@ -124,7 +125,6 @@ enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned st
 		return ERR_NOMEM;
 	s->pg = pg;
 	s->stmt = stmt;
-	s->read_ms = by == SESSION_WATCH_TOLD ? SESSION_WATCH_READ_MS : SESSION_WATCH_TICK_MS;
 	TAILQ_INIT(&s->all);
 	s->tick = evtimer_new(base, on_tick, s);
 	if (s->tick == NULL) {

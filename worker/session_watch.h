@@ -11,8 +11,8 @@
  * question is asked again every SESSION_WATCH_TICK_MS.
  *
  * Watching is no use of a session: its idle limit comes nearer. One timer for all; an idle watch
- * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS; where nobody tells of
- * revocations, one every tick.
+ * costs a look at a number a tick, and one read every SESSION_WATCH_READ_MS; where the pool does
+ * not hear of revocations, one every tick.
  */
 #ifndef BFF_SESSION_WATCH_H
 #define BFF_SESSION_WATCH_H
@@ -26,6 +26,8 @@
 #define SESSION_WATCHES_MAX 10000   /* of one worker */
 #define SESSION_WATCH_READS_MAX 500 /* under way at a time */
 #define SESSION_WATCH_TICK_MS 1000
+/* What is to be read at each tick is due so long after the last answer, which may take as long. */
+#define SESSION_WATCH_NEXT_TICK_MS (SESSION_WATCH_TICK_MS / 2)
 #define SESSION_WATCH_READ_MS 60000 /* read at least so often */
 #define SESSION_WATCH_NEAR_MS 60000
 #define SESSION_WATCH_NEAR_READ_MS 5000
@@ -38,12 +40,6 @@ struct session_watcher {
 	void (*ended)(void *arg, unsigned why);
 	/* Read, and live; so long yet. The owner may stop the watch. */
 	void (*lives)(void *arg, int64_t idle_left_ms, int64_t absolute_left_ms);
-};
-
-/* How the watches hear of ends by themselves. */
-enum session_watch_by {
-	SESSION_WATCH_TOLD = 1, /* session_watches_ended() is called */
-	SESSION_WATCH_READS,	/* it is not: each is read every tick */
 };
 
 /* Embedded by its owner, zeroed; the members are session_watch.c's. */
@@ -60,7 +56,7 @@ struct session_watch {
 
 /* stmt: the number of session_get. Of a pool that outlives it. ERR_NOMEM. */
 WARN_UNUSED enum err session_watches_new(struct event_base *base, struct pg *pg, unsigned stmt,
-					 enum session_watch_by by, struct session_watches **ret);
+					 struct session_watches **ret);
 /* Ends all watches, telling nobody. */
 void session_watches_free(struct session_watches **s);
 

@@ -206,10 +206,7 @@ static enum err open_database(struct worker *w, struct errmsg *e)
 		return rc;
 	session_memory_use_pool(w->memory, w->pg, WORKER_SQL_REVOCATIONS);
 	pg_on_ready(w->pg, on_pg_ready, w);
-	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET,
-				 memory_mode(c) == SESSION_MEMORY_LISTEN ? SESSION_WATCH_TOLD
-									 : SESSION_WATCH_READS,
-				 &w->watches);
+	rc = session_watches_new(w->base, w->pg, WORKER_SQL_SESSION_GET, &w->watches);
 	if (rc == ERR_OK)
 		rc = session_events_new(w->base, w->watches,
 					c->web.max_connections / SESSION_EVENTS_SHARE, &w->events);

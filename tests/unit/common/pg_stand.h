@@ -20,6 +20,7 @@
 
 #define PQ_RESULTS 512
 #define PQ_TIMEOUT_MS 1000
+#define PQ_BACKEND 4711
 
 enum { STATEMENT_A, STATEMENT_B };
 static const struct pg_statement pq_statements[] = {{"a", "select $1", 1, PG_GROUPED},
@@ -43,6 +44,7 @@ static struct {
 	int flush; /* what PQflush() says */
 	struct pq_result results[PQ_RESULTS];
 	size_t nresults, taken;
+	char value[16]; /* of any row */
 	unsigned started, finished, consumed;
 	unsigned nready, nunready;
 	PQnoticeReceiver notice; /* what libpq calls of its own accord, */
@@ -156,7 +158,7 @@ PQ_WRAP(int, PQsendPrepare,
 	(void)n;
 	(void)types;
 	assert_string_equal(sql, pq_statements[name[0] - 'a'].sql);
-	pq_note("prepare=", name);
+	pq_note("prepare=", (const char[]){name[0], '\0'});
 	return pq.send_fails ? 0 : 1;
 }
 
@@ -170,7 +172,22 @@ PQ_WRAP(int, PQsendQueryPrepared,
 	(void)lengths;
 	(void)formats;
 	assert_int_equal(result_format, 1);
-	pq_note("query=", name);
+	pq_note("query=", (const char[]){name[0], '\0'});
+	return pq.send_fails ? 0 : 1;
+}
+
+PQ_WRAP(int, PQsendQueryParams,
+	(PGconn * c, const char *sql, int n, const Oid *types, const char *const *values,
+	 const int *lengths, const int *formats, int result_format))
+{
+	(void)c;
+	(void)types;
+	(void)values;
+	(void)lengths;
+	(void)formats;
+	assert_int_equal(n, 0);
+	assert_int_equal(result_format, 0);
+	pq_note("ask=", sql);
 	return pq.send_fails ? 0 : 1;
 }
 
@@ -266,10 +283,18 @@ PQ_WRAP(PGnotify *, PQnotifies, (PGconn * c))
 	return NULL;
 }
 
+/* What the other end calls itself, and what the one row of an answer says. */
 PQ_WRAP(int, PQbackendPID, (const PGconn *c))
 {
 	(void)c;
-	return 1;
+	return PQ_BACKEND;
+}
+
+PQ_WRAP(char *, PQgetvalue, (const PGresult *r, int row, int col))
+{
+	(void)r;
+	assert_int_equal(row + col, 0);
+	return pq.value;
 }
 
 PQ_WRAP(void, log_write,

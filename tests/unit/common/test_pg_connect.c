@@ -141,64 +141,6 @@ static void the_password_is_read_for_each_connection(void **state)
 	pq_close();
 }
 
-static void a_statement_that_does_not_prepare(void **state)
-{
-	static const struct {
-		const char *sqlstate, *events;
-	} cases[] = {
-	    {"42P01", "database_schema_mismatch\ndatabase_connect_failed\n"},
-	    {"42501", "database_schema_mismatch\ndatabase_connect_failed\n"},
-	    {"53300", "database_connect_failed\n"}, /* not the schema's fault */
-	    {"57P01", "database_connect_failed\n"},
-	    {NULL, "database_connect_failed\n"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct pg_conn *c;
-
-		pq_open("host=h", 1, NULL);
-		c = conn(0);
-		pq_timer(c);
-		pq.poll = PGRES_POLLING_OK;
-		pq_io(c, EV_WRITE);
-		pq_result(PGRES_COMMAND_OK, NULL, NULL);
-		pq_null();
-		pq_result(PGRES_FATAL_ERROR, cases[i].sqlstate, "ERROR");
-		pq_io(c, EV_READ);
-		assert_int_equal(c->state, PG_DOWN);
-		assert_string_equal(pq.events, cases[i].events);
-		assert_int_equal(pq.nready, 0);
-		pq_close();
-	}
-}
-
-static void a_connection_that_breaks_while_it_prepares(void **state)
-{
-	(void)state;
-	for (int way = 0; way < 4; way++) {
-		struct pg_conn *c;
-
-		pq_open("host=h", 1, NULL);
-		c = conn(0);
-		pq_timer(c);
-		pq.poll = PGRES_POLLING_OK;
-		pq.send_fails = way == 0;
-		pq.flush = way == 1 ? -1 : 0;
-		pq_io(c, EV_WRITE);
-		pq.consume_fails = way == 2;
-		if (way == 3) { /* libpq expects nothing more, and no sync came */
-			pq_null();
-			pq_null();
-		}
-		if (way >= 2)
-			pq_io(c, EV_READ);
-		assert_int_equal(c->state, PG_DOWN);
-		assert_int_equal(pq.finished, 1);
-		pq_close();
-	}
-}
-
 static void ready_is_told_at_changes(void **state)
 {
 	(void)state;
@@ -320,6 +262,7 @@ static void an_error_of_its_own_accord_ends_the_connection(void **state)
 		pq_up(c);
 		pq.pg->listener = (struct pg_listener){NULL, on_renewed, on_disturbed, NULL};
 		pq.pg->listen = strdup("listen x");
+		c->is_direct = true;
 		renewed = disturbed = 0;
 		assert_int_equal(pg_query(pq.pg, STATEMENT_B, NULL, on_any_answer, &calls, NULL),
 				 ERR_OK);
@@ -404,8 +347,6 @@ int main(void)
 	    cmocka_unit_test(one_that_cannot_even_start),
 	    cmocka_unit_test(back_off_grows_and_starts_anew),
 	    cmocka_unit_test(the_password_is_read_for_each_connection),
-	    cmocka_unit_test(a_statement_that_does_not_prepare),
-	    cmocka_unit_test(a_connection_that_breaks_while_it_prepares),
 	    cmocka_unit_test(ready_is_told_at_changes),
 	    cmocka_unit_test(what_waits_on_a_lost_connection),
 	    cmocka_unit_test(a_callback_that_closes_the_pool),

@@ -172,6 +172,8 @@ static void errors_by_table(void **state)
 		assert_int_equal(next.calls, cases[i].drops ? 1 : 0);
 		if (cases[i].drops)
 			assert_int_equal(next.e, ERR_UNAVAILABLE);
+		assert_true((strstr(pq.events, "database_pooler_unfit\n") != NULL) ==
+			    (cases[i].sqlstate != NULL && strcmp(cases[i].sqlstate, "26000") == 0));
 		teardown(state);
 		setup(state);
 	}

@@ -117,6 +117,7 @@ static struct {
 } stand;
 
 bool __wrap_pg_ready(const struct pg *p);
+bool __wrap_pg_hears(const struct pg *p);
 enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,
 			 void *arg, struct pg_call **ret);
 void __wrap_pg_call_cancel(struct pg_call **c);
@@ -138,6 +139,12 @@ bool __wrap_pg_ready(const struct pg *p)
 {
 	(void)p;
 	return stand.pg.ready;
+}
+
+bool __wrap_pg_hears(const struct pg *p)
+{
+	(void)p;
+	return true;
 }
 
 enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *params, pg_fn fn,

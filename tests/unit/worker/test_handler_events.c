@@ -7,9 +7,9 @@
 static int open_events(void **state)
 {
 	stand_open(state);
-	assert_int_equal(session_watches_new(stand.w.base, NULL, WORKER_SQL_SESSION_GET,
-					     SESSION_WATCH_TOLD, &stand.w.watches),
-			 ERR_OK);
+	assert_int_equal(
+	    session_watches_new(stand.w.base, NULL, WORKER_SQL_SESSION_GET, &stand.w.watches),
+	    ERR_OK);
 	return session_events_new(stand.w.base, stand.w.watches, 10, &stand.w.events) == ERR_OK
 		   ? 0
 		   : -1;

@@ -26,6 +26,7 @@ static struct {
 	size_t ncalls, cancels, leases_used;
 	unsigned told, why, lives;
 	int64_t idle_ms, absolute_ms; /* as it was last told */
+	bool deaf;		      /* what pg_hears() denies */
 	bool stops;		      /* when it hears that the session lives */
 	struct session_watch w;
 } f;
@@ -34,6 +35,7 @@ enum err __wrap_pg_query(struct pg *p, unsigned stmt, const struct pg_param *par
 			 void *arg, struct pg_call **ret);
 void __wrap_pg_call_cancel(struct pg_call **c);
 void __wrap_pg_lease_used(struct pg *p);
+bool __wrap_pg_hears(const struct pg *p);
 size_t __wrap_pg_rows_count(const struct pg_rows *r);
 struct sv __wrap_pg_rows_sv(const struct pg_rows *r, size_t row, unsigned col);
 int64_t __wrap_pg_rows_i64(const struct pg_rows *r, size_t row, unsigned col);
@@ -66,6 +68,12 @@ void __wrap_pg_lease_used(struct pg *p)
 {
 	(void)p;
 	f.leases_used++;
+}
+
+bool __wrap_pg_hears(const struct pg *p)
+{
+	(void)p;
+	return !f.deaf;
 }
 
 size_t __wrap_pg_rows_count(const struct pg_rows *r)
@@ -102,7 +110,7 @@ static int open_all(void **state)
 	clock_set(NOW, 0);
 	f.base = event_base_new();
 	assert_non_null(f.base);
-	assert_int_equal(session_watches_new(f.base, NULL, STMT, SESSION_WATCH_TOLD, &f.s), ERR_OK);
+	assert_int_equal(session_watches_new(f.base, NULL, STMT, &f.s), ERR_OK);
 	return 0;
 }
 
@@ -253,17 +261,20 @@ static void near_its_end_it_is_read_often(void **state)
 static void where_nobody_tells_each_is_read_every_tick(void **state)
 {
 	(void)state;
-	session_watches_free(&f.s);
-	assert_int_equal(session_watches_new(f.base, NULL, STMT, SESSION_WATCH_READS, &f.s),
-			 ERR_OK);
+	f.deaf = true;
 	watch(&f.w, 1, 3600000);
-	for (int i = 1; i < 5; i++) {
-		clock_set(NOW + (int64_t)i * SESSION_WATCH_TICK_MS - 1, 0);
+	for (int i = 1; i < 7; i++) {
+		int64_t tick = NOW + (int64_t)i * SESSION_WATCH_TICK_MS;
+
+		clock_set(tick, 0);
 		turn();
-		assert_int_equal(f.ncalls, 0);
-		clock_set(NOW + (int64_t)i * SESSION_WATCH_TICK_MS, 0);
+		assert_int_equal(f.ncalls, 1);
+		/* However long the answer takes, if less than half of the time to the next. */
+		clock_set(tick + (i % 2) * SESSION_WATCH_NEXT_TICK_MS, 0);
+		answer(i % 3 == 0 ? ERR_TIMEOUT : ERR_OK, "live", 3600000, 3600000);
+		clock_set(tick + (i % 2 + 1) * SESSION_WATCH_NEXT_TICK_MS - 1, 0);
 		turn();
-		answer(ERR_OK, "live", 3600000, 3600000);
+		assert_int_equal(f.ncalls, 0); /* nor sooner, where there are many */
 	}
 }
 
@@ -377,7 +388,7 @@ static void there_are_so_many_and_so_many_reads(void **state)
 static enum err make(void *arg)
 {
 	struct session_watches *s = NULL;
-	enum err rc = session_watches_new(f.base, NULL, STMT, SESSION_WATCH_TOLD, &s);
+	enum err rc = session_watches_new(f.base, NULL, STMT, &s);
 
 	(void)arg;
 	assert_true((s != NULL) == (rc == ERR_OK));
