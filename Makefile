@@ -27,7 +27,7 @@ CC_gcc := gcc
 CC_clang := clang
 CC_asan := gcc
 # Calls between files are inlined where programs are linked; tests are linked without (they wrap calls).
-OPT_gcc := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects
+OPT_gcc := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects -falign-functions=32 -falign-loops=32
 LINK_gcc := -flto=auto
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2
 OPT_asan := -O1 -DBFF_FAULT_POINTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

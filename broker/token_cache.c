@@ -1,5 +1,6 @@
 #include "broker/token_cache.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct kept_token {
@@ -13,11 +14,14 @@ struct kept_token {
 
 /* Of one session. The texts follow, in the order of their lengths. */
 struct kept_session {
+	struct session_cached cached;
 	struct kept_token *tokens;
 	bool grant_live, refreshable;
 	unsigned short app_n, provider_n, issuer_n, grant_id_n;
 	char texts[];
 };
+
+static_assert(offsetof(struct kept_session, cached) == 0, "as the cache wants it");
 
 struct token_cache {
 	struct session_cache *sessions;

@@ -38,6 +38,16 @@ int64_t clock_boot_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+int64_t clock_tick_ms(void)
+{
+	struct timespec ts;
+
+	if (frozen.set)
+		return frozen.boot_ms;
+	ts = now(CLOCK_MONOTONIC_COARSE);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 int64_t clock_wall_s(void)
 {
 	/* Of the last tick: a tick is less than a second, and this read costs next to nothing. */

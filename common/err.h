@@ -34,5 +34,10 @@ __attribute__((format(printf, 3, 4))) enum err errmsg_set(struct errmsg *m, enum
 							  const char *fmt, ...);
 
 #define WARN_UNUSED __attribute__((warn_unused_result))
+/* Of what is called when something is wrong: its callers expect not to call it. */
+#define COLD __attribute__((cold, noinline))
+/* Of the phases of a verify: what they call is inlined, and what that calls, so that a hit is a few
+ * long functions in the place of a hundred short ones (4 % of its CPU). */
+#define FLAT __attribute__((flatten))
 
 #endif

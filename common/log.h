@@ -42,8 +42,9 @@ struct log_field {
 void log_init(const char *role, unsigned generation);
 void log_set_level(enum log_level least);
 
-void log_write(enum log_level level, const char *event, const struct log_field *f, size_t n);
-void log_write_peer(enum log_level level, const char *event, const struct log_field *f, size_t n);
+COLD void log_write(enum log_level level, const char *event, const struct log_field *f, size_t n);
+COLD void log_write_peer(enum log_level level, const char *event, const struct log_field *f,
+			 size_t n);
 
 /* Lines of log_write_peer() left out so far. */
 uint64_t log_suppressed(void);

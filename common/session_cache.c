@@ -2,49 +2,46 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
-#define CHAINS_FIRST 64 /* doubled when there are as many entries */
-#define MARKS 1024	/* when, in ticks, a session of this mark was last named */
-#define PREFIX_LEN 8	/* bytes of a hash that a notification names */
+#define SLOTS_FIRST 64 /* doubled when more than half of them are to be taken */
+#define SLOTS_EACH 2   /* at least, of an entry */
+#define MARKS 1024     /* when, in ticks, a session of this mark was last named */
+#define PREFIX_LEN 8   /* bytes of a hash that a notification names */
 #define PREFIX_DIGITS (2 * PREFIX_LEN)
+#define LINE 64	      /* bytes that a processor fetches at a time */
+#define HIT_BYTES 192 /* about so many does a hit read of a value */
 
-/* What a look needs comes first: most are no longer in the processor's cache. */
-struct entry {
-	struct entry *next; /* of its chain */
-	unsigned char hash[CRYPT_SHA256_LEN];
-	void *value;
-	int64_t ends_ms; /* first moment at which it no longer counts */
-	struct pg_trip trip;
-	TAILQ_ENTRY(entry) by_age; /* oldest first */
-	LIST_ENTRY(entry) by_conn;
-	size_t bytes;
+/* An entry stands in the first slot from its home on that was empty; the prefix beside it tells it
+ * from those of other homes without a look at them. */
+struct slot {
+	uint64_t prefix;
+	struct session_cached *entry; /* NULL: empty, and a look ends here */
 };
+#define SLOTS_BYTES (SLOTS_EACH * sizeof(struct slot)) /* of an entry's bytes */
 
 /* What is known of the pool's connection of this number. */
 struct lease {
 	uint64_t serial; /* 0: none yet */
 	int64_t sent_ms;
-	LIST_HEAD(, entry) entries;
 };
 
 struct session_cache {
 	struct session_cache_options o;
-	struct entry **chains;
-	unsigned chain_bits;
+	struct slot *slots;
+	unsigned slot_bits;
 	struct lease leases[SESSION_CACHE_CONNECTIONS_MAX];
 	uint64_t tick, marks[MARKS], flushed;
-	TAILQ_HEAD(, entry) ages;
+	TAILQ_HEAD(, session_cached) ages;
 	struct session_cache_stats stats;
 };
 
 static uint64_t prefix_of(const unsigned char *hash)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
-	for (size_t i = 0; i < PREFIX_LEN; i++)
-		v = v << 8 | hash[i];
-	return v;
+	static_assert(sizeof v == PREFIX_LEN, "a number");
+	memcpy(&v, hash, sizeof v);
+	return be64toh(v);
 }
 
 /* Multiply-shift by an odd secret number. By the prefix alone, so that a notification finds all
@@ -62,37 +59,82 @@ static uint64_t *mark_of(struct session_cache *c, uint64_t prefix)
 
 static_assert(MARKS == 1 << 10, "as mark_of() spreads");
 
-static struct entry **find(struct session_cache *c, const unsigned char *hash)
+static size_t slots_n(const struct session_cache *c)
 {
-	struct entry **p = &c->chains[spread(c, prefix_of(hash), c->chain_bits)];
-
-	while (*p != NULL && memcmp((*p)->hash, hash, sizeof(*p)->hash) != 0)
-		p = &(*p)->next;
-	return p;
+	return (size_t)1 << c->slot_bits;
 }
 
-/* Off every list; the value is the caller's. */
-static void unlink_entry(struct session_cache *c, struct entry **p)
+static size_t home_of(const struct session_cache *c, uint64_t prefix)
 {
-	struct entry *e = *p;
+	return spread(c, prefix, c->slot_bits);
+}
 
-	*p = e->next;
+/* The last one is followed by the first. */
+static size_t next_to(const struct session_cache *c, size_t i)
+{
+	return (i + 1) & (slots_n(c) - 1);
+}
+
+/* The first slot from i on that is empty or of this prefix. */
+static size_t seek(const struct session_cache *c, size_t i, uint64_t prefix)
+{
+	while (c->slots[i].entry != NULL && c->slots[i].prefix != prefix)
+		i = next_to(c, i);
+	return i;
+}
+
+/* Its slot, or an empty one. */
+static size_t find(const struct session_cache *c, const unsigned char *hash)
+{
+	uint64_t prefix = prefix_of(hash);
+	size_t i = seek(c, home_of(c, prefix), prefix);
+
+	while (c->slots[i].entry != NULL &&
+	       memcmp(c->slots[i].entry->hash, hash, CRYPT_SHA256_LEN) != 0)
+		i = seek(c, next_to(c, i), prefix);
+	return i;
+}
+
+/* Of a prefix that may be there already. */
+static void fill(struct session_cache *c, struct slot s)
+{
+	size_t i = home_of(c, s.prefix);
+
+	while (c->slots[i].entry != NULL)
+		i = next_to(c, i);
+	c->slots[i] = s;
+}
+
+/* A look would end here, so whoever may have come by is placed anew. */
+static void empty(struct session_cache *c, size_t i)
+{
+	c->slots[i] = (struct slot){0};
+	for (i = next_to(c, i); c->slots[i].entry != NULL; i = next_to(c, i)) {
+		struct slot s = c->slots[i];
+
+		c->slots[i] = (struct slot){0};
+		fill(c, s);
+	}
+}
+
+/* Off every list; now the caller's. */
+static struct session_cached *unlink_slot(struct session_cache *c, size_t i)
+{
+	struct session_cached *e = c->slots[i].entry;
+
+	empty(c, i);
 	TAILQ_REMOVE(&c->ages, e, by_age);
-	LIST_REMOVE(e, by_conn);
 	c->stats.entries--;
 	c->stats.bytes -= e->bytes;
-	free(e);
+	return e;
 }
 
-static void drop(struct session_cache *c, struct entry **p)
+static void drop(struct session_cache *c, size_t i)
 {
-	void *value = (*p)->value;
-
-	unlink_entry(c, p);
-	c->o.free_value(c->o.arg, value);
+	c->o.free_value(c->o.arg, unlink_slot(c, i));
 }
 
-static void drop_entry(struct session_cache *c, const struct entry *e)
+static void drop_entry(struct session_cache *c, const struct session_cached *e)
 {
 	drop(c, find(c, e->hash));
 }
@@ -109,17 +151,15 @@ enum err session_cache_new(const struct session_cache_options *o, struct session
 
 	if (c == NULL)
 		return ERR_NOMEM;
-	c->chains = calloc(CHAINS_FIRST, sizeof(struct entry *));
-	if (c->chains == NULL) {
+	c->slots = calloc(SLOTS_FIRST, sizeof *c->slots);
+	if (c->slots == NULL) {
 		free(c);
 		return ERR_NOMEM;
 	}
 	c->o = *o;
-	static_assert(CHAINS_FIRST == 1 << 6, "as chain_bits says");
-	c->chain_bits = 6;
+	static_assert(SLOTS_FIRST == 1 << 6, "as slot_bits says");
+	c->slot_bits = 6;
 	TAILQ_INIT(&c->ages);
-	for (size_t i = 0; i < SESSION_CACHE_CONNECTIONS_MAX; i++)
-		LIST_INIT(&c->leases[i].entries);
 	*ret = c;
 	return ERR_OK;
 }
@@ -129,55 +169,56 @@ void session_cache_free(struct session_cache **c)
 	if (*c == NULL)
 		return;
 	drop_all(*c);
-	free((*c)->chains);
+	free((*c)->slots);
 	free(*c);
 	*c = NULL;
 }
 
-/* Without memory the chains just grow longer. */
+/* Without memory it stays as it is. */
 static void grow(struct session_cache *c)
 {
-	size_t old_n = (size_t)1 << c->chain_bits;
-	struct entry **old = c->chains, **more = calloc(2 * old_n, sizeof(struct entry *));
+	size_t old_n = slots_n(c);
+	struct slot *old = c->slots, *more = calloc(2 * old_n, sizeof *more);
 
 	if (more == NULL)
 		return;
-	c->chains = more;
-	c->chain_bits++;
-	for (size_t i = 0; i < old_n; i++) {
-		struct entry *next;
-
-		for (struct entry *e = old[i]; e != NULL; e = next) {
-			struct entry **to = &more[spread(c, prefix_of(e->hash), c->chain_bits)];
-
-			next = e->next;
-			e->next = *to;
-			*to = e;
-		}
-	}
+	c->slots = more;
+	c->slot_bits++;
+	for (size_t i = 0; i < old_n; i++)
+		if (old[i].entry != NULL)
+			fill(c, old[i]);
 	free(old);
 }
 
-static bool leased(const struct session_cache *c, const struct pg_trip *t, int64_t now_ms)
+static bool leased(const struct session_cache *c, unsigned conn, uint64_t serial, int64_t now_ms)
 {
-	const struct lease *l = &c->leases[t->conn];
+	const struct lease *l = &c->leases[conn];
 
-	return l->serial == t->serial && now_ms - l->sent_ms < PG_LEASE_MS;
+	return l->serial == serial && now_ms - l->sent_ms < PG_LEASE_MS;
+}
+
+void session_cache_expect(const struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN])
+{
+	uint64_t prefix = prefix_of(hash);
+	const struct session_cached *e = c->slots[seek(c, home_of(c, prefix), prefix)].entry;
+
+	if (e == NULL)
+		return;
+	for (size_t i = 0; i <= HIT_BYTES; i += LINE)
+		__builtin_prefetch((const char *)&e->conn + i);
 }
 
 void *session_cache_get(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
 			int64_t now_ms)
 {
-	const struct entry *e = *find(c, hash);
+	struct session_cached *e = c->slots[find(c, hash)].entry;
 
-	if (e != NULL)
-		__builtin_prefetch(e->value);
-	if (e == NULL || now_ms >= e->ends_ms || !leased(c, &e->trip, now_ms)) {
+	if (e == NULL || now_ms >= e->ends_ms || !leased(c, e->conn, e->serial, now_ms)) {
 		c->stats.misses++;
 		return NULL;
 	}
 	c->stats.hits++;
-	return e->value;
+	return e;
 }
 
 static int64_t ends_at(const struct pg_trip *trip, int64_t left_ms)
@@ -200,13 +241,14 @@ bool session_cache_believes(struct session_cache *c, const struct session_read *
 static bool may_be_filed(struct session_cache *c, const struct session_read *r, int64_t ends_ms,
 			 int64_t now_ms)
 {
-	return r->trip->conn < SESSION_CACHE_CONNECTIONS_MAX && leased(c, r->trip, now_ms) &&
-	       now_ms < ends_ms && session_cache_believes(c, r, now_ms);
+	return r->trip->conn < SESSION_CACHE_CONNECTIONS_MAX &&
+	       leased(c, r->trip->conn, r->trip->serial, now_ms) && now_ms < ends_ms &&
+	       session_cache_believes(c, r, now_ms);
 }
 
 static void make_room(struct session_cache *c)
 {
-	while (c->stats.bytes > c->o.max_bytes) {
+	while (c->stats.bytes > c->o.max_bytes || c->stats.entries * SLOTS_EACH > slots_n(c)) {
 		drop_entry(c, TAILQ_FIRST(&c->ages));
 		c->stats.evictions++;
 	}
@@ -215,26 +257,24 @@ static void make_room(struct session_cache *c)
 bool session_cache_put(struct session_cache *c, const struct session_read *r, int64_t left_ms,
 		       void *value, size_t bytes, int64_t now_ms)
 {
-	struct entry **p = find(c, r->hash), *e;
+	struct session_cached *e = value;
 	int64_t ends_ms = ends_at(r->trip, left_ms);
+	size_t i = find(c, r->hash);
 
-	if (*p != NULL)
-		drop(c, p);
-	bytes += sizeof *e;
+	if (c->slots[i].entry != NULL)
+		drop(c, i);
+	bytes += SLOTS_BYTES;
 	if (!may_be_filed(c, r, ends_ms, now_ms) || bytes > c->o.max_bytes)
 		return false;
-	e = malloc(sizeof *e);
-	if (e == NULL)
-		return false;
-	if (c->stats.entries >> c->chain_bits != 0)
+	if (c->stats.entries * SLOTS_EACH >= slots_n(c))
 		grow(c);
-	p = &c->chains[spread(c, prefix_of(r->hash), c->chain_bits)];
-	*e = (struct entry){
-	    .next = *p, .trip = *r->trip, .ends_ms = ends_ms, .bytes = bytes, .value = value};
+	e->bytes = bytes;
+	e->conn = r->trip->conn;
+	e->serial = r->trip->serial;
+	e->ends_ms = ends_ms;
 	memcpy(e->hash, r->hash, sizeof e->hash);
-	*p = e;
+	fill(c, (struct slot){prefix_of(e->hash), e});
 	TAILQ_INSERT_TAIL(&c->ages, e, by_age);
-	LIST_INSERT_HEAD(&c->leases[r->trip->conn].entries, e, by_conn);
 	c->stats.entries++;
 	c->stats.bytes += bytes;
 	make_room(c); /* this one fits, so it is not reached */
@@ -243,22 +283,19 @@ bool session_cache_put(struct session_cache *c, const struct session_read *r, in
 
 void *session_cache_take(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN])
 {
-	struct entry **p = find(c, hash);
-	void *value = *p == NULL ? NULL : (*p)->value;
+	size_t i = find(c, hash);
 
-	if (*p != NULL)
-		unlink_entry(c, p);
-	return value;
+	return c->slots[i].entry == NULL ? NULL : unlink_slot(c, i);
 }
 
 void session_cache_resize(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN],
 			  size_t bytes)
 {
-	struct entry *e = *find(c, hash);
+	struct session_cached *e = c->slots[find(c, hash)].entry;
 
 	if (e == NULL)
 		return;
-	bytes += sizeof *e;
+	bytes += SLOTS_BYTES;
 	c->stats.bytes += bytes - e->bytes;
 	e->bytes = bytes;
 	make_room(c);
@@ -266,11 +303,11 @@ void session_cache_resize(struct session_cache *c, const unsigned char hash[CRYP
 
 void session_cache_end(struct session_cache *c, const unsigned char hash[CRYPT_SHA256_LEN])
 {
-	struct entry **p = find(c, hash);
+	size_t i = find(c, hash);
 
 	*mark_of(c, prefix_of(hash)) = ++c->tick;
-	if (*p != NULL)
-		drop(c, p);
+	if (c->slots[i].entry != NULL)
+		drop(c, i);
 }
 
 static bool read_prefix(struct sv payload, uint64_t *ret)
@@ -303,7 +340,7 @@ bool session_cache_names(struct sv payload, const unsigned char hash[CRYPT_SHA25
 void session_cache_notified(struct session_cache *c, struct sv payload)
 {
 	uint64_t prefix = 0;
-	struct entry **p;
+	size_t i;
 
 	if (!read_prefix(payload, &prefix)) {
 		c->flushed = ++c->tick;
@@ -311,12 +348,10 @@ void session_cache_notified(struct session_cache *c, struct sv payload)
 		return;
 	}
 	*mark_of(c, prefix) = ++c->tick;
-	p = &c->chains[spread(c, prefix, c->chain_bits)];
-	while (*p != NULL) {
-		if (prefix_of((*p)->hash) == prefix)
-			drop(c, p);
-		else
-			p = &(*p)->next;
+	i = seek(c, home_of(c, prefix), prefix);
+	while (c->slots[i].entry != NULL) {
+		drop(c, i);
+		i = seek(c, i, prefix); /* another one moved here */
 	}
 }
 
@@ -338,11 +373,16 @@ void session_cache_renewed(struct session_cache *c, const struct pg_trip *t)
 
 void session_cache_disturbed(struct session_cache *c, unsigned conn)
 {
+	struct session_cached *e, *next;
+
 	if (conn >= SESSION_CACHE_CONNECTIONS_MAX)
 		return;
 	c->leases[conn].serial = 0;
-	while (!LIST_EMPTY(&c->leases[conn].entries))
-		drop_entry(c, LIST_FIRST(&c->leases[conn].entries));
+	for (e = TAILQ_FIRST(&c->ages); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, by_age);
+		if (e->conn == conn)
+			drop_entry(c, e);
+	}
 }
 
 /* In the order of filing, which is nearly that of their end: one that ends early waits for those

@@ -65,11 +65,10 @@ static inline char sv_lower_char(char c)
 }
 
 /* An ASCII letter or digit. */
+extern const bool sv_alnum[256];
 static inline bool sv_is_alnum(char c)
 {
-	char low = sv_lower_char(c);
-
-	return (low >= 'a' && low <= 'z') || (c >= '0' && c <= '9');
+	return sv_alnum[(unsigned char)c];
 }
 
 /* The value of a hexadecimal digit of either case; -1: none. */

@@ -21,7 +21,7 @@ static void set_deadline(struct conn *c, int64_t ms)
 {
 	struct timeval tv;
 
-	c->deadline_ms = clock_boot_ms() + ms;
+	c->deadline_ms = clock_tick_ms() + ms;
 	if (c->armed_ms != 0 && c->armed_ms <= c->deadline_ms)
 		return;
 	c->armed_ms = c->deadline_ms;
@@ -312,7 +312,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
-	int64_t left = c->deadline_ms - clock_boot_ms();
+	int64_t left = c->deadline_ms - clock_tick_ms();
 
 	(void)fd;
 	(void)what;

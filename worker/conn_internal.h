@@ -68,7 +68,7 @@ void conn_write(struct conn *c);
 /* As far as the bytes in c->in go. */
 void conn_run(struct conn *c);
 /* Answers what never became a request, and ends the connection. */
-void conn_refuse(struct conn *c, unsigned status, const char *word);
+COLD void conn_refuse(struct conn *c, unsigned status, const char *word);
 
 /* conn_stream.c */
 /* The head of the answer of c->request, which lasts, is written. */

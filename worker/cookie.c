@@ -17,60 +17,69 @@ static_assert(3 + 6 + 1 + SECRET_TEXT_LEN + 1 + CLIENT_TEXT_LEN + 1 + TAG_TEXT_L
 		  COOKIE_VALUE_MAX,
 	      "fits");
 
-/* Walks the pairs of all Cookie fields. */
-struct pairs {
+/* Walks the pieces of all Cookie fields: the bytes between two ';'. */
+struct pieces {
 	struct http_fields f;
 	size_t next; /* of the Cookie fields */
 	struct sv rest;
 	bool in_field;
 };
 
-/* The bytes between two ';'. */
-static bool next_piece(struct pairs *p, struct sv *ret)
+/* Trimmed name and value; without '=' all of it is the name. */
+struct piece {
+	struct sv whole, name, value;
+	bool is_pair;
+};
+
+static bool next_field(struct pieces *p)
 {
 	const struct http_field *field;
-	size_t end;
 
-	while (!p->in_field) {
-		field = http_fields_nth(p->f, HTTP_COOKIE, p->next++);
-		if (field == NULL)
-			return false;
-		p->rest = field->value;
-		p->in_field = true;
-	}
-	end = sv_find(p->rest, ';');
-	*ret = sv_cut(p->rest, 0, end);
-	if (end == p->rest.n)
-		p->in_field = false;
-	else
-		p->rest = sv_cut(p->rest, end + 1, p->rest.n);
+	if (p->next > 0 && (p->f.twice >> HTTP_COOKIE & 1) == 0)
+		return false; /* that was the only one */
+	field = http_fields_nth(p->f, HTTP_COOKIE, p->next);
+	if (field == NULL)
+		return false;
+	p->next++;
+	p->rest = field->value;
+	p->in_field = true;
 	return true;
 }
 
-static struct sv name_of(struct sv piece)
+static bool next_piece(struct pieces *p, struct piece *ret)
 {
-	return sv_trim(sv_cut(piece, 0, sv_find(piece, '=')));
+	size_t end, eq;
+
+	if (!p->in_field && !next_field(p))
+		return false;
+	end = sv_find(p->rest, ';');
+	ret->whole = sv_of(p->rest.p, end);
+	p->in_field = end < p->rest.n;
+	p->rest = sv_cut(p->rest, end + 1, p->rest.n);
+	eq = sv_find(ret->whole, '=');
+	ret->is_pair = eq < end;
+	ret->name = sv_trim(sv_of(ret->whole.p, eq));
+	ret->value = sv_trim(sv_cut(ret->whole, eq + 1, end));
+	return true;
 }
 
 /* The value of the next pair called `name`; a pair without '=' has none and does not count. */
-static bool next_value(struct pairs *p, struct sv name, struct sv *ret)
+static bool next_value(struct pieces *p, struct sv name, struct sv *ret)
 {
-	struct sv piece;
+	struct piece piece;
 
 	while (next_piece(p, &piece)) {
-		size_t eq = sv_find(piece, '=');
-
-		if (eq < piece.n && sv_eq(name_of(piece), name)) {
-			*ret = sv_trim(sv_cut(piece, eq + 1, piece.n));
-			return true;
-		}
+		if (!piece.is_pair || !sv_eq(piece.name, name))
+			continue;
+		*ret = piece.value;
+		return true;
 	}
 	return false;
 }
 
 enum cookie_outcome cookie_find(struct http_fields f, struct sv name, struct sv *ret)
 {
-	struct pairs p = {.f = f};
+	struct pieces p = {.f = f};
 	struct sv value, second;
 
 	if (!next_value(&p, name, &value))
@@ -141,60 +150,66 @@ static bool day_is_good(struct sv text, int64_t now_s, int64_t absolute_ms, uint
 	return (int64_t)day >= oldest && (int64_t)day * DAY_S <= now_s + COOKIE_CLOCK_SKEW_S;
 }
 
-static bool session_parse(const struct cookie_keys *k, struct sv value, int64_t now_s,
-			  int64_t absolute_ms, struct cookie_session *ret)
+static bool read_one(struct sv value, int64_t now_s, int64_t absolute_ms,
+		     struct cookie_candidate *ret)
 {
-	struct sv rest = value, version, day, secret, client = SV_NONE, tag;
+	struct cookie_session *s = &ret->session;
+	struct sv rest = value, version, day, secret, client = SV_NONE;
 	size_t n;
 
+	*s = (struct cookie_session){0};
 	if (value.n > COOKIE_VALUE_MAX)
 		return false;
 	version = next_part(&rest);
 	day = next_part(&rest);
 	secret = next_part(&rest);
-	ret->bound = sv_eq(version, SV("v2"));
-	if (ret->bound)
+	s->bound = sv_eq(version, SV("v2"));
+	if (s->bound)
 		client = next_part(&rest);
-	tag = rest; /* a further part would be in it, and make it too long */
-	if ((!ret->bound && !sv_eq(version, SV("v1"))) || secret.n != SECRET_TEXT_LEN ||
-	    tag.n != TAG_TEXT_LEN || (ret->bound && client.n != CLIENT_TEXT_LEN))
+	ret->tag = rest; /* a further part would be in it, and make it too long */
+	if ((!s->bound && !sv_eq(version, SV("v1"))) || secret.n != SECRET_TEXT_LEN ||
+	    ret->tag.n != TAG_TEXT_LEN || (s->bound && client.n != CLIENT_TEXT_LEN))
 		return false;
-	if (!day_is_good(day, now_s, absolute_ms, &ret->day))
-		return false;
-	if (b64url_decode(secret, ret->secret, sizeof ret->secret, &n) != ERR_OK)
-		return false;
-	if (ret->bound && b64url_decode(client, ret->client, sizeof ret->client, &n) != ERR_OK)
-		return false;
-	return tag_is_good(k, sv_cut(value, 0, value.n - TAG_TEXT_LEN - 1), tag);
+	ret->text = sv_cut(value, 0, value.n - TAG_TEXT_LEN - 1);
+	return day_is_good(day, now_s, absolute_ms, &s->day) &&
+	       b64url_decode(secret, s->secret, sizeof s->secret, &n) == ERR_OK &&
+	       (!s->bound || b64url_decode(client, s->client, sizeof s->client, &n) == ERR_OK);
 }
 
-enum cookie_outcome cookie_session_find(const struct cookie_keys *k, struct http_fields f,
-					struct sv name, int64_t now_s, int64_t absolute_ms,
-					struct cookie_session *ret)
+void cookie_session_read(struct http_fields f, struct sv name, int64_t now_s, int64_t absolute_ms,
+			 struct cookie_candidates *ret)
 {
-	struct pairs p = {.f = f};
-	struct cookie_session one = {0}, good = {0};
-	unsigned seen = 0, ngood = 0;
-	enum cookie_outcome outcome;
+	struct pieces p = {.f = f};
 	struct sv value;
 
-	while (ngood < 2 && seen <= COOKIE_SAME_NAME_MAX && next_value(&p, name, &value)) {
-		seen++;
-		if (!session_parse(k, value, now_s, absolute_ms, &one))
-			continue;
-		ngood++;
-		good = one;
+	ret->seen = ret->n = 0;
+	while (next_value(&p, name, &value)) {
+		if (++ret->seen > COOKIE_SAME_NAME_MAX)
+			return;
+		if (read_one(value, now_s, absolute_ms, &ret->v[ret->n]))
+			ret->n++;
+		else
+			cookie_session_wipe(&ret->v[ret->n].session);
 	}
-	if (seen == 0)
-		outcome = COOKIE_NONE;
-	else if (ngood > 1 || seen > COOKIE_SAME_NAME_MAX)
+}
+
+enum cookie_outcome cookie_session_check(const struct cookie_keys *k, struct cookie_candidates *c,
+					 struct cookie_session *ret)
+{
+	enum cookie_outcome outcome = c->seen == 0 ? COOKIE_NONE : COOKIE_BAD;
+	const struct cookie_candidate *good = NULL;
+
+	if (c->seen > COOKIE_SAME_NAME_MAX)
 		outcome = COOKIE_AMBIGUOUS;
-	else
-		outcome = ngood == 1 ? COOKIE_OK : COOKIE_BAD;
+	for (size_t i = 0; i < c->n && outcome != COOKIE_AMBIGUOUS; i++) {
+		if (!tag_is_good(k, c->v[i].text, c->v[i].tag))
+			continue;
+		outcome = good == NULL ? COOKIE_OK : COOKIE_AMBIGUOUS;
+		good = &c->v[i];
+	}
 	if (outcome == COOKIE_OK)
-		*ret = good;
-	cookie_session_wipe(&one);
-	cookie_session_wipe(&good);
+		*ret = good->session;
+	explicit_bzero(c->v, c->n * sizeof c->v[0]);
 	return outcome;
 }
 
@@ -255,24 +270,25 @@ size_t cookie_names(const struct config *c, struct sv *ret)
 
 void cookie_strip(struct http_fields f, const struct sv *names, size_t nnames, struct buf *out)
 {
-	struct pairs p = {.f = f};
+	struct pieces p = {.f = f};
 	size_t field = 0;
 	bool first = true;
-	struct sv piece;
+	struct piece piece;
 
 	while (next_piece(&p, &piece)) {
 		bool other_field = p.next != field;
+		struct sv s = piece.whole;
 
 		field = p.next;
 		/* Without '=' the whole piece is its name: some servers read it so. */
-		if (is_one_of(name_of(piece), names, nnames) || sv_has_control(piece))
+		if (is_one_of(piece.name, names, nnames) || sv_has_control(s))
 			continue;
 		if (first || other_field)
-			while (piece.n > 0 && piece.p[0] == ' ')
-				piece = sv_cut(piece, 1, piece.n);
+			while (s.n > 0 && s.p[0] == ' ')
+				s = sv_cut(s, 1, s.n);
 		if (!first)
 			buf_add(out, other_field ? SV("; ") : SV(";"));
-		buf_add(out, piece);
+		buf_add(out, s);
 		first = false;
 	}
 }

@@ -65,11 +65,24 @@ enum cookie_outcome {
 	COOKIE_OK,
 };
 
-/* The one good session cookie called `name`; *ret is written for COOKIE_OK only. A day in the
- * future, or older than absolute_ms and a day, is bad. now_s: clock_wall_s(). */
-enum cookie_outcome cookie_session_find(const struct cookie_keys *k, struct http_fields f,
-					struct sv name, int64_t now_s, int64_t absolute_ms,
-					struct cookie_session *ret);
+/* The session cookies of one name whose form and day are good; nobody vouches for them yet. */
+struct cookie_candidates {
+	size_t seen; /* of that name; above COOKIE_SAME_NAME_MAX nothing else counts */
+	size_t n;
+	struct cookie_candidate {
+		struct cookie_session session;
+		struct sv text, tag;
+	} v[COOKIE_SAME_NAME_MAX];
+};
+
+/* Views borrow the fields. A day in the future, or older than absolute_ms and a day, is bad. now_s:
+ * clock_wall_s(). SECURITY: holds secrets until cookie_session_check(), which is to follow. */
+void cookie_session_read(struct http_fields f, struct sv name, int64_t now_s, int64_t absolute_ms,
+			 struct cookie_candidates *ret);
+
+/* The one of them whose tag is good; *ret is written for COOKIE_OK only. Wipes the candidates. */
+enum cookie_outcome cookie_session_check(const struct cookie_keys *k, struct cookie_candidates *c,
+					 struct cookie_session *ret);
 
 /* Appends the cookie value, signed with the first key. ERR_CRYPTO, ERR_NOMEM. */
 WARN_UNUSED enum err cookie_session_make(const struct cookie_keys *k,

@@ -37,7 +37,7 @@ const char *reason_word(enum reason why);
 enum denial reason_denial(enum reason why);
 
 /* Composes the denial of a verify request and logs it, once. detail: a constant word, or NULL. */
-enum step deny(struct request *r, enum reason why, const char *detail);
+COLD enum step deny(struct request *r, enum reason why, const char *detail);
 
 /* The same log line for a handler that composes its own answer. */
 void deny_log(const struct request *r, enum reason why, const char *detail);

@@ -19,6 +19,13 @@ static const enum rule rule_of[] = {
 #undef HTTP_NAME
 };
 
+/* A bit of each whose value is looked at. */
+static const uint64_t valued = UINT64_C(1) << HTTP_CONNECTION
+#define HTTP_NAME(id, name, rule) | (uint64_t)((rule) >= ONE_VALUE) << HTTP_##id
+#include "worker/http_name.def"
+#undef HTTP_NAME
+    ;
+
 static bool is_joined(struct sv value, enum rule rule)
 {
 	if ((rule != ONE_VALUE && rule != CREDENTIALS) || sv_find(value, ',') == value.n)
@@ -118,9 +125,15 @@ struct injected injected_of(const struct sv *v, size_t n)
 
 const char *field_rules_break(struct http_fields fields, const struct injected *injected)
 {
+	const uint64_t asks =
+	    valued | injected->known | UINT64_C(1) << HTTP_OTHER | UINT64_C(1) << HTTP_UNJUDGED;
 	const char *bad = NULL;
 
-	for (size_t i = 0; bad == NULL && i < fields.n; i++)
-		bad = judge_field(fields, i, injected);
+	for (size_t i = 0; bad == NULL && i < fields.n; i++) {
+		const struct http_field *f = &fields.v[i];
+
+		if (f->alias || f->again || (asks >> f->known & 1) != 0)
+			bad = judge_field(fields, i, injected);
+	}
 	return bad;
 }

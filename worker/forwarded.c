@@ -4,7 +4,7 @@
 #include "common/config_value.h"
 #include "worker/field_rules.h"
 
-static enum err refuse(const char *reason, const char **ret_reason)
+COLD static enum err refuse(const char *reason, const char **ret_reason)
 {
 	*ret_reason = reason;
 	return ERR_SYNTAX;
@@ -150,6 +150,11 @@ static bool contradicts(struct http_fields fields, enum http_name name, struct s
 	return false;
 }
 
+static const uint64_t other_families =
+    UINT64_C(1) << HTTP_X_ORIGINAL_URI | UINT64_C(1) << HTTP_X_ORIGINAL_URL |
+    UINT64_C(1) << HTTP_X_REWRITE_URL | UINT64_C(1) << HTTP_X_ORIGINAL_METHOD |
+    UINT64_C(1) << HTTP_X_ORIGINAL_HOST;
+
 /*
  * Other edges' names for the same things. They are never read, but one that says something else
  * means that two parties see two requests. Through Traefik they are the client's own.
@@ -160,6 +165,8 @@ static enum err judge_families(struct http_fields fields, const struct forwarded
 	char absolute[FORWARDED_ORIGIN_MAX + URL_TARGET_MAX];
 	struct sv target = f->url.target, whole = sv_of(absolute, f->origin.n + target.n);
 
+	if ((fields.names & other_families) == 0)
+		return ERR_OK;
 	memcpy(absolute, f->origin.p, f->origin.n);
 	memcpy(absolute + f->origin.n, target.p, target.n);
 	if (contradicts(fields, HTTP_X_ORIGINAL_URI, target, whole) ||

@@ -9,7 +9,7 @@
 #include "worker/worker.h"
 
 /* What the edge says the browser asked for. */
-enum step verify_forwarded(struct request *r)
+FLAT enum step verify_forwarded(struct request *r)
 {
 	const char *why = NULL;
 	const struct http_request *head = r->from.head;
@@ -23,7 +23,7 @@ enum step verify_forwarded(struct request *r)
 	return deny(r, e == ERR_SYNTAX ? REASON_FORWARDED : REASON_EDGE, why);
 }
 
-enum step verify_route(struct request *r)
+FLAT enum step verify_route(struct request *r)
 {
 	struct sv method = r->fw.method;
 	enum route_outcome outcome;
@@ -108,7 +108,7 @@ static enum step check_rules(struct request *r)
 
 /* A session that cannot be judged is no "no": an outage and a doubled cookie are refused even
  * where a session is optional. What is refused is no use of the session. */
-enum step verify_policy(struct request *r)
+FLAT enum step verify_policy(struct request *r)
 {
 	const struct config_route *route = r->route;
 	bool optional = r->preflight || route->session != SESSION_REQUIRED;
@@ -172,7 +172,7 @@ static enum err ask_token(struct request *r)
 	return request_ask(r, &m, IPC_TOKEN, r->w->config->web.token_wait_ms, on_token);
 }
 
-enum step verify_token(struct request *r)
+FLAT enum step verify_token(struct request *r)
 {
 	if (!r->session.live || r->route->service == NULL)
 		return STEP_NEXT;
@@ -252,7 +252,7 @@ static enum err strip_cookies(struct request *r)
 	return buf_ok(&r->cookies) ? ERR_OK : ERR_LIMIT;
 }
 
-enum step verify_reply(struct request *r)
+FLAT enum step verify_reply(struct request *r)
 {
 	enum step judged = r->waited_for_token ? verify_policy(r) : STEP_NEXT;
 	struct identity_values v = {

@@ -1,7 +1,6 @@
 #include "worker/http_field.h"
 
 #include <assert.h>
-#include <limits.h>
 
 /* Letters lower-cased, every byte but letters and digits the same separator. */
 static char fold(char c)
@@ -30,32 +29,68 @@ static const unsigned char lengths[] = {
 #define HTTP_NAME(id, name, rule) [HTTP_##id] = sizeof(name) - 1,
 #include "worker/http_name.def"
 #undef HTTP_NAME
+    [HTTP_NAMES_END] = 0,
 };
 
-/* Of those of its length; HTTP_NAMES_END: there is none. */
-static enum http_name first_as_long(struct sv name)
-{
-	const unsigned char *at = name.n > UCHAR_MAX ? NULL
-						     : memchr(lengths + HTTP_OTHER + 1, (int)name.n,
-							      sizeof lengths - HTTP_OTHER - 1);
+/* The first of each length; HTTP_UNJUDGED: there is none. */
+static const unsigned char first_as_long[] = {
+    [4] = HTTP_HOST,
+    [6] = HTTP_COOKIE,
+    [7] = HTTP_REFERER,
+    [9] = HTTP_X_REAL_IP,
+    [10] = HTTP_USER_AGENT,
+    [11] = HTTP_TRACEPARENT,
+    [12] = HTTP_CONTENT_TYPE,
+    [13] = HTTP_AUTHORIZATION,
+    [14] = HTTP_SEC_FETCH_DEST,
+    [15] = HTTP_X_FORWARDED_FOR,
+    [16] = HTTP_X_FORWARDED_HOST,
+    [17] = HTTP_SEC_WEBSOCKET_KEY,
+    [18] = HTTP_X_FORWARDED_METHOD,
+    [21] = HTTP_SEC_WEBSOCKET_VERSION,
+    [29] = HTTP_ACCESS_CONTROL_REQUEST_METHOD,
+};
 
-	return at == NULL ? HTTP_NAMES_END : (enum http_name)(at - lengths);
+/* Its last four bytes, letters lower-cased, whatever else may look alike then. No known name is
+ * shorter. */
+static uint32_t tail_of(struct sv name)
+{
+	uint32_t tail;
+
+	memcpy(&tail, name.p + name.n - sizeof tail, sizeof tail);
+	return tail | 0x20202020;
+}
+
+/* Whether a byte of it may be folded. */
+static bool may_be_alias(struct sv name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!sv_is_alnum(name.p[i]) && name.p[i] != '-')
+			return true;
+	return false;
 }
 
 /* Most are spelt as they should be; only of the others it is asked whether they are aliases. */
 static enum http_name known_as(struct sv name, bool *ret_alias)
 {
-	const enum http_name first = first_as_long(name);
+	const enum http_name first =
+	    name.n < sizeof first_as_long ? first_as_long[name.n] : HTTP_UNJUDGED;
+	uint32_t tail;
 
 	*ret_alias = false;
-	for (enum http_name k = first; k < HTTP_NAMES_END && lengths[k] == name.n; k++)
-		if (http_name_eq(names[k], name))
+	if (first == HTTP_UNJUDGED)
+		return HTTP_OTHER;
+	tail = tail_of(name);
+	for (enum http_name k = first; lengths[k] == name.n; k++)
+		if (tail_of(names[k]) == tail && sv_eq_nocase(names[k], name))
 			return k;
-	*ret_alias = true;
-	for (enum http_name k = first; k < HTTP_NAMES_END && lengths[k] == name.n; k++)
-		if (http_name_folds(names[k], name))
+	if (!may_be_alias(name))
+		return HTTP_OTHER;
+	for (enum http_name k = first; lengths[k] == name.n; k++)
+		if (http_name_folds_as_long(names[k], name)) {
+			*ret_alias = true;
 			return k;
-	*ret_alias = false;
+		}
 	return HTTP_OTHER;
 }
 
@@ -92,14 +127,16 @@ const struct http_field *http_fields_nth(struct http_fields f, enum http_name na
 	return NULL;
 }
 
+/* From the end, where an edge puts its own. */
 enum err http_fields_one(struct http_fields f, enum http_name name, struct sv *ret)
 {
-	const struct http_field *only = http_fields_nth(f, name, 0);
-
-	if (only == NULL)
-		return ERR_NOT_FOUND;
 	if ((f.twice >> name & 1) != 0)
 		return ERR_EXISTS;
-	*ret = only->value;
-	return ERR_OK;
+	if ((f.names >> name & 1) != 0)
+		for (size_t i = f.n; i-- > 0;)
+			if (f.v[i].known == name && !f.v[i].alias) {
+				*ret = f.v[i].value;
+				return ERR_OK;
+			}
+	return ERR_NOT_FOUND;
 }

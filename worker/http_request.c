@@ -10,10 +10,10 @@ static bool is_folded(struct sv data, size_t line)
 	return line < data.n && (data.p[line] == ' ' || data.p[line] == '\t');
 }
 
-enum http_scanned http_scan(struct http_scan *s, struct sv data)
+static enum http_scanned scan(struct http_scan *s, struct sv data)
 {
 	while (!is_folded(data, s->line)) {
-		s->at += sv_find_control(sv_cut(data, s->at, data.n));
+		s->at += sv_find_control(sv_of(data.p + s->at, data.n - s->at));
 		if (s->at < data.n && data.p[s->at] == '\t') {
 			s->at++;
 			continue;
@@ -29,6 +29,15 @@ enum http_scanned http_scan(struct http_scan *s, struct sv data)
 		s->line = s->at;
 	}
 	return HTTP_SCAN_BAD;
+}
+
+FLAT enum http_scanned http_scan(struct http_scan *s, struct sv data)
+{
+	struct http_scan here = *s; /* where no pointer leads, so that it can be in registers */
+	enum http_scanned got = scan(&here, data);
+
+	*s = here;
+	return got;
 }
 
 struct parse {
@@ -104,15 +113,15 @@ static const char *check_fields(const struct http_request *q)
 	return NULL;
 }
 
-unsigned http_request_parse(struct sv head, struct http_field *fields, size_t max,
-			    struct http_request *ret, const char **ret_word)
+FLAT unsigned http_request_parse(struct sv head, struct http_field *fields, size_t max,
+				 struct http_request *ret, const char **ret_word)
 {
 	struct parse x = {.fields = fields, .max = max};
 	llhttp_settings_t settings;
 	llhttp_t p;
 	llhttp_errno_t e;
 	const char *word;
-	struct sv line;
+	struct sv method, version;
 
 	llhttp_settings_init(&settings);
 	settings.on_url = on_url;
@@ -131,17 +140,18 @@ unsigned http_request_parse(struct sv head, struct http_field *fields, size_t ma
 		*ret_word = "version";
 		return 505;
 	}
-	*ret_word = "version";
-	line = sv_cut(head, 0, sv_find(head, '\r'));
+	method = sv_cut(head, 0, (size_t)(x.target.p - head.p) - 1);
+	version = sv_trim(sv_cut(head, method.n + 1 + x.target.n, head.n));
 	/* llhttp also speaks "RTSP/1.0" and "ICE/1.0" for some methods. */
-	if (!sv_ends(line, SV(" HTTP/1.1")) && !sv_ends(line, SV(" HTTP/1.0")))
+	*ret_word = "version";
+	if (!sv_starts(version, SV("HTTP/1.1\r")) && !sv_starts(version, SV("HTTP/1.0\r")))
 		return 505;
 	/* One space on either side of the target: llhttp lets more pass. */
 	*ret_word = "request_line";
-	if (sv_find(line, ' ') + x.target.n + sizeof "  HTTP/1.x" - 1 != line.n)
+	if (sv_find(method, ' ') < method.n || version.p != x.target.p + x.target.n + 1)
 		return 400;
 	*ret = (struct http_request){
-	    .method = sv_cut(line, 0, sv_find(line, ' ')),
+	    .method = method,
 	    .target = x.target,
 	    .fields = http_fields_of(x.fields, x.n),
 	    .minor = p.http_minor,

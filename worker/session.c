@@ -63,8 +63,7 @@ static enum err read_row(struct request *r, const struct pg_rows *rows, struct s
 				       r->app->name);
 	if (r->session_why != REASON_NONE)
 		return ERR_OK; /* the rest is null */
-	*ret = (struct session_row){.app = pg_rows_sv(rows, 0, COL_APP),
-				    .ref = pg_rows_sv(rows, 0, COL_REF),
+	*ret = (struct session_row){.ref = pg_rows_sv(rows, 0, COL_REF),
 				    .subject = pg_rows_sv(rows, 0, COL_SUBJECT),
 				    .claims = pg_rows_sv(rows, 0, COL_CLAIMS),
 				    .acr = pg_rows_sv(rows, 0, COL_ACR),
@@ -79,7 +78,8 @@ static enum err read_row(struct request *r, const struct pg_rows *rows, struct s
 static enum err keep(struct request *r, const struct session_row *row)
 {
 	struct session_entry *e = NULL, *kept;
-	const struct session_entry_of of = {.sent_ms = r->seen.trip.sent_ms,
+	const struct session_entry_of of = {.app = r->app,
+					    .sent_ms = r->seen.trip.sent_ms,
 					    .idle_ms = r->app->idle_timeout_ms,
 					    .policy_bits_n = policy_bits_size(r->w->policy)};
 	enum err rc = session_entry_new(row, &of, &e);
@@ -131,18 +131,37 @@ static enum step read_session(struct request *r)
 	return STEP_NEXT;
 }
 
-static void take_hash(struct request *r)
+static enum err hash_of(const struct cookie_session *s, unsigned char hash[CRYPT_SHA256_LEN])
 {
-	r->has_hash = crypt_sha256(sv_of((const char *)r->cookie.secret, sizeof r->cookie.secret),
-				   r->hash) == ERR_OK;
+	return crypt_sha256(sv_of((const char *)s->secret, sizeof s->secret), hash);
+}
+
+static void take_hash(struct request *r, enum err hashed)
+{
+	r->has_hash = hashed == ERR_OK;
 	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
+}
+
+/* Nobody vouches for it yet, so that it comes from memory while its tag is checked. */
+static enum err expect(struct request *r, const struct cookie_session *s)
+{
+	enum err e = hash_of(s, r->hash);
+
+	if (e == ERR_OK)
+		session_memory_expect(r->w->memory, r->hash);
+	return e;
 }
 
 void session_cookie(struct request *r)
 {
-	r->cookie_found =
-	    cookie_session_find(r->w->keys, r->fields, r->app->cookie_name, clock_wall_s(),
-				r->app->absolute_timeout_ms, &r->cookie);
+	struct cookie_candidates c;
+	enum err hashed = ERR_NOT_FOUND;
+
+	cookie_session_read(r->fields, r->app->cookie_name, clock_wall_s(),
+			    r->app->absolute_timeout_ms, &c);
+	if (c.n == 1)
+		hashed = expect(r, &c.v[0].session);
+	r->cookie_found = cookie_session_check(r->w->keys, &c, &r->cookie);
 	switch (r->cookie_found) {
 	case COOKIE_NONE:
 		r->session_why = REASON_NO_COOKIE;
@@ -162,7 +181,9 @@ void session_cookie(struct request *r)
 		r->session_why = REASON_CLIENT;
 		return;
 	}
-	take_hash(r);
+	if (c.n != 1)
+		hashed = hash_of(&r->cookie, r->hash);
+	take_hash(r, hashed);
 }
 
 void session_cookie_to_end(struct request *r)
@@ -171,16 +192,16 @@ void session_cookie_to_end(struct request *r)
 	if (r->session_why != REASON_CLIENT)
 		return;
 	r->cookie_found = COOKIE_OK;
-	take_hash(r);
+	take_hash(r, hash_of(&r->cookie, r->hash));
 }
 
 /* Another app's session is a "no", which memory never says. */
-static bool is_of_app(const struct request *r, struct session_entry *e)
+static bool is_of_app(const struct request *r, const struct session_entry *e)
 {
-	return sv_eq(session_entry_row(e, 0).app, r->app->name);
+	return session_entry_app(e) == r->app;
 }
 
-enum step session_find(struct request *r)
+FLAT enum step session_find(struct request *r)
 {
 	struct session_entry *e;
 
@@ -196,8 +217,8 @@ enum step session_find(struct request *r)
 	if (!r->has_hash)
 		return STEP_NEXT;
 	e = session_memory_get(r->w->memory, r->hash, r->now_us / 1000);
-	if (e != NULL)
-		session_entry_fetch(e);
+	if (e != NULL && r->route != NULL)
+		session_entry_fetch(e, r->route->service);
 	if (e == NULL || !is_of_app(r, e))
 		return read_session(r);
 	r->session_why = REASON_NONE;

@@ -1,6 +1,9 @@
 #include "worker/session_entry.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#include "common/session_cache.h"
 
 #define LINE 64		  /* bytes that a processor fetches at a time */
 #define CHUNK_OVERHEAD 16 /* of malloc(), with its rounding */
@@ -19,16 +22,21 @@ struct pieces {
 	size_t first_n;	     /* its bytes, known without a look at it */
 };
 
+/* In the order of a hit's need: see common/session_cache.h. */
 struct session_entry {
-	struct pieces tokens, blocks;
+	struct session_cached cached;
+	const struct config_app *app;
+	struct pieces blocks, tokens;
 	int64_t auth_time_s, idle_ends_ms, absolute_ends_ms, touch_at_ms;
-	uint32_t app_n, ref_n, subject_n, acr_n, claims_n, bits_n;
-	char texts[]; /* in that order, then the bits */
+	uint32_t bits_n, ref_n, subject_n, acr_n, claims_n;
+	char bytes[]; /* the policy's bits, then the texts in that order */
 };
+
+static_assert(offsetof(struct session_entry, cached) == 0, "as the cache wants it");
 
 static size_t texts_n(const struct session_entry *e)
 {
-	return (size_t)e->app_n + e->ref_n + e->subject_n + e->acr_n + e->claims_n;
+	return (size_t)e->ref_n + e->subject_n + e->acr_n + e->claims_n;
 }
 
 /* When activity is next to be noted. The row says whether now; else its last one was noted within
@@ -47,7 +55,7 @@ static int64_t touch_at(const struct session_row *row, int64_t sent_ms, int64_t 
 enum err session_entry_new(const struct session_row *row, const struct session_entry_of *of,
 			   struct session_entry **ret)
 {
-	const struct sv texts[] = {row->app, row->ref, row->subject, row->acr, row->claims};
+	const struct sv texts[] = {row->ref, row->subject, row->acr, row->claims};
 	struct session_entry *e;
 	size_t n = 0;
 	char *at;
@@ -59,26 +67,26 @@ enum err session_entry_new(const struct session_row *row, const struct session_e
 	}
 	if (n > SESSION_ROW_MAX)
 		return ERR_LIMIT;
-	e = malloc(sizeof *e + n + of->policy_bits_n);
+	e = malloc(sizeof *e + of->policy_bits_n + n);
 	if (e == NULL)
 		return ERR_NOMEM;
-	*e = (struct session_entry){.auth_time_s = row->auth_time_s,
+	*e = (struct session_entry){.app = of->app,
+				    .auth_time_s = row->auth_time_s,
 				    .idle_ends_ms = of->sent_ms + row->idle_left_ms,
 				    .absolute_ends_ms = of->sent_ms + row->absolute_left_ms,
 				    .touch_at_ms = touch_at(row, of->sent_ms, of->idle_ms),
-				    .app_n = (uint32_t)row->app.n,
+				    .bits_n = (uint32_t)of->policy_bits_n,
 				    .ref_n = (uint32_t)row->ref.n,
 				    .subject_n = (uint32_t)row->subject.n,
 				    .acr_n = (uint32_t)row->acr.n,
-				    .claims_n = (uint32_t)row->claims.n,
-				    .bits_n = (uint32_t)of->policy_bits_n};
-	at = e->texts;
+				    .claims_n = (uint32_t)row->claims.n};
+	memset(e->bytes, 0, of->policy_bits_n);
+	at = e->bytes + of->policy_bits_n;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		if (texts[i].n > 0)
 			memcpy(at, texts[i].p, texts[i].n);
 		at += texts[i].n;
 	}
-	memset(at, 0, of->policy_bits_n);
 	*ret = e;
 	return ERR_OK;
 }
@@ -106,14 +114,12 @@ void session_entry_free(struct session_entry **e)
 
 struct session_row session_entry_row(struct session_entry *e, int64_t now_ms)
 {
-	char *at = e->texts;
+	char *at = e->bytes + e->bits_n;
 	struct session_row row = {.auth_time_s = e->auth_time_s,
 				  .idle_left_ms = e->idle_ends_ms - now_ms,
 				  .absolute_left_ms = e->absolute_ends_ms - now_ms,
 				  .touch_due = now_ms >= e->touch_at_ms};
 
-	row.app = sv_of(at, e->app_n);
-	at += e->app_n;
 	row.ref = sv_of(at, e->ref_n);
 	at += e->ref_n;
 	row.subject = sv_of(at, e->subject_n);
@@ -122,7 +128,7 @@ struct session_row session_entry_row(struct session_entry *e, int64_t now_ms)
 	at += e->acr_n;
 	row.claims = sv_of(at, e->claims_n);
 	at += e->claims_n;
-	row.policy_bits = e->bits_n == 0 ? NULL : (unsigned char *)at;
+	row.policy_bits = e->bits_n == 0 ? NULL : (unsigned char *)e->bytes;
 	return row;
 }
 
@@ -154,10 +160,16 @@ static void fetch(const struct pieces *ps)
 		__builtin_prefetch((const char *)ps->first + i);
 }
 
-void session_entry_fetch(const struct session_entry *e)
+void session_entry_fetch(const struct session_entry *e, const struct config_service *service)
 {
 	fetch(&e->blocks);
-	fetch(&e->tokens);
+	if (service != NULL)
+		fetch(&e->tokens);
+}
+
+const struct config_app *session_entry_app(const struct session_entry *e)
+{
+	return e->app;
 }
 
 static struct piece **find(struct piece **list, const void *key, unsigned *ret_n)

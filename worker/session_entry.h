@@ -7,7 +7,8 @@
  * a service's address names both); a token is kept for half of what it has left, so that the next
  * one is asked for while this one still serves: the broker renews ahead by itself, and hears of use
  * at least as often as entries end. Blocks are texts that depend on the session and a key of the
- * configuration alone; whoever makes one says what is in it. Pure of I/O.
+ * configuration alone; whoever makes one says what is in it. It begins with its struct
+ * session_cached. Pure of I/O.
  */
 #ifndef BFF_SESSION_ENTRY_H
 #define BFF_SESSION_ENTRY_H
@@ -22,13 +23,14 @@
 #define SESSION_TOUCH_MS 60000	    /* activity is noted so often: what session_touch() does */
 #define SESSION_TOUCH_SLACK_MS 1000 /* the row's clock and ours; touches go once a second */
 
+struct config_app;
 struct config_service;
 struct session_entry;
 
 /* What a row says; views are valid as long as the rows or the entry. Times left are as of the
  * sending of the query. */
 struct session_row {
-	struct sv app, ref, subject, claims, acr;
+	struct sv ref, subject, claims, acr;
 	int64_t auth_time_s, idle_left_ms, absolute_left_ms;
 	bool touch_due;
 	unsigned char *policy_bits; /* of an entry: policy_eval()'s, kept with it */
@@ -36,7 +38,8 @@ struct session_row {
 
 /* What the row alone does not say. */
 struct session_entry_of {
-	int64_t sent_ms; /* when the query was sent */
+	const struct config_app *app; /* whose session it was seen to be */
+	int64_t sent_ms;	      /* when the query was sent */
 	int64_t idle_ms; /* the app's idle limit: the age of the last noted activity follows */
 	size_t policy_bits_n;
 };
@@ -49,8 +52,11 @@ void session_entry_free(struct session_entry **e);
 /* Times left are as of now. */
 struct session_row session_entry_row(struct session_entry *e, int64_t now_ms);
 
-/* What an answer is made of is on its way from memory afterwards, while something else is done. */
-void session_entry_fetch(const struct session_entry *e);
+/* What an answer for this service (NULL: for none) is made of is on its way from memory afterwards,
+ * while something else is done. */
+void session_entry_fetch(const struct session_entry *e, const struct config_service *service);
+
+const struct config_app *session_entry_app(const struct session_entry *e);
 
 /* Activity is to be noted now (row.touch_due), and was. */
 void session_entry_touched(struct session_entry *e, int64_t now_ms);

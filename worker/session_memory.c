@@ -220,6 +220,12 @@ void session_memory_on_ended(struct session_memory *m, session_ended_fn fn, void
 	m->ended_arg = arg;
 }
 
+void session_memory_expect(const struct session_memory *m,
+			   const unsigned char hash[CRYPT_SHA256_LEN])
+{
+	session_cache_expect(m->cache, hash);
+}
+
 struct session_entry *session_memory_get(struct session_memory *m,
 					 const unsigned char hash[CRYPT_SHA256_LEN], int64_t now_ms)
 {

@@ -46,6 +46,10 @@ void session_memory_use_pool(struct session_memory *m, struct pg *pg, unsigned p
 /* Told of all that may end a session, after the memory itself. */
 void session_memory_on_ended(struct session_memory *m, session_ended_fn fn, void *arg);
 
+/* It is about to be asked for: see session_cache_expect(). */
+void session_memory_expect(const struct session_memory *m,
+			   const unsigned char hash[CRYPT_SHA256_LEN]);
+
 /* The session of this hash, if it is live at now_ms, which is clock_boot_ms(); NULL: read it.
  * Borrowed until the loop turns. */
 struct session_entry *session_memory_get(struct session_memory *m,

@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sv rest = sv_of((const char *)data, size), value;
 	struct http_field v[FIELDS], stripped = {.name = SV("Cookie")};
 	struct http_fields f = {.v = v}, one;
+	struct cookie_candidates candidates;
 	struct cookie_session session;
 	struct cookie_keys *k = one_key();
 	enum cookie_outcome outcome;
@@ -38,7 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = sv_cut(rest, end + 1, rest.n);
 	}
 	f = http_fields_of(v, f.n);
-	outcome = cookie_session_find(k, f, names[0], NOW_S, (int64_t)12 * 3600 * 1000, &session);
+	cookie_session_read(f, names[0], NOW_S, (int64_t)12 * 3600 * 1000, &candidates);
+	assert(candidates.n <= candidates.seen && candidates.n <= COOKIE_SAME_NAME_MAX);
+	outcome = cookie_session_check(k, &candidates, &session);
 	assert(outcome >= COOKIE_NONE && outcome <= COOKIE_OK);
 	buf_init(&b, size + FIELDS * 2);
 	cookie_strip(f, names, ARRAY_LEN(names), &b);

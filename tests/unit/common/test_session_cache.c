@@ -16,14 +16,14 @@
 #define STEPS 2000000
 #define KB 1024
 
-static bool without_calloc, without_malloc;
+static bool without_memory;
 static size_t most_at_once; /* elements that calloc() was asked for */
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
-	if (without_calloc)
+	if (without_memory)
 		return NULL;
 	most_at_once = n > most_at_once ? n : most_at_once;
 	return __real_calloc(n, size);
@@ -33,12 +33,13 @@ void *__real_malloc(size_t n);
 void *__wrap_malloc(size_t n);
 void *__wrap_malloc(size_t n)
 {
-	return without_malloc ? NULL : __real_malloc(n);
+	return without_memory ? NULL : __real_malloc(n);
 }
 
 /* --- the rules one by one --- */
 
 struct value {
+	struct session_cached cached;
 	unsigned session;
 	int64_t sent_ms, ends_ms;
 };
@@ -264,6 +265,7 @@ static void bytes_are_bounded(void **state)
 {
 	struct session_cache *c = cache_new(4 * KB);
 	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
+	size_t before;
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
@@ -274,6 +276,9 @@ static void bytes_are_bounded(void **state)
 	assert_int_equal(session_cache_stats(c).evictions, 100 - session_cache_stats(c).entries);
 	assert_false(has(c, 0, 1000)); /* the oldest went first */
 	assert_true(has(c, 98, 1000));
+	before = session_cache_stats(c).bytes;
+	session_cache_resize(c, hash_of(98, 98), 101); /* one more */
+	assert_int_equal(session_cache_stats(c).bytes, before + 1);
 	session_cache_resize(c, hash_of(98, 98), 3 * KB);
 	assert_true(session_cache_stats(c).bytes <= 4 * KB && has(c, 98, 1000) && has(c, 99, 1000));
 	session_cache_resize(c, hash_of(99, 99), 5 * KB);
@@ -311,11 +316,11 @@ static void many_are_found_again(void **state)
 	for (unsigned i = 0; i < 50000; i++)
 		assert_true(has(c, i, 1000));
 	assert_int_equal(session_cache_stats(c).hits, 50000);
-	assert_in_range(most_at_once, 50000, 2 * 50000); /* chains: about one an entry */
+	assert_in_range(most_at_once, 2 * 50000, 4 * 50000); /* never more than half full */
 	cache_done(c);
 }
 
-/* Which of MANY sessions share a mark, and so a chain, with number 1: those that are not filed
+/* Which of MANY sessions share a mark, and so a place, with number 1: those that are not filed
  * after a notification of that one. */
 #define MANY 20000
 
@@ -349,38 +354,125 @@ static void a_secret_decides_who_meets(void **state)
 	assert_true(both < n_one && both < n_other);
 }
 
+static void assert_only_those_are_gone(struct session_cache *c, unsigned n, const bool *gone)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(has(c, i, 1000), !gone[i]);
+}
+
+/* In any order, of a table that is as full as it gets: whoever stands behind one that goes, because
+ * that one's place was taken, is found all the same. */
+static void whoever_stands_behind_one_that_goes_is_found(void **state)
+{
+	static bool gone[8192]; /* half of a power of two */
+	struct session_cache *c = cache_new(64 * 1024 * KB);
+	uint64_t chance = chance_of(1);
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(gone); i++)
+		assert_true(file(c, i, 1000, 60000, 1000));
+	for (unsigned round = 0; round < 40; round++) {
+		for (unsigned n = 0; n < 200; n++) {
+			unsigned i = chance_below(&chance, ARRAY_LEN(gone));
+
+			if (round % 2 == 0)
+				session_cache_end(c, hash_of(i, i));
+			else
+				session_cache_notified(c, payload_of(hash_of(i, i)));
+			gone[i] = true;
+		}
+		assert_only_those_are_gone(c, ARRAY_LEN(gone), gone);
+	}
+	cache_done(c);
+}
+
+/* Of one name in the notifications, and so of one home: in the order in which they stand there, and
+ * with one of another name between them. */
+static void all_of_one_prefix_go_at_once(void **state)
+{
+	struct session_cache *c = cache_new(64 * KB);
+	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
+
+	(void)state;
+	session_cache_renewed(c, &t);
+	for (unsigned n = 0; n < 30; n++) {
+		const unsigned char *hash = hash_of(n % 3 == 0 ? 5 : 6, n);
+
+		assert_true(put(c, hash, &t, session_cache_tick(c), 60000, 1, n, 1000));
+		assert_non_null(session_cache_get(c, hash, 1000));
+	}
+	session_cache_notified(c, payload_of(hash_of(5, 0)));
+	for (unsigned n = 0; n < 30; n++) {
+		const struct value *v = session_cache_get(c, hash_of(n % 3 == 0 ? 5 : 6, n), 1000);
+
+		assert_int_equal(v != NULL, n % 3 != 0);
+		assert_true(v == NULL || v->session == n);
+	}
+	session_cache_notified(c, payload_of(hash_of(6, 0)));
+	assert_int_equal(session_cache_stats(c).entries, 0);
+	cache_done(c);
+}
+
+static void an_expected_one_is_as_good_as_before(void **state)
+{
+	struct session_cache *c = cache_new(64 * KB);
+	struct session_cache_stats before, after;
+
+	(void)state;
+	session_cache_expect(c, hash_of(1, 1)); /* of nobody */
+	assert_true(file(c, 1, 1000, 60000, 1000));
+	before = session_cache_stats(c);
+	session_cache_expect(c, hash_of(1, 1));
+	session_cache_expect(c, hash_of(1, 2)); /* of the same first eight bytes */
+	session_cache_expect(c, hash_of(2, 2));
+	after = session_cache_stats(c);
+	assert_memory_equal(&before, &after, sizeof before);
+	assert_true(has(c, 1, 1000));
+	assert_null(session_cache_get(c, hash_of(1, 2), 1000));
+	session_cache_end(c, hash_of(1, 1));
+	session_cache_expect(c, hash_of(1, 1));
+	assert_false(has(c, 1, 1000));
+	cache_done(c);
+}
+
+/* What a hit reads stands together, whatever is added to it. */
+static void what_a_hit_reads_is_the_end_of_it(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct session_cached) - offsetof(struct session_cached, conn), 56);
+	assert_int_equal(offsetof(struct session_cached, hash) + CRYPT_SHA256_LEN,
+			 sizeof(struct session_cached));
+}
+
 static void without_memory_it_keeps_less(void **state)
 {
 	struct session_cache_options o = {
 	    .max_bytes = KB, .free_value = free_value, .arg = &values_alive};
 	struct session_cache *c = NULL;
-	struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
-	struct session_read r = {.hash = hash_of(1, 1), .trip = &t};
-	struct value *v;
 
 	(void)state;
-	without_calloc = true;
+	without_memory = true;
 	assert_int_equal(session_cache_new(&o, &c), ERR_NOMEM);
-	without_calloc = false;
+	without_memory = false;
 	c = cache_new(64 * 1024 * KB);
-	session_cache_renewed(c, &t);
-	v = value_new(1);
-	assert_true(session_cache_put(c, &r, 60000, v, 1, 1000));
-	v = value_new(1);
-	without_malloc = true;
-	assert_false(session_cache_put(c, &r, 60000, v, 1, 1000)); /* nor what stood there */
-	without_malloc = false;
-	free_value(&values_alive, v);
-	assert_int_equal(session_cache_stats(c).entries, 0);
-	for (unsigned i = 0; i < 1000; i++) { /* longer chains are chains, too */
-		v = value_new(i);
-		r.hash = hash_of(i, i);
-		without_calloc = true;
+	for (unsigned i = 0; i < 1000; i++) { /* filing needs none: the youngest is always there */
+		struct pg_trip t = {.conn = 0, .serial = 7, .sent_ms = 1000};
+		struct session_read r = {.hash = hash_of(i, i), .trip = &t};
+		struct value *v = value_new(i);
+
+		session_cache_renewed(c, &t);
+		without_memory = true;
 		assert_true(session_cache_put(c, &r, 60000, v, 1, 1000));
-		without_calloc = false;
-	}
-	for (unsigned i = 0; i < 1000; i++)
+		without_memory = false;
 		assert_true(has(c, i, 1000));
+	}
+	assert_in_range(session_cache_stats(c).entries, 10, 999);
+	assert_int_equal(session_cache_stats(c).evictions, 1000 - session_cache_stats(c).entries);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(has(c, i, 1000), i >= 1000 - session_cache_stats(c).entries);
+	assert_true(file(c, 1, 1000, 60000, 1000)); /* and more again, with memory */
+	assert_true(file(c, 2, 1000, 60000, 1000));
+	assert_int_equal(session_cache_stats(c).evictions, 1002 - session_cache_stats(c).entries);
 	cache_done(c);
 }
 
@@ -715,10 +807,12 @@ static void do_connect(struct model *m)
 static void do_get(struct model *m)
 {
 	struct session *s = &m->sessions[below(m, SESSIONS)];
-	const struct value *v = session_cache_get(m->c, hash_of_session(s), m->now);
+	const struct value *v;
 	bool want =
 	    s->filed && m->now < s->ends_ms && m->now - m->lease_ms[s->trip.conn] < PG_LEASE_MS;
 
+	session_cache_expect(m->c, hash_of_session(s));
+	v = session_cache_get(m->c, hash_of_session(s), m->now);
 	HOLDS(m, v == NULL || want);
 	HOLDS(m, !m->exact || (v != NULL) == want);
 	if (v == NULL)
@@ -839,6 +933,10 @@ int main(void)
 	    cmocka_unit_test(bytes_are_bounded),
 	    cmocka_unit_test(a_value_is_replaced_or_taken),
 	    cmocka_unit_test(many_are_found_again),
+	    cmocka_unit_test(whoever_stands_behind_one_that_goes_is_found),
+	    cmocka_unit_test(all_of_one_prefix_go_at_once),
+	    cmocka_unit_test(an_expected_one_is_as_good_as_before),
+	    cmocka_unit_test(what_a_hit_reads_is_the_end_of_it),
 	    cmocka_unit_test(a_secret_decides_who_meets),
 	    cmocka_unit_test(without_memory_it_keeps_less),
 	    cmocka_unit_test(model_without_eviction),

@@ -30,6 +30,15 @@ static void numbers_are_whole_decimal_and_in_range(void **state)
 	}
 }
 
+static void letters_and_digits_are_those_of_ascii(void **state)
+{
+	static const char all[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	(void)state;
+	for (unsigned c = 0; c < 256; c++)
+		assert_int_equal(sv_is_alnum((char)c), c != 0 && strchr(all, (int)c) != NULL);
+}
+
 static void cuts_are_clamped(void **state)
 {
 	(void)state;
@@ -204,6 +213,7 @@ int main(void)
 	    cmocka_unit_test(hash_is_fnv_1a),
 	    cmocka_unit_test(comparing_orders_bytes_and_prefixes),
 	    cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
+	    cmocka_unit_test(letters_and_digits_are_those_of_ascii),
 	    cmocka_unit_test(cuts_are_clamped),
 	    cmocka_unit_test(trimming_takes_space_and_tab_alone),
 	    cmocka_unit_test(words_stand_between_spaces),

@@ -28,13 +28,24 @@ static void add_session(const struct cookie_keys *k, uint32_t day, int byte, str
 	assert_int_equal(cookie_session_make(k, &s, out), ERR_OK);
 }
 
+static enum cookie_outcome find_at(const struct cookie_keys *k, struct http_fields f, int64_t now_s,
+				   struct cookie_session *ret)
+{
+	struct cookie_candidates c, none = {0};
+	enum cookie_outcome outcome;
+
+	cookie_session_read(f, SV("bff_session"), now_s, ABSOLUTE_MS, &c);
+	outcome = cookie_session_check(k, &c, ret);
+	assert_memory_equal(c.v, none.v, c.n * sizeof c.v[0]); /* wiped */
+	return outcome;
+}
+
 static enum cookie_outcome find(const struct cookie_keys *k, struct sv cookies,
 				struct cookie_session *ret)
 {
 	struct http_field v = {.name = SV("cookie"), .value = cookies};
 
-	return cookie_session_find(k, http_fields_of(&v, 1), SV("bff_session"), NOW_S, ABSOLUTE_MS,
-				   ret);
+	return find_at(k, http_fields_of(&v, 1), NOW_S, ret);
 }
 
 static void a_value_is_what_another_program_makes(void **state)
@@ -137,8 +148,7 @@ static void a_day_counts_while_a_session_can_live(void **state)
 	buf_clear(&b);
 	add_session(k, tomorrow.day, 7, &b);
 	v = (struct http_field){.name = SV("Cookie"), .value = buf_sv(&b)};
-	assert_int_equal(cookie_session_find(k, http_fields_of(&v, 1), SV("bff_session"),
-					     (int64_t)(TODAY + 1) * DAY_S - 60, ABSOLUTE_MS, &got),
+	assert_int_equal(find_at(k, http_fields_of(&v, 1), (int64_t)(TODAY + 1) * DAY_S - 60, &got),
 			 COOKIE_OK);
 	tomorrow.day = 1000000;
 	assert_int_equal(cookie_session_make(k, &tomorrow, &b), ERR_RANGE);
@@ -250,6 +260,29 @@ static void several_cookies_of_our_name(void **state)
 	cookie_keys_free(&k);
 }
 
+/* Nor of what looked like one until its last byte. */
+static void of_what_is_refused_no_secret_stays(void **state)
+{
+	static const struct sv refused[] = {
+	    SV_INIT("bff_session=v2.20600." KEY_2 ".AAAAAAAAAAAAAAAAAAAAA!.AAAAAAAAAAAAAAAAAAAAAA"),
+	    SV_INIT("bff_session=v1.20600.AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ!"
+		    ".AAAAAAAAAAAAAAAAAAAAAA"),
+	};
+	const struct cookie_session none = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		struct http_field v = {.name = SV("Cookie"), .value = refused[i]};
+		struct cookie_candidates c = {0};
+
+		cookie_session_read(http_fields_of(&v, 1), SV("bff_session"), NOW_S, ABSOLUTE_MS,
+				    &c);
+		assert_int_equal(c.seen, 1);
+		assert_int_equal(c.n, 0);
+		assert_memory_equal(&c.v[0].session, &none, sizeof none);
+	}
+}
+
 static void two_fields_are_one_list(void **state)
 {
 	struct cookie_keys *k = keys_of(SV(KEY_1));
@@ -262,13 +295,9 @@ static void two_fields_are_one_list(void **state)
 	buf_init(&b, 1024);
 	add_session(k, TODAY, 7, &b);
 	v[1].value = buf_sv(&b);
-	assert_int_equal(cookie_session_find(k, http_fields_of(v, 2), SV("bff_session"), NOW_S,
-					     ABSOLUTE_MS, &got),
-			 COOKIE_OK);
+	assert_int_equal(find_at(k, http_fields_of(v, 2), NOW_S, &got), COOKIE_OK);
 	v[0].value = buf_sv(&b);
-	assert_int_equal(cookie_session_find(k, http_fields_of(v, 2), SV("bff_session"), NOW_S,
-					     ABSOLUTE_MS, &got),
-			 COOKIE_AMBIGUOUS);
+	assert_int_equal(find_at(k, http_fields_of(v, 2), NOW_S, &got), COOKIE_AMBIGUOUS);
 	buf_done(&b);
 	cookie_keys_free(&k);
 }
@@ -363,6 +392,7 @@ int main(void)
 	    cmocka_unit_test(days_have_one_spelling),
 	    cmocka_unit_test(all_keys_verify_and_the_first_signs),
 	    cmocka_unit_test(several_cookies_of_our_name),
+	    cmocka_unit_test(of_what_is_refused_no_secret_stays),
 	    cmocka_unit_test(two_fields_are_one_list),
 	    cmocka_unit_test(the_login_cookie_is_found_by_origin),
 	    cmocka_unit_test(ours_are_stripped_and_the_rest_stays),

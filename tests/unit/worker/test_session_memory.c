@@ -133,8 +133,7 @@ static const unsigned char *hash(unsigned char n)
 
 static struct session_entry *entry(void)
 {
-	static const struct session_row row = {
-	    .app = SV_INIT("a"), .idle_left_ms = 60000, .absolute_left_ms = 50000};
+	static const struct session_row row = {.idle_left_ms = 60000, .absolute_left_ms = 50000};
 	const struct session_entry_of of = {.sent_ms = clock_boot_ms(), .idle_ms = 60000};
 	struct session_entry *e = NULL;
 
@@ -234,6 +233,26 @@ static void what_may_have_ended_goes_and_is_told(void **state)
 	session_memory_forget(f.m, hash(4));
 	assert_null(get(4));
 	assert_true(session_memory_believes(f.m, hash(4), &before));
+}
+
+/* Neither is a lease asked for, nor anything counted or believed: whose it is nobody knows yet. */
+static void to_expect_is_not_to_ask(void **state)
+{
+	struct session_cache_stats before;
+
+	(void)state;
+	open_as(SESSION_MEMORY_LISTEN);
+	session_memory_expect(f.m, hash(1));
+	renew();
+	assert_true(put(1));
+	before = session_memory_stats(f.m);
+	session_memory_expect(f.m, hash(1));
+	session_memory_expect(f.m, hash(2));
+	assert_int_equal(f.leases_used, 0);
+	assert_int_equal(session_memory_stats(f.m).hits, before.hits);
+	assert_int_equal(session_memory_stats(f.m).misses, before.misses);
+	assert_non_null(get(1));
+	assert_null(get(2));
 }
 
 static void off_it_keeps_nothing(void **state)
@@ -485,6 +504,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_teardown(what_is_filed_is_got_under_the_lease, close_all),
 	    cmocka_unit_test_teardown(what_may_have_ended_goes_and_is_told, close_all),
+	    cmocka_unit_test_teardown(to_expect_is_not_to_ask, close_all),
 	    cmocka_unit_test_teardown(off_it_keeps_nothing, close_all),
 	    cmocka_unit_test_teardown(what_nobody_asks_for_is_swept, close_all),
 	    cmocka_unit_test_teardown(what_grows_is_counted, close_all),
