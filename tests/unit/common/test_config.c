@@ -125,7 +125,7 @@ static void test_example_routes(void **state)
 	assert_true(r[6].exact && r[6].upgrade_websocket);
 	assert_int_equal(r[8].on_no_login, NO_LOGIN_REDIRECT);
 	assert_ptr_equal(r[8].identity, &c->identities[1]);
-	assert_int_equal(r[8].place.line, 123);
+	assert_int_equal(r[8].place.line, 124);
 	config_free(&c);
 }
 
