@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #include "common/clock.h"
@@ -231,10 +230,8 @@ static void poll_connect(struct pg_conn *c)
 
 void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail)
 {
-	struct pg *p = c->pg;
-	struct pg_calls calls = TAILQ_HEAD_INITIALIZER(calls);
-	struct pg_call *call;
-	int64_t now = clock_boot_ms();
+	const struct pg_call *first;
+	int64_t now_us = clock_boot_us();
 	char text[LOG_VALUE_MAX];
 
 	if (detail == NULL)
@@ -242,19 +239,13 @@ void pg_conn_drop(struct pg_conn *c, const char *why, const char *detail)
 	else
 		(void)snprintf(text, sizeof text, "%s", detail); /* cut is fine: a log value */
 	pg_conn_close(c);
-	TAILQ_CONCAT(&calls, &c->calls, link);
-	c->ncalls = 0;
-	/* First the state, then the callers: they see what is up and may ask again. */
+	/* First the state, then the callers: they see what is up and may ask again, or close the
+	 * pool, which cancels those that are left. */
 	wait_to_retry(c, why, text);
-	while ((call = TAILQ_FIRST(&calls)) != NULL) {
-		TAILQ_REMOVE(&calls, call, link);
-		if (p->closed)
-			call->deadline_ms = INT64_MAX;
-		pg_call_end(p, call,
-			    p->closed		       ? ERR_CANCELED
-			    : call->deadline_ms <= now ? ERR_TIMEOUT
-						       : ERR_UNAVAILABLE,
-			    NULL);
+	while ((first = TAILQ_FIRST(&c->calls)) != NULL) {
+		enum err e = first->deadline_ms <= now_us / 1000 ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+
+		pg_call_end(c->pg, pg_call_take(c, e, now_us), e, NULL);
 	}
 }
 

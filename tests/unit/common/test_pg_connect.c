@@ -216,7 +216,6 @@ static void a_callback_that_closes_the_pool(void **state)
 	pq_close();
 }
 
-/* A bug aborts. */
 static unsigned renewed, disturbed;
 
 static void on_renewed(void *arg, const struct pg_trip *t)

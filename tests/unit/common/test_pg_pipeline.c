@@ -400,7 +400,7 @@ static void a_canceled_call_has_its_answer_dropped(void **state)
 	assert_int_equal(b.calls, 1);
 }
 
-/* Sent to answered, in any case; a bare sync is nobody's query. */
+/* Sent to answered, in any case, or lost; a bare sync is nobody's query. */
 static void queries_are_counted(void **state)
 {
 	struct metrics *m = NULL;
@@ -429,6 +429,15 @@ static void queries_are_counted(void **state)
 			 9000);
 	assert_int_equal(
 	    metrics_sum(m, METRIC_DB_ERRORS, METRICS_AT(metrics_failure(ERR_CONFLICT))), 1);
+	ask(&a[0]);
+	pq_pass(PQ_TIMEOUT_MS / 2);
+	ask(&a[1]);
+	pq_pass(PQ_TIMEOUT_MS / 2);
+	pq_timer(conn());
+	assert_int_equal(metrics_sum(m, METRIC_DB_ERRORS, METRICS_AT(metrics_failure(ERR_TIMEOUT))),
+			 1);
+	assert_int_equal(
+	    metrics_sum(m, METRIC_DB_ERRORS, METRICS_AT(metrics_failure(ERR_UNAVAILABLE))), 1);
 	pq.pg->metrics.metrics = NULL;
 	metrics_free(&m);
 }
