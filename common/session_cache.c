@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define SLOTS_FIRST 64 /* doubled when more than half of them are to be taken */
-#define SLOTS_EACH 2   /* at least, of an entry */
-#define MARKS 1024     /* when, in ticks, a session of this mark was last named */
-#define PREFIX_LEN 8   /* bytes of a hash that a notification names */
+#define SLOT_BITS 6  /* at first; one more when over half of the slots are to be taken */
+#define SLOTS_EACH 2 /* at least, of an entry */
+#define MARK_BITS 10 /* of the marks: when, in ticks, a session of one was last named */
+#define PREFIX_LEN 8 /* bytes of a hash that a notification names */
 #define PREFIX_DIGITS (2 * PREFIX_LEN)
 #define LINE 64	      /* bytes that a processor fetches at a time */
 #define HIT_BYTES 192 /* about so many does a hit read of a value */
@@ -30,7 +30,7 @@ struct session_cache {
 	struct slot *slots;
 	unsigned slot_bits;
 	struct lease leases[SESSION_CACHE_CONNECTIONS_MAX];
-	uint64_t tick, marks[MARKS], flushed;
+	uint64_t tick, marks[1 << MARK_BITS], flushed;
 	TAILQ_HEAD(, session_cached) ages;
 	struct session_cache_stats stats;
 };
@@ -53,11 +53,8 @@ static size_t spread(const struct session_cache *c, uint64_t prefix, unsigned bi
 
 static uint64_t *mark_of(struct session_cache *c, uint64_t prefix)
 {
-	static_assert((MARKS & (MARKS - 1)) == 0, "a power of two");
-	return &c->marks[spread(c, prefix, 10)];
+	return &c->marks[spread(c, prefix, MARK_BITS)];
 }
-
-static_assert(MARKS == 1 << 10, "as mark_of() spreads");
 
 static size_t slots_n(const struct session_cache *c)
 {
@@ -151,14 +148,13 @@ enum err session_cache_new(const struct session_cache_options *o, struct session
 
 	if (c == NULL)
 		return ERR_NOMEM;
-	c->slots = calloc(SLOTS_FIRST, sizeof *c->slots);
+	c->slot_bits = SLOT_BITS;
+	c->slots = calloc(slots_n(c), sizeof *c->slots);
 	if (c->slots == NULL) {
 		free(c);
 		return ERR_NOMEM;
 	}
 	c->o = *o;
-	static_assert(SLOTS_FIRST == 1 << 6, "as slot_bits says");
-	c->slot_bits = 6;
 	TAILQ_INIT(&c->ages);
 	*ret = c;
 	return ERR_OK;
