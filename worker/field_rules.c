@@ -21,7 +21,8 @@ static const enum rule rule_of[] = {
 
 /* A bit of each whose value is looked at. */
 static const uint64_t valued = UINT64_C(1) << HTTP_CONNECTION
-#define HTTP_NAME(id, name, rule) | (uint64_t)((rule) >= ONE_VALUE) << HTTP_##id
+#define HTTP_NAME(id, name, rule)                                                                  \
+	| (uint64_t)((rule) == ONE_VALUE || (rule) == CREDENTIALS) << HTTP_##id
 #include "worker/http_name.def"
 #undef HTTP_NAME
     ;

@@ -21,16 +21,10 @@ static const struct sv names[] = {
 #define HTTP_NAME(id, name, rule) [HTTP_##id] = SV_INIT(name),
 #include "worker/http_name.def"
 #undef HTTP_NAME
+    [HTTP_NAMES_END] = {NULL, 0}, /* as long as none */
 };
 
 static_assert(HTTP_NAMES_END <= 64, "a bit each");
-
-static const unsigned char lengths[] = {
-#define HTTP_NAME(id, name, rule) [HTTP_##id] = sizeof(name) - 1,
-#include "worker/http_name.def"
-#undef HTTP_NAME
-    [HTTP_NAMES_END] = 0,
-};
 
 /* The first of each length; HTTP_UNJUDGED: there is none. */
 static const unsigned char first_as_long[] = {
@@ -81,12 +75,12 @@ static enum http_name known_as(struct sv name, bool *ret_alias)
 	if (first == HTTP_UNJUDGED)
 		return HTTP_OTHER;
 	tail = tail_of(name);
-	for (enum http_name k = first; lengths[k] == name.n; k++)
+	for (enum http_name k = first; names[k].n == name.n; k++)
 		if (tail_of(names[k]) == tail && sv_eq_nocase(names[k], name))
 			return k;
 	if (!may_be_alias(name))
 		return HTTP_OTHER;
-	for (enum http_name k = first; lengths[k] == name.n; k++)
+	for (enum http_name k = first; names[k].n == name.n; k++)
 		if (http_name_folds_as_long(names[k], name)) {
 			*ret_alias = true;
 			return k;
