@@ -422,19 +422,6 @@ static inline const char *stand_cookie(const char *name, char c)
 	return text[at];
 }
 
-/* The binding cookie whose 32 bytes are all c. */
-static inline const char *stand_binding(char c)
-{
-	static char text[96];
-	unsigned char bytes[COOKIE_SECRET_LEN];
-	char encoded[B64URL_LEN(COOKIE_SECRET_LEN)];
-
-	memset(bytes, c, sizeof bytes);
-	(void)b64url_encode(bytes, sizeof bytes, encoded);
-	(void)snprintf(text, sizeof text, COOKIE_LOGIN "=%.*s", (int)sizeof encoded, encoded);
-	return text;
-}
-
 /* The CSRF token of the session whose secret is 32 times c. */
 static inline const char *stand_csrf(char c)
 {
