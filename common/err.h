@@ -34,10 +34,11 @@ __attribute__((format(printf, 3, 4))) enum err errmsg_set(struct errmsg *m, enum
 							  const char *fmt, ...);
 
 #define WARN_UNUSED __attribute__((warn_unused_result))
-/* Of what is called when something is wrong: its callers expect not to call it. */
+/* Of what is seldom called, mostly because something is wrong: its callers expect not to. */
 #define COLD __attribute__((cold, noinline))
-/* Of the phases of a verify: what they call is inlined, and what that calls, so that a hit is a few
- * long functions in the place of a hundred short ones (4 % of its CPU). */
+/* Of what every verify goes through, its head's parser and its phases: what they call is inlined,
+ * and what that calls, so that a hit is a few long functions in the place of a hundred short ones
+ * (4 % of its CPU). */
 #define FLAT __attribute__((flatten))
 
 #endif

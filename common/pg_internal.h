@@ -25,8 +25,8 @@
 #define PG_TEXT_MAX (1024 * 1024) /* all text parameters of one call */
 #define PG_STMT_NONE UINT32_MAX
 #define PG_TRIPS_AHEAD 2  /* the server works on one while it is sent the next */
-#define PG_QUEUE_FACTOR 2 /* a group that took over so many times another one's had to queue */
-#define PG_FORGET 1024	  /* what was fastest counts as this part of it more with each group */
+#define PG_QUEUE_FACTOR 2 /* a group that took more than so many times the fastest had to queue */
+#define PG_FORGET 1024	  /* by this part of it the fastest grows with each group */
 #define PG_SPARE_MAX 256  /* calls whose memory is kept for others */
 #define PG_NAME_MAX 64	  /* of a prepared statement, as the server keeps it (NAMEDATALEN) */
 #define PG_BACKOFF_MIN_MS 100
@@ -166,7 +166,7 @@ void pg_prepare_on_io(struct pg_conn *c, short what);
 /* An error that says that others use this session, too; if so, logs it. */
 bool pg_prepare_is_shared(const char *statement, const PGresult *r);
 
-/* pg_send.c; false: the connection is broken, and `soon` will drop it. */
+/* pg_send.c */
 /* So much is under way that a group waits, to leave with the next answer or when it is full. The
  * server takes one transaction after the other, so nothing is lost by it as long as they queue
  * there; but where the time goes by on the wire, the next one is on its way meanwhile. */
@@ -175,6 +175,7 @@ static inline bool pg_conn_is_ahead(const struct pg_conn *c)
 	return c->queues && c->ntrips >= PG_TRIPS_AHEAD;
 }
 
+/* Of these false: the connection is broken, and `soon` will drop it. */
 /* One call and its sync. */
 bool pg_send(struct pg_conn *c, struct pg_call *call, const char *const *values, const int *lengths,
 	     const int *formats);

@@ -41,7 +41,7 @@ struct conn {
 	bool running;	 /* within conn_run() */
 	size_t lingered; /* bytes dropped */
 	size_t head_len, body_len;
-	int64_t deadline_ms, armed_ms;
+	int64_t deadline_ms, armed_ms; /* clock_tick_ms(); the timer's, 0: it is not set */
 	struct http_scan scan;
 	struct buf in, out;
 	size_t sent; /* of out */

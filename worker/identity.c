@@ -169,7 +169,7 @@ const struct sv *identity_names(const struct identity_table *t, size_t *ret_n)
 	return t->names;
 }
 
-static __attribute__((cold)) void append_escaping(struct buf *out, struct sv s, char also)
+COLD static void append_escaping(struct buf *out, struct sv s, char also)
 {
 	size_t done = 0;
 

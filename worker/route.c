@@ -47,7 +47,7 @@ static uint64_t hash_byte(uint64_t h, char c)
 	return sv_hash(h, sv_of(&c, 1));
 }
 
-/* Eight bytes at a time: of a host nobody asks for prefixes. */
+/* Eight bytes at a time, by an odd number: of a host nobody asks for prefixes. */
 static uint64_t hash_host(const struct config_app *app, struct sv host)
 {
 	uint64_t h = SV_HASH_START ^ (uintptr_t)app;

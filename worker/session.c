@@ -142,7 +142,7 @@ static void take_hash(struct request *r, enum err hashed)
 	r->session_why = r->has_hash ? REASON_NONE : REASON_STORE;
 }
 
-/* Nobody vouches for it yet, so that it comes from memory while its tag is checked. */
+/* Before its tag is checked, so that what a hit reads comes from memory meanwhile. */
 static enum err expect(struct request *r, const struct cookie_session *s)
 {
 	enum err e = hash_of(s, r->hash);
