@@ -26,7 +26,8 @@ SERVICES := postgresql nginx caddy haproxy apache2 redis-server pgbouncer
 CC_gcc := gcc
 CC_clang := clang
 CC_asan := gcc
-# Calls between files are inlined where programs are linked; tests are linked without (they wrap calls).
+# Calls between files are inlined where programs are linked; tests are linked without (they wrap calls). Loops are aligned,
+# since llhttp costs a sixth more where its own happen to fall badly.
 OPT_gcc := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects -falign-functions=32 -falign-loops=32
 LINK_gcc := -flto=auto
 OPT_clang := -O2 -D_FORTIFY_SOURCE=2

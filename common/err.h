@@ -4,7 +4,8 @@
  * A function that can fail returns enum err; ERR_OK is 0. Three classes never mix:
  * a bug aborts (assert, kept in release), the environment or a peer returns a code,
  * and "cannot start" is fatal in a main.c only. Start-up and configuration functions
- * also take a struct errmsg, last, for one sentence to a human.
+ * also take a struct errmsg, last, for one sentence to a human. And what a declaration says of how
+ * a function is called.
  */
 #ifndef BFF_ERR_H
 #define BFF_ERR_H

@@ -79,8 +79,11 @@ enum err pg_open(struct event_base *base, const struct pg_options *o, struct pg 
 		p->nconns = o->connections;
 	if (o->password_file != NULL)
 		p->password_file = strdup(o->password_file);
-	if (p->conns == NULL || (o->password_file != NULL && p->password_file == NULL) ||
-	    pg_prepare_names(p) != ERR_OK || pg_lease_init(p, o) != ERR_OK) {
+	if (p->conns != NULL && (o->password_file == NULL || p->password_file != NULL))
+		rc = pg_prepare_names(p);
+	if (rc == ERR_OK)
+		rc = pg_lease_init(p, o);
+	if (rc != ERR_OK) {
 		(void)errmsg_set(e, rc, "%s", err_text(rc));
 		goto fail;
 	}

@@ -38,7 +38,7 @@ def asker(rig, server, head):
         process = subprocess.Popen(on_core(LOAD_CORE, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    env=client_environment())
         if process.stdout.readline() != "ready\n":
-            break
+            raise SystemExit("revocation ended with %d" % process.wait())
         if all(descriptors(pid) > n for pid, n in before.items()):
             return process
         process.communicate()
