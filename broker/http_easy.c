@@ -228,6 +228,8 @@ const char *http_easy_failure(const struct http_flight *f, CURLcode code)
 		return "reset";
 	case CURLE_PARTIAL_FILE:
 		return "cut_short";
+	case CURLE_FILESIZE_EXCEEDED:
+		return "too_large";
 	default: /* libcurl's enum, not ours */
 		return "transport";
 	}

@@ -210,6 +210,36 @@ static void where_it_is_away_it_is_held_off(void **state)
 	}
 }
 
+/* Everybody may have a large picture there. */
+static void one_persons_large_answer_holds_nobody_off(void **state)
+{
+	static const struct {
+		const char *headers;
+		size_t n;
+	} rows[] = {
+	    {JSON, HTTP_BODY_MAX + 1}, /* by the length that it says */
+	    {JSON "Transfer-Encoding: chunked\r\n", HTTP_BODY_MAX + 1}, /* by what comes */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf *body = &serve(200, rows[i].headers, "")->body;
+		uint32_t left_s = 0;
+		struct seen s;
+
+		if (strstr(rows[i].headers, "chunked") != NULL)
+			buf_addf(body, "%zx\r\n", rows[i].n);
+		for (size_t k = 0; k < rows[i].n; k++)
+			buf_add_char(body, ' ');
+		for (int k = 0; k < 3; k++) {
+			ask(&s);
+			assert_int_equal(s.e, ERR_UNAVAILABLE);
+			assert_string_equal(s.detail, "too_large");
+			assert_false(provider_userinfo_held(t.provider, &left_s));
+		}
+	}
+}
+
 /* Of those who come when the time is over one is let through: nobody waits for what the first finds
  * out. */
 static void one_finds_out(void **state)
@@ -281,6 +311,7 @@ int main(void)
 	    WITH(a_signature_of_somebody_else_is_refused),
 	    WITH(a_lost_answer_is_unavailable),
 	    WITH(where_it_is_away_it_is_held_off),
+	    WITH(one_persons_large_answer_holds_nobody_off),
 	    WITH(one_finds_out),
 	    WITH(what_cannot_be_asked_is_not),
 	    cmocka_unit_test_setup_teardown(without_an_endpoint_it_is_unsupported, set_up_ready,
