@@ -165,7 +165,7 @@ WARN_UNUSED enum err provider_logout_token(struct provider *p, struct sv jwt,
  * (401, 403: the access token is no longer good), ERR_UNAVAILABLE. Of claims only what UserInfo
  * carries is set (sub, subject, email, claims); the caller merges. The call itself: ERR_UNSUPPORTED
  * where metadata have no userinfo_endpoint, ERR_SYNTAX without `sub`, ERR_UNAVAILABLE also for some
- * seconds after it was out of reach or throttled twice in a row, and while another finds out. */
+ * seconds after it was out of reach or overloaded twice in a row, and while another finds out. */
 WARN_UNUSED enum err provider_userinfo(struct provider *p, struct sv access_token, struct sv sub,
 				       provider_id_token_fn fn, void *arg);
 

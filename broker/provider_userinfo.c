@@ -70,12 +70,13 @@ static void read_success(struct question *q, const struct http_response *r)
 }
 
 /* SECURITY: a provider that stumbles over one person's UserInfo must keep nobody else out: where it
- * answers at all, if only with an error or with more than we read, nothing is held off. */
+ * answers at all, if only with an error or with more than we read, nothing is held off. Not for a
+ * 429 either, which is mostly for the person whose token it is: they log in too often. */
 static void note(struct provider *p, const struct http_response *r)
 {
 	bool too_large = sv_eq(sv_str(r->detail), SV("too_large"));
 
-	if ((r->outcome != HTTP_ANSWERED && !too_large) || r->status == 429 || r->status == 503)
+	if ((r->outcome != HTTP_ANSWERED && !too_large) || r->status == 503)
 		provider_breaker_failed(&p->userinfos, r->retry_after);
 	else
 		provider_breaker_answered(&p->userinfos);

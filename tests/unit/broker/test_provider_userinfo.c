@@ -159,7 +159,7 @@ static void a_lost_answer_is_unavailable(void **state)
 	assert_int_equal(s.e, ERR_UNAVAILABLE);
 }
 
-/* Answers lost or refused for load, two in a row; anything else it says proves that it is there. */
+/* Answers lost, or none for load, two in a row; anything else it says proves that it is there. */
 static void where_it_is_away_it_is_held_off(void **state)
 {
 	static const struct {
@@ -173,12 +173,15 @@ static void where_it_is_away_it_is_held_off(void **state)
 	    {0, SERVER_CLOSE, 200, JSON},
 	    {0, SERVER_ANSWER, 401, ""},
 	    {0, SERVER_CLOSE, 200, JSON},
+	    {0, SERVER_ANSWER, 429, "Retry-After: 200\r\n"}, /* to this person */
+	    {0, SERVER_ANSWER, 429, "Retry-After: 200\r\n"},
+	    {0, SERVER_CLOSE, 200, JSON},
 	    {0, SERVER_CUT, 200, JSON},
 	    {0, 0, 0, ""},
 	    {4, 0, 0, ""},
 	    {7, SERVER_ANSWER, 503, ""},
 	    {11, 0, 0, ""},
-	    {14, SERVER_ANSWER, 429, "Retry-After: 200\r\n"},
+	    {14, SERVER_ANSWER, 503, "Retry-After: 200\r\n"},
 	    {213, 0, 0, ""},
 	    {215, SERVER_ANSWER, 200, JSON},
 	    {215, SERVER_CLOSE, 200, JSON},
