@@ -400,6 +400,59 @@ static void a_canceled_call_has_its_answer_dropped(void **state)
 	assert_int_equal(b.calls, 1);
 }
 
+static struct pg_call *others[2];
+
+static void on_answer_cancel(void *arg, enum err e, const struct pg_rows *rows)
+{
+	struct pg_param p = PG_BYTES("y", 1);
+
+	on_answer(arg, e, rows);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		pg_call_cancel(&others[i]);
+	/* In the memory of whoever was answered before. */
+	assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer, (struct asked *)arg + 1, NULL),
+			 ERR_OK);
+}
+
+/* Answered at once, or asked again one by one: whose row is whose stays as it was. */
+static void one_of_a_group_cancels_the_others(void **state)
+{
+	struct pg_param p = PG_BYTES("x", 1);
+
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		struct asked first, a[2] = {0}, canceled[ARRAY_LEN(others)] = {0}, last;
+
+		ask_grouped(&first);
+		assert_int_equal(pg_query(pq.pg, STATEMENT_A, &p, on_answer_cancel, &a[0], NULL),
+				 ERR_OK);
+		for (size_t i = 0; i < ARRAY_LEN(others); i++)
+			assert_int_equal(
+			    pg_query(pq.pg, STATEMENT_A, &p, on_answer, &canceled[i], &others[i]),
+			    ERR_OK);
+		ask_grouped(&last);
+		loop_turn(pq.base);
+		if (again == 1)
+			answer(PGRES_FATAL_ERROR, "22012", "ERROR");
+		for (int i = 0; again == 1 && i < 5; i++)
+			answer_rows(1);
+		if (again == 0)
+			answer_rows(5);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(first.row, 0);
+		assert_int_equal(a[0].row, again == 1 ? 0 : 1);
+		assert_int_equal(last.row, again == 1 ? 0 : 4);
+		assert_int_equal(a[1].calls, 0);
+		loop_turn(pq.base);
+		answer_rows(1);
+		pq_io(conn(), EV_READ);
+		assert_int_equal(first.calls + a[0].calls + a[1].calls + last.calls, 4);
+		assert_int_equal(canceled[0].calls + canceled[1].calls, 0);
+		assert_int_equal(conn()->ncalls, 0);
+		assert_int_equal(conn()->state, PG_UP);
+	}
+}
+
 /* Sent to answered, in any case, or lost; a bare sync is nobody's query. */
 static void queries_are_counted(void **state)
 {
@@ -464,6 +517,7 @@ int main(void)
 	    CASE(tls_is_read_twice),
 	    CASE(a_libpq_that_expects_nothing_is_left_alone),
 	    CASE(a_canceled_call_has_its_answer_dropped),
+	    CASE(one_of_a_group_cancels_the_others),
 	    CASE(queries_are_counted),
 	};
 
