@@ -29,10 +29,11 @@ void *pool_get(struct pool *p, size_t size)
 	struct pool_piece *piece = p->free;
 
 	if (piece == NULL)
-		return malloc(size);
+		return calloc(1, size);
 	assert(size == p->size);
 	p->free = piece->next;
 	p->n--;
+	piece->next = NULL; /* 0 again, where it is wiped */
 	return piece;
 }
 

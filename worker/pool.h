@@ -2,8 +2,8 @@
  * pool - pieces of memory of one size, kept for the next who needs one
  *
  * What a request needs and the next one needs again. At most `max` pieces are kept that nobody
- * uses; a zeroed pool keeps none and so is malloc() and free(). A piece comes with whatever content
- * it was put back with: SECURITY: whoever puts one back has wiped it.
+ * uses; a zeroed pool keeps none and so is calloc() and free(). A piece comes as it was put back, and
+ * of zeros the first time: SECURITY: whoever puts one back has wiped it.
  */
 #ifndef BFF_POOL_H
 #define BFF_POOL_H

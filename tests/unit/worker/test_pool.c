@@ -38,6 +38,26 @@ static void what_is_put_back_is_given_again(void **state)
 	pool_done(&p);
 }
 
+static void what_was_wiped_is_of_zeros_as_the_first_time(void **state)
+{
+	static const char zeros[SIZE];
+	struct pool p;
+	char *a;
+
+	(void)state;
+	pool_init(&p, SIZE, 2);
+	a = pool_get(&p, SIZE);
+	assert_memory_equal(a, zeros, SIZE);
+	pool_put(&p, pool_get(&p, SIZE)); /* so that the next one is linked to another */
+	memset(a, 'x', SIZE);
+	memset(a, 0, SIZE);
+	pool_put(&p, a);
+	assert_ptr_equal(pool_get(&p, SIZE), a);
+	assert_memory_equal(a, zeros, SIZE);
+	pool_put(&p, a);
+	pool_done(&p);
+}
+
 static void it_keeps_so_many(void **state)
 {
 	struct pool p, none = {0};
@@ -160,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_put_back_is_given_again),
+	    cmocka_unit_test(what_was_wiped_is_of_zeros_as_the_first_time),
 	    cmocka_unit_test(it_keeps_so_many),
 	    cmocka_unit_test_setup_teardown(a_remembered_session_costs_a_read_and_a_write,
 					    stand_open, stand_close),
