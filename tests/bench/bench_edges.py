@@ -12,11 +12,12 @@ import shutil
 
 from figures import Figures
 from load import BIN, LOAD_CORE, SERVER_CORE, WARM, Server, children, interleaved, us_per_request
-from rig import HOST, Rig  # which says where the modules below are
+from rig import HOST, Rig, answer  # which says where the modules below are
 
 import cache
 from edge import Edge, missing
 from port import free_port
+from wait import eventually
 
 KINDS = os.environ.get("BENCH_EDGES", "traefik caddy nginx").split()
 NAME = HOST.split(":", 1)[0]
@@ -83,6 +84,9 @@ def guarded(rig, kind, worker, service):
 def measure(figures, rig, kind, cookies, request, service):
     worker = rig.ours("worker-" + kind, rig.first(cookies), edge=kind)
     without = plain(rig, kind, service)
+    with open(request, encoding="ascii", newline="") as f:
+        head = f.read().replace("@COOKIE@", rig.first(cookies))
+    eventually(lambda: answer(without.port, head).status == 200, what="its route")  # Traefik listens before it has one
     alone, both = guarded(rig, kind, worker, service)
     ports = {"plain": without.port, "auth": both.port}
     loads = {name: rig.load(port, request, cookies=cookies) for name, port in ports.items()}
