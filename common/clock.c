@@ -18,14 +18,19 @@ static struct timespec now(clockid_t id)
 	return ts;
 }
 
-int64_t clock_boot_ms(void)
+static int64_t ms_of(clockid_t id)
 {
 	struct timespec ts;
 
 	if (frozen.set)
 		return frozen.boot_ms;
-	ts = now(CLOCK_BOOTTIME);
+	ts = now(id);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t clock_boot_ms(void)
+{
+	return ms_of(CLOCK_BOOTTIME);
 }
 
 int64_t clock_boot_us(void)
@@ -40,12 +45,7 @@ int64_t clock_boot_us(void)
 
 int64_t clock_tick_ms(void)
 {
-	struct timespec ts;
-
-	if (frozen.set)
-		return frozen.boot_ms;
-	ts = now(CLOCK_MONOTONIC_COARSE);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return ms_of(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t clock_wall_s(void)
